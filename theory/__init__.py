@@ -1,0 +1,1 @@
+"""sortnet.theory: the impossibility results and constructions, executable."""
