@@ -1,0 +1,58 @@
+// sn_pool_parallel_for: the threads of a host that has an OpenMP pool, or threads of our own.
+#include <atomic>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "sortnet.h"
+
+namespace {
+
+using GompParallel = void (*)(void (*fn)(void *), void *data, unsigned threads, unsigned flags);
+
+struct Work {
+  std::atomic<int64_t> next{0};
+  int64_t n;
+  void (*body)(void *, int64_t);
+  void *data;
+};
+
+void take(void *work) {
+  Work &w = *static_cast<Work *>(work);
+  for (;;) {
+    const int64_t i = w.next.fetch_add(1, std::memory_order_relaxed);
+    if (i >= w.n) return;
+    w.body(w.data, i);
+  }
+}
+
+void run_on_own_threads(Work &work, int64_t team) {
+  std::vector<std::thread> threads;
+  try {
+    threads.reserve(static_cast<size_t>(team - 1));
+    for (int64_t t = 1; t < team; ++t) threads.emplace_back(take, &work);
+  } catch (...) {
+    // Fewer threads than wished for: the rest do the work.
+  }
+  take(&work);
+  for (auto &t : threads) t.join();
+}
+
+} // namespace
+
+extern "C" void sn_pool_parallel_for(void *host, int64_t n, void (*body)(void *, int64_t),
+                                     void *data) {
+  const sn_pool *pool = static_cast<const sn_pool *>(host);
+  const int64_t team = pool == nullptr ? 1 : (pool->threads < n ? pool->threads : n);
+  Work work;
+  work.n = n;
+  work.body = body;
+  work.data = data;
+  if (team <= 1) {
+    take(&work);
+  } else if (pool->gomp_parallel != nullptr) {
+    reinterpret_cast<GompParallel>(pool->gomp_parallel)(take, &work, static_cast<unsigned>(team), 0);
+  } else {
+    run_on_own_threads(work, team);
+  }
+}
