@@ -1,0 +1,68 @@
+"""Radii as exact fractions of the pixel range [0, 1], and their one-sided roundings to float32."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+_MAX = Fraction(float(np.finfo(np.float32).max))
+
+
+def parse_eps(text: str | float | Fraction) -> Fraction:
+    """Read a radius exactly: ``"8/255"``, ``"0.1"``, ``"2e-3"``, a fraction or a number.
+
+    A Python float stands for the decimal number it prints as, so ``0.1`` is one tenth.
+
+    Returns:
+        The radius in input units (pixels in [0, 1]), 0 < eps <= 1.
+
+    Raises:
+        ValueError: not a number, or outside (0, 1].
+    """
+    try:
+        eps = Fraction(repr(float(text)) if isinstance(text, float) else text)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        raise ValueError(
+            f"a radius is a fraction or a decimal number such as 8/255 or 0.1, got {text!r}"
+        ) from None
+    if not 0 < eps <= 1:
+        raise ValueError(
+            f"a radius must be above 0 and at most 1 (pixels are in [0, 1]), got {text!r}"
+        )
+    return eps
+
+
+def float32_up(value: Fraction | float) -> float:
+    """The smallest float32 that is >= ``value``, as a Python float (inf above the largest finite one)."""
+    exact = _finite(value)
+    if exact > _MAX:
+        return math.inf
+    near = np.float32(float(max(exact, -_MAX)))
+    # The value went through float64 first, so a step either way may be needed.
+    if Fraction(float(near)) < exact:
+        return float(np.nextafter(near, np.float32(_MAX)))
+    below = np.nextafter(near, np.float32(-_MAX))
+    return float(below if Fraction(float(below)) >= exact else near)
+
+
+def float32_down(value: Fraction | float) -> float:
+    """The largest float32 that is <= ``value``, as a Python float (-inf below the lowest finite one)."""
+    return -float32_up(-_finite(value))
+
+
+def eps_to_float(eps: str | float | Fraction) -> float:
+    """The smallest float32 >= eps: the ball that is certified is never smaller than the one named.
+
+    Raises:
+        ValueError: as `parse_eps`.
+    """
+    return float32_up(parse_eps(eps))
+
+
+def _finite(value: Fraction | float) -> Fraction:
+    try:
+        return Fraction(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected a finite number, got {value!r}") from None

@@ -1,0 +1,51 @@
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sortnet.files import atomic_write
+from sortnet.units import eps_to_float, float32_down, float32_up, parse_eps
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("8/255", Fraction(8, 255)), ("0.1", Fraction(1, 10)), (0.1, Fraction(1, 10)), ("1", 1)],
+)
+def test_eps_is_exact(text: str | float, value: Fraction) -> None:
+    assert parse_eps(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1/255", "2", "nan", "inf", "8/0", "x", "", float("nan"), None]
+)
+def test_bad_eps(text: object) -> None:
+    with pytest.raises(ValueError, match="a radius"):
+        parse_eps(text)  # type: ignore[arg-type]
+
+
+@given(st.fractions() | st.floats(allow_nan=False, allow_infinity=False))
+def test_one_sided_roundings(value: Fraction | float) -> None:
+    up, down = float32_up(value), float32_down(value)
+    assert np.float32(up) == up and np.float32(down) == down
+    assert down <= value <= up
+    if math.isfinite(up) and math.isfinite(down):
+        assert up == down or np.nextafter(np.float32(down), np.float32(np.inf)) == np.float32(up)
+
+
+def test_eps_is_rounded_up() -> None:
+    assert Fraction(eps_to_float("8/255")) >= Fraction(8, 255)
+    assert eps_to_float("1/4") == 0.25
+
+
+def test_atomic_write_keeps_the_old_file_on_failure(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with atomic_write(target) as temporary:
+        temporary.write_text("one")
+    with pytest.raises(KeyboardInterrupt), atomic_write(target) as temporary:
+        temporary.write_text("tw")
+        raise KeyboardInterrupt
+    assert target.read_text() == "one" and list(tmp_path.iterdir()) == [target]
