@@ -1,0 +1,195 @@
+"""Certificates of torch models: margin radius and interval certificate, in input units.
+
+They are theorems about the network over the real numbers, evaluated in float32. For a certificate
+that holds for the rounded program at the place of deployment, export the model
+(`sortnet.export`): there the rounding error is bounded and taken off.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from .models import Abs, CertifiedNet, layer_bounds
+from .nn import (
+    GroupSort,
+    LipschitzLinear,
+    MeanShift,
+    Negate,
+    Normalize,
+    OrderStatisticLinear,
+    PiecewiseLinear,
+    SortConv2d,
+    SortLinear,
+)
+
+_ONE_LIPSCHITZ = (
+    Abs,
+    GroupSort,
+    LipschitzLinear,
+    MeanShift,
+    Negate,
+    OrderStatisticLinear,
+    PiecewiseLinear,
+    SortConv2d,
+    SortLinear,
+    nn.Flatten,
+    nn.ReLU,
+    nn.Tanh,
+)
+
+
+def lipschitz_constant(model: CertifiedNet) -> float:
+    """Upper bound of every logit's Lipschitz constant in l-inf, per unit of the input in [0, 1].
+
+    The product of the layers' constants, rounded up.
+
+    Raises:
+        TypeError: a layer of an unknown kind.
+    """
+    product = 1.0
+    for layer in model.layers:
+        if isinstance(layer, Normalize):
+            factor = 1 / layer.std
+        elif isinstance(layer, nn.Linear):
+            factor = float(layer.weight.detach().double().abs().sum(1).max())
+        elif isinstance(layer, _ONE_LIPSCHITZ):
+            factor = 1.0
+        else:
+            raise TypeError(f"no Lipschitz constant is known for {type(layer).__name__}")
+        if factor != 1.0:
+            product = product * factor * (1 + 2.0**-40)  # covers the float64 roundings
+    return product
+
+
+def margins(logits: Tensor) -> Tensor:
+    """Largest minus second largest logit, [N, K] -> [N] with K >= 2."""
+    best = logits.topk(2, dim=1).values
+    return best[:, 0] - best[:, 1]
+
+
+@torch.no_grad()
+def margin_radius(model: CertifiedNet, x: Tensor) -> Tensor:
+    """Radius within which the prediction cannot change: margin / (2 L) (paper, section 1).
+
+    Args:
+        model: used in evaluation mode (left as it was).
+        x: [N, C, H, W] in [0, 1].
+
+    Returns:
+        [N] >= 0, in input units.
+    """
+    with _evaluating(model):
+        return margins(model(x)) / (2 * lipschitz_constant(model))
+
+
+@torch.no_grad()
+def interval_certified(model: CertifiedNet, x: Tensor, eps: float) -> Tensor:
+    """Whether interval bounds prove the prediction constant on the eps-ball clipped to [0, 1].
+
+    Args:
+        model: used in evaluation mode (left as it was).
+        x: [N, C, H, W] in [0, 1].
+        eps: radius in input units, > 0.
+
+    Returns:
+        bool [N].
+
+    Raises:
+        ValueError: eps is not positive.
+    """
+    if not eps > 0:
+        raise ValueError(f"eps must be positive, got {eps}")
+    with _evaluating(model):
+        label = model(x).argmax(1)
+        return worst_margins(model, (x - eps).clamp(0, 1), (x + eps).clamp(0, 1), label) > 0
+
+
+def worst_margins(model: CertifiedNet, lower: Tensor, upper: Tensor, label: Tensor) -> Tensor:
+    """Lower bound of logit[label] - max of the others for inputs in [lower, upper]: [N].
+
+    A final affine layer is bounded on differences of its rows, which is tighter than on logits.
+    Differentiable through the affine layers.
+
+    Args:
+        model: a chain; sort layers are used as in evaluation.
+        lower, upper: [N, C, H, W].
+        label: int64 [N].
+    """
+    *body, last = model.layers
+    affine = last.weight if isinstance(last, nn.Linear) else None
+    if isinstance(last, LipschitzLinear):
+        affine = last.projected_weight()
+    for layer in body if affine is not None else model.layers:
+        lower, upper = layer_bounds(layer, lower, upper)
+    own = nn.functional.one_hot(label, model.config.classes).bool()
+    if affine is None:
+        others = upper.masked_fill(own, -math.inf).amax(1)
+        return lower.gather(1, label[:, None]).squeeze(1) - others
+    difference = affine[label][:, None, :] - affine[None]
+    worst = torch.einsum("nkh,nh->nk", difference.clamp_min(0), lower) + torch.einsum(
+        "nkh,nh->nk", difference.clamp_max(0), upper
+    )
+    bias = last.bias
+    if bias is not None:
+        worst = worst + bias[label][:, None] - bias
+    return worst.masked_fill(own, math.inf).amin(1)
+
+
+def certified_accuracy(
+    model: CertifiedNet, x: Tensor, y: Tensor, epsilons: Sequence[float], batch: int = 256
+) -> dict[float, float]:
+    """Fraction of samples that are classified right with a certificate, for each eps.
+
+    A sample counts where its margin radius reaches eps or the interval certificate holds.
+
+    Args:
+        model: any chain.
+        x: [N, C, H, W] in [0, 1], N >= 1.
+        y: int64 [N].
+        epsilons: radii in input units, > 0.
+        batch: samples at a time.
+    """
+    if len(x) == 0:
+        raise ValueError("certified accuracy of no samples is undefined")
+    hits = dict.fromkeys(epsilons, 0)
+    for begin in range(0, len(x), batch):
+        part, label = x[begin : begin + batch], y[begin : begin + batch]
+        for eps, certified in certificates(model, part, label, epsilons).items():
+            hits[eps] += int(certified.sum())
+    return {eps: count / len(x) for eps, count in hits.items()}
+
+
+@torch.no_grad()
+def certificates(
+    model: CertifiedNet, x: Tensor, y: Tensor, epsilons: Sequence[float]
+) -> dict[float, Tensor]:
+    """For each eps: bool [N], classified right and certified at eps; see `certified_accuracy`."""
+    with _evaluating(model):
+        logits = model(x)
+        right = logits.argmax(1) == y
+        radius = margins(logits) / (2 * lipschitz_constant(model))
+        result = {}
+        for eps in epsilons:
+            if not eps > 0:
+                raise ValueError(f"eps must be positive, got {eps}")
+            certified = right & (radius >= eps)
+            rest = (right & ~certified).nonzero().squeeze(1)
+            if len(rest):
+                low, high = (x[rest] - eps).clamp(0, 1), (x[rest] + eps).clamp(0, 1)
+                certified[rest] = worst_margins(model, low, high, y[rest]) > 0
+            result[eps] = certified
+        return result
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside a with block, the previous mode afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,300 @@
+"""Networks as configs: SortNet, l-inf-distance nets, and the families they are compared with.
+
+Every model is a `CertifiedNet`: an ordered chain of layers from pixels in [0, 1] to logits, which
+export, certificates and the theory read layer by layer.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import torch
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from .nn import (
+    GroupSort,
+    LipschitzLinear,
+    MeanShift,
+    Negate,
+    Normalize,
+    PiecewiseLinear,
+    SortConv2d,
+    SortLinear,
+)
+from .nn.functional import linear_bounds
+
+Family = Literal["sortnet", "linf-dist", "groupsort", "maxmin", "standard", "relu"]
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class StemConfig:
+    """A strided convolutional first layer (the paper's -2x ImageNet systems)."""
+
+    channels: int = Field(gt=0)
+    kernel_size: int = Field(gt=0)
+    stride: int = Field(gt=0)
+    padding: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ModelConfig:
+    """What `build_model` builds.
+
+    Attributes:
+        family: "sortnet" (SortLinear), "linf-dist" (keep = 1), "groupsort" and "maxmin"
+            (LipschitzLinear + GroupSort), "standard" (LipschitzLinear + activation), "relu"
+            (nn.Linear + ReLU, not 1-Lipschitz: interval certificates only).
+        input_shape: (C, H, W) of images in [0, 1].
+        classes: number of logits, at least 2.
+        depth: distance or affine layers before the head, at least 1; a stem counts as one.
+        width: units of each hidden layer.
+        keep: q, probability that training keeps an input (sortnet).
+        top_k: order statistics used in evaluation (sortnet).
+        hidden: units of the MLP head Linear -> tanh -> Linear after the distance layers, or None
+            for a plain network whose last distance layer gives the logits.
+        mean, std: scalar normalisation inside the model.
+        stem: convolutional first layer (distance families), or None.
+        group: group size of "groupsort".
+        activation: of "standard".
+    """
+
+    family: Family
+    input_shape: tuple[int, int, int]
+    classes: int = Field(ge=2)
+    depth: int = Field(ge=1)
+    width: int = Field(gt=0)
+    keep: float = Field(default=0.7, gt=0, le=1)
+    top_k: int = Field(default=10, ge=1)
+    hidden: int | None = Field(default=None, gt=0)
+    mean: float = 0.0
+    std: float = Field(default=1.0, gt=0)
+    stem: StemConfig | None = None
+    group: int = Field(default=5, ge=1)
+    activation: Literal["relu", "abs", "piecewise-linear"] = "relu"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelConfig":
+        if any(size < 1 for size in self.input_shape):
+            raise ValueError(f"input_shape must be positive (C, H, W), got {self.input_shape}")
+        distance = self.family in ("sortnet", "linf-dist")
+        if not distance and (self.hidden is not None or self.stem is not None):
+            raise ValueError(f"family {self.family!r} has neither an MLP head nor a stem")
+        if self.stem is not None and self.depth < 2:
+            raise ValueError("a stem needs a depth of at least 2")
+        if self.family == "linf-dist" and self.keep != 1:
+            raise ValueError(f"family 'linf-dist' means keep = 1, got {self.keep}")
+        if self.sorting_group and self.depth > 1 and self.width % self.sorting_group:
+            raise ValueError(
+                f"a group size of {self.sorting_group} does not divide the width {self.width}"
+            )
+        return self
+
+    @property
+    def sorting_group(self) -> int | None:
+        """Units sorted together after each affine layer, or None for the other families."""
+        return {"groupsort": self.group, "maxmin": 2}.get(self.family)
+
+
+class Abs(nn.Module):
+    """|x|, elementwise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+
+class CertifiedNet(nn.Module):
+    """A chain of layers from images in [0, 1] to logits.
+
+    Shape:
+        Input [N, C, H, W] float32, output [N, classes].
+
+    Attributes:
+        config: what it was built from.
+        layers: the chain, an nn.Sequential.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.Sequential(*_chain(config))
+
+    def draw_masks(
+        self, batch: int, generator: torch.Generator | None = None
+    ) -> dict[int, Tensor | None]:
+        """Random input subsets of a training step: position in `layers` of each SortLinear -> mask.
+
+        Args:
+            batch: number of samples.
+            generator: source of randomness; None is torch's default.
+        """
+        return {
+            position: layer.draw_mask(batch, generator)
+            for position, layer in enumerate(self.layers)
+            if isinstance(layer, SortLinear)
+        }
+
+    def forward(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
+        """Logits. Training draws masks where none are given; evaluation uses none."""
+        if x.ndim != 4 or x.shape[1:] != self.config.input_shape:
+            raise ValueError(
+                f"expected images [N, {', '.join(map(str, self.config.input_shape))}], "
+                f"got {list(x.shape)}"
+            )
+        if not self.training:
+            masks = {}
+        elif masks is None:
+            masks = self.draw_masks(len(x))
+        wanted = self._wanted_outputs(masks)
+        for position, layer in enumerate(self.layers):
+            if isinstance(layer, SortLinear):
+                x = layer(x, masks.get(position), wanted.get(position))
+            elif isinstance(layer, MeanShift) and position - 1 in wanted:
+                x = layer(x, wanted[position - 1])
+            else:
+                x = layer(x)
+        return x
+
+    def _wanted_outputs(self, masks: dict[int, Tensor | None]) -> dict[int, Tensor]:
+        """Outputs of each SortLinear that the next one reads: the others need not be computed."""
+        wanted = {}
+        for position, mask in masks.items():
+            previous = position - 2
+            shifted = isinstance(self.layers[position - 1], MeanShift)
+            if mask is not None and shifted and isinstance(self.layers[previous], SortLinear):
+                wanted[previous] = mask
+        return wanted
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Interval bounds of the logits for inputs in [lower, upper], each [N, classes]."""
+        for layer in self.layers:
+            lower, upper = layer_bounds(layer, lower, upper)
+        return lower, upper
+
+
+def _chain(config: ModelConfig) -> Iterator[nn.Module]:
+    yield Normalize(config.mean, config.std)
+    if config.family in ("sortnet", "linf-dist"):
+        yield from _distance_chain(config)
+    else:
+        yield from _affine_chain(config)
+
+
+def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
+    keep = config.keep
+    inputs, depth = math.prod(config.input_shape), config.depth
+    if config.stem is not None:
+        stem = config.stem
+        conv = SortConv2d(
+            config.input_shape[0],
+            stem.channels,
+            stem.kernel_size,
+            stem.stride,
+            stem.padding,
+            keep,
+            config.top_k,
+        )
+        yield conv
+        yield MeanShift(stem.channels)
+        sides = [
+            (side + 2 * stem.padding - stem.kernel_size) // stem.stride + 1
+            for side in config.input_shape[1:]
+        ]
+        if min(sides) < 1:
+            raise ValueError(
+                f"a stem kernel of {stem.kernel_size} does not fit into {config.input_shape}"
+            )
+        inputs, depth = stem.channels * math.prod(sides), depth - 1
+    yield nn.Flatten()
+    plain = config.hidden is None
+    for layer in range(depth):
+        last = plain and layer == depth - 1
+        outputs = config.classes if last else config.width
+        yield SortLinear(inputs, outputs, keep, config.top_k, bias=last)
+        yield Negate() if last else MeanShift(outputs)
+        inputs = outputs
+    if config.hidden is not None:
+        yield nn.Linear(inputs, config.hidden)
+        yield nn.Tanh()
+        yield nn.Linear(config.hidden, config.classes)
+
+
+def _affine_chain(config: ModelConfig) -> Iterator[nn.Module]:
+    yield nn.Flatten()
+    affine = nn.Linear if config.family == "relu" else LipschitzLinear
+    inputs = math.prod(config.input_shape)
+    for _ in range(config.depth - 1):
+        yield affine(inputs, config.width)
+        yield _activation(config)
+        inputs = config.width
+    yield affine(inputs, config.classes)
+
+
+def _activation(config: ModelConfig) -> nn.Module:
+    if config.sorting_group:
+        return GroupSort(config.sorting_group)
+    if config.family == "relu" or config.activation == "relu":
+        return nn.ReLU()
+    return Abs() if config.activation == "abs" else PiecewiseLinear(config.width)
+
+
+def build_model(config: ModelConfig) -> CertifiedNet:
+    """A freshly initialised network (torch's default generator).
+
+    Raises:
+        ValueError: the stem does not fit into the image.
+    """
+    return CertifiedNet(config)
+
+
+def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Interval bounds of one layer of a chain.
+
+    Raises:
+        TypeError: a layer of an unknown kind.
+    """
+    if isinstance(layer, nn.Flatten | nn.Tanh | nn.ReLU):
+        return layer(lower), layer(upper)
+    if isinstance(layer, nn.Linear):
+        return linear_bounds(lower, upper, layer.weight, layer.bias)
+    if isinstance(layer, Abs):
+        least = torch.maximum(lower, -upper).clamp_min(0)
+        return least, torch.maximum(lower.abs(), upper.abs())
+    bounds = getattr(layer, "bounds", None)
+    if bounds is None:
+        raise TypeError(f"no interval bounds are known for {type(layer).__name__}")
+    return bounds(lower, upper)
+
+
+def set_p(model: nn.Module, p: float) -> None:
+    """Set the exponent of the training relaxation of every distance layer, p in [1, inf]."""
+    if not p >= 1:
+        raise ValueError(f"p must be in [1, inf], got {p}")
+    for module in model.modules():
+        if isinstance(module, SortLinear | SortConv2d):
+            module.p = p
+
+
+@torch.no_grad()
+def estimate_means(model: CertifiedNet, batches: Iterable[Tensor]) -> None:
+    """Set the running mean of every MeanShift to its mean over `batches`, with sorted sums.
+
+    The model is left in evaluation mode.
+
+    Args:
+        model: any chain; without MeanShift nothing happens.
+        batches: images [N, C, H, W], each with N >= 1; larger batches estimate better.
+    """
+    model.eval()
+    shifts = [module for module in model.modules() if isinstance(module, MeanShift)]
+    if not shifts:
+        return
+    for shift in shifts:
+        shift.start_estimate()
+    for batch in batches:
+        model(batch)
+    for shift in shifts:
+        shift.finish_estimate()

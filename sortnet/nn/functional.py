@@ -1,0 +1,209 @@
+"""Functional twins of the layers: float32 on native kernels, float64 on `sortnet.reference`.
+
+All neurons read absolute differences a_i = |x_i - w_i|; a_(k) is the k-th largest of them.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .. import ops, reference
+
+
+def _flat(x: Tensor, weight: Tensor) -> Tensor:
+    if weight.ndim != 2:
+        raise ValueError(f"weight must be [out_features, in_features], got {list(weight.shape)}")
+    if x.ndim < 1 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"expected input [..., {weight.shape[1]}] for this weight, got {list(x.shape)}"
+        )
+    return x.reshape(-1, x.shape[-1])
+
+
+def _native(*tensors: Tensor) -> bool:
+    """Whether the kernels compute this: all but float64 (float16 and the like raise there)."""
+    return any(tensor.dtype != torch.float64 for tensor in tensors)
+
+
+def lp_distance(
+    x: Tensor,
+    weight: Tensor,
+    p: float = math.inf,
+    in_mask: Tensor | None = None,
+    out_mask: Tensor | None = None,
+    group: int = 32,
+) -> Tensor:
+    """||x - w_o||_p for every neuron o: the l_p-distance neuron (p = inf: l-inf-distance net).
+
+    Args:
+        x: [..., I], float32 or float64; leading dimensions are flattened to B samples.
+        weight: [O, I].
+        p: in [1, inf].
+        in_mask: bool [ceil(B / group), I], inputs kept by each group of samples; None keeps all.
+        out_mask: bool [ceil(B / group), O], outputs computed; the others are 0.
+        group: samples per mask row, at least 1.
+
+    Returns:
+        [..., O].
+
+    Raises:
+        ValueError: shapes, dtypes or p do not fit.
+    """
+    if not p >= 1:
+        raise ValueError(f"p must be in [1, inf], got {p}")
+    flat = _flat(x, weight)
+    run = ops.lp_distance if _native(x, weight) else reference.lp_distance
+    return run(flat, weight, p, in_mask, out_mask, group).reshape(*x.shape[:-1], -1)
+
+
+def sort_linear(
+    x: Tensor, weight: Tensor, coefficients: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """sum_k c_k |x - w_o|_(k) (+ bias_o): the SortNet neuron (paper, SortNet).
+
+    1-Lipschitz in l-inf where sum_k |c_k| <= 1.
+
+    Args:
+        x: [..., I], float32 or float64.
+        weight: [O, I].
+        coefficients: [K] shared by all neurons, or [O, K]; K <= I; any sign.
+        bias: [O] or None.
+
+    Returns:
+        [..., O].
+
+    Raises:
+        ValueError: shapes or dtypes do not fit.
+    """
+    flat = _flat(x, weight)
+    if coefficients.shape[-1] > weight.shape[1]:
+        raise ValueError(
+            f"{coefficients.shape[-1]} coefficients for {weight.shape[1]} inputs: "
+            "there are only as many order statistics as inputs"
+        )
+    run = ops.sort_neuron if _native(x, weight) else reference.sort_neuron
+    y = run(flat, weight, coefficients).reshape(*x.shape[:-1], -1)
+    return y if bias is None else y + bias
+
+
+def lp_distance_bounds(
+    lower: Tensor, upper: Tensor, weight: Tensor, p: float = math.inf
+) -> tuple[Tensor, Tensor]:
+    """Interval bounds of `lp_distance` for x in [lower, upper]; float32 bounds are rounded outward.
+
+    Args:
+        lower, upper: [..., I] with lower <= upper.
+        weight: [O, I].
+        p: in [1, inf].
+
+    Returns:
+        Lower and upper bounds, each [..., O].
+    """
+    run = ops.lp_distance_bounds if _native(lower, weight) else reference.lp_distance_bounds
+    low, high = run(_flat(lower, weight), _flat(upper, weight), weight, p)
+    shape = (*lower.shape[:-1], -1)
+    return low.reshape(shape), high.reshape(shape)
+
+
+def sort_linear_bounds(
+    lower: Tensor,
+    upper: Tensor,
+    weight: Tensor,
+    coefficients: Tensor,
+    bias: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Interval bounds of `sort_linear` for x in [lower, upper].
+
+    In float32 the order-statistic part is rounded outward; adding a bias rounds to nearest.
+
+    Args:
+        lower, upper: [..., I] with lower <= upper.
+        weight: [O, I].
+        coefficients: [K] or [O, K].
+        bias: [O] or None.
+
+    Returns:
+        Lower and upper bounds, each [..., O].
+    """
+    run = ops.sort_neuron_bounds if _native(lower, weight) else reference.sort_neuron_bounds
+    low, high = run(_flat(lower, weight), _flat(upper, weight), weight, coefficients)
+    shape = (*lower.shape[:-1], -1)
+    low, high = low.reshape(shape), high.reshape(shape)
+    return (low, high) if bias is None else (low + bias, high + bias)
+
+
+def unfold_patches(
+    x: Tensor, kernel_size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> tuple[Tensor, tuple[int, int]]:
+    """Zero-padded patches, [N, C, H, W] -> [N, P, C kh kw], and their grid (rows, columns).
+
+    Raises:
+        ValueError: not a batch of images, or the kernel does not fit into the padded image.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"expected images [N, C, H, W], got {list(x.shape)}")
+    rows = (x.shape[2] + 2 * padding[0] - kernel_size[0]) // stride[0] + 1
+    columns = (x.shape[3] + 2 * padding[1] - kernel_size[1]) // stride[1] + 1
+    if rows < 1 or columns < 1:
+        raise ValueError(
+            f"kernel {kernel_size} does not fit into images {list(x.shape[2:])} padded by {padding}"
+        )
+    patches = F.unfold(x, kernel_size, padding=padding, stride=stride)
+    return patches.transpose(1, 2), (rows, columns)
+
+
+def fold_outputs(y: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Neuron outputs per patch back to images: [N, P, O] -> [N, O, rows, columns]."""
+    return y.transpose(1, 2).unflatten(2, grid)
+
+
+def group_sort(x: Tensor, group: int) -> Tensor:
+    """Sort every `group` neighbouring units in descending order (GroupSort; MaxMin for 2).
+
+    Args:
+        x: [..., F] with F divisible by group.
+        group: at least 1.
+
+    Raises:
+        ValueError: group does not divide the number of units.
+    """
+    if group < 1 or x.ndim < 1 or x.shape[-1] % group:
+        units = x.shape[-1] if x.ndim else 0
+        raise ValueError(f"a group size of {group} does not divide {units} units")
+    if group == 2:
+        first, second = x[..., 0::2], x[..., 1::2]
+        pairs = torch.stack((torch.maximum(first, second), torch.minimum(first, second)), -1)
+        return pairs.flatten(-2)
+    return x.unflatten(-1, (-1, group)).sort(dim=-1, descending=True)[0].flatten(-2)
+
+
+def max_min(x: Tensor) -> Tensor:
+    """`group_sort` with groups of 2: (max, min) of every pair of units."""
+    return group_sort(x, 2)
+
+
+def project_rows(weight: Tensor) -> Tensor:
+    """Scale rows so that the exact sum of the absolute values of each result row is at most 1.
+
+    Rows well inside are returned as they are; the others land within 2^-19 of 1. Differentiable.
+    The slack of 2^-20 covers the roundings of the scaled entries (2^-24 each, relative).
+
+    Args:
+        weight: [..., I], float32 or float64.
+    """
+    limit = 1 - 2.0**-20
+    sums = weight.abs().sum(-1, keepdim=True, dtype=torch.float64)
+    return weight * (limit / sums.clamp_min(limit)).to(weight.dtype)
+
+
+def linear_bounds(
+    lower: Tensor, upper: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Interval bounds of F.linear for x in [lower, upper], rounded to nearest."""
+    positive, negative = weight.clamp_min(0), weight.clamp_max(0)
+    return (
+        F.linear(lower, positive, bias) + F.linear(upper, negative),
+        F.linear(upper, positive, bias) + F.linear(lower, negative),
+    )

@@ -1,0 +1,149 @@
+"""Layers that move or scale the whole batch by constants."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from .distance import _positive
+
+
+class Normalize(nn.Module):
+    """(x - mean) / std with two scalars: pixels in [0, 1] to model units; Lipschitz constant 1/std.
+
+    Args:
+        mean: finite.
+        std: > 0.
+    """
+
+    def __init__(self, mean: float = 0.0, std: float = 1.0) -> None:
+        super().__init__()
+        if not (abs(mean) < float("inf") and 0 < std < float("inf")):
+            raise ValueError(f"need a finite mean and std > 0, got {mean} and {std}")
+        self.mean = mean
+        self.std = std
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        return self(lower), self(upper)
+
+    def extra_repr(self) -> str:
+        return f"mean={self.mean}, std={self.std}"
+
+
+class Negate(nn.Module):
+    """-x: a logit is a negated distance."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -x
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        return -upper, -lower
+
+
+class MeanShift(nn.Module):
+    """Subtract each unit's mean: over the batch in training, the running mean in evaluation.
+
+    No variance, so the layer stays 1-Lipschitz (paper, training recipe). Means are taken over all
+    processes of the default process group where there is one.
+
+    Args:
+        num_features: F.
+        momentum: weight of a batch in the running mean, in (0, 1].
+
+    Shape:
+        Input and output [N, F] or [N, F, H, W] (mean over N, H and W).
+    """
+
+    running_mean: Tensor
+
+    def __init__(self, num_features: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.num_features = _positive("num_features", num_features)
+        if not 0 < momentum <= 1:
+            raise ValueError(f"momentum must be in (0, 1], got {momentum}")
+        self.momentum = momentum
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self._estimate: tuple[Tensor, Tensor] | None = None
+
+    def start_estimate(self) -> None:
+        """From now on forward subtracts batch means and gathers them for `finish_estimate`."""
+        zero = torch.zeros_like(self.running_mean, dtype=torch.float64)
+        self._estimate = (zero, zero.clone())
+
+    def finish_estimate(self) -> None:
+        """Set the running mean to the mean of all that was seen since `start_estimate`."""
+        if self._estimate is None:
+            raise RuntimeError("finish_estimate without start_estimate")
+        total, count = self._estimate
+        self.running_mean.copy_(total / count.clamp_min(1))
+        self._estimate = None
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, group: int = 32) -> Tensor:
+        """Shift x.
+
+        Args:
+            x: [N, F] or [N, F, H, W].
+            mask: bool [ceil(N / group), F]: units that were computed; the others (0 in x) do not
+                count. Training only.
+            group: samples per mask row.
+        """
+        if x.ndim not in (2, 4) or x.shape[1] != self.num_features:
+            raise ValueError(
+                f"expected [N, {self.num_features}] or [N, {self.num_features}, H, W], "
+                f"got {list(x.shape)}"
+            )
+        shape = (-1,) if x.ndim == 2 else (-1, 1, 1)
+        if not self.training and self._estimate is None:
+            return x - self.running_mean.view(shape)
+        total, count = self._batch_sums(x, mask, group)
+        mean = total / count.clamp_min(1)
+        with torch.no_grad():
+            if self._estimate is not None:
+                self._estimate = (self._estimate[0] + total, self._estimate[1] + count)
+            else:
+                step = (mean - self.running_mean).where(count > 0, torch.zeros_like(mean))
+                self.running_mean += self.momentum * step.to(self.running_mean.dtype)
+        return x - mean.view(shape)
+
+    def _batch_sums(self, x: Tensor, mask: Tensor | None, group: int) -> tuple[Tensor, Tensor]:
+        """Sum and count per unit, over all processes."""
+        dims = (0,) if x.ndim == 2 else (0, 2, 3)
+        total = x.sum(dims)
+        if mask is None:
+            count = torch.full_like(total, x.numel() // self.num_features)
+        else:
+            rows = torch.full((mask.shape[0],), group, device=x.device)
+            if mask.shape[0]:
+                rows[-1] = x.shape[0] - group * (mask.shape[0] - 1)
+            count = (mask * rows[:, None]).sum(0).to(total.dtype)
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            total = _SumOverProcesses.apply(total)
+            count = _SumOverProcesses.apply(count)
+        return total, count
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of the evaluation output."""
+        shape = (-1,) if lower.ndim == 2 else (-1, 1, 1)
+        shift = self.running_mean.view(shape)
+        return lower - shift, upper - shift
+
+    def extra_repr(self) -> str:
+        return str(self.num_features)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """All-reduce whose gradient is the all-reduce of the gradients."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, dy: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        dy = dy.clone()
+        dist.all_reduce(dy)
+        return dy
