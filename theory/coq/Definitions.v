@@ -1,0 +1,238 @@
+(** * Definitions: everything that the statements speak about
+
+    To believe the results it is enough to read this file and [Statements.v];
+    the other files are proofs, and [Main.v] prints the axioms they rest on.
+
+    Everything is over Coq's real numbers.  A vector of R^n is a function from
+    indices to reals of which the entries 0, ..., n-1 are read; the dimension n is
+    an argument of every definition below.  Norms are l-infinity norms. *)
+
+From Coq Require Import Reals List Arith.
+Import ListNotations.
+Open Scope R_scope.
+
+Definition vec := nat -> R.
+
+(** ** Sums, norm and distance *)
+
+(** f 0 + ... + f (n-1) *)
+Fixpoint sum (n : nat) (f : nat -> R) : R :=
+  match n with
+  | O => 0
+  | S p => sum p f + f p
+  end.
+
+(** The largest of |x 0|, ..., |x (n-1)| (0 when n = 0). *)
+Fixpoint norm (n : nat) (x : vec) : R :=
+  match n with
+  | O => 0
+  | S p => Rmax (norm p x) (Rabs (x p))
+  end.
+
+Definition dist (n : nat) (x y : vec) : R := norm n (fun i => x i - y i).
+
+(** The cube [0,1]^d. *)
+Definition in_cube (d : nat) (x : vec) : Prop :=
+  forall i, (i < d)%nat -> 0 <= x i <= 1.
+
+(** ** Order statistics, by sorting from largest to smallest *)
+
+Fixpoint insert (a : R) (l : list R) : list R :=
+  match l with
+  | [] => [a]
+  | b :: l' => if Rle_dec b a then a :: b :: l' else b :: insert a l'
+  end.
+
+Fixpoint sort (l : list R) : list R :=
+  match l with
+  | [] => []
+  | a :: l' => insert a (sort l')
+  end.
+
+(** The list x 0, ..., x (n-1). *)
+Definition entries (n : nat) (x : vec) : list R := map x (seq 0 n).
+
+(** x_(k), the k-th largest of x 0, ..., x (n-1), for k = 1, ..., n:
+    k = 1 is the maximum and k = n the minimum. *)
+Definition order_stat (n : nat) (x : vec) (k : nat) : R :=
+  nth (k - 1) (sort (entries n x)) 0.
+
+(** ** Layers *)
+
+(** [layer n m]: a layer from R^n to R^m.
+    - [affine W b]: x |-> W x + b;
+    - [activation sigma]: a scalar function per unit, each unit may have its own;
+    - [shift c]: x |-> x - c (mean shift with its running means);
+    - [groupsort G q]: q groups of G consecutive units, each sorted;
+    - [distance W b]: units ||x - W_i|| + b_i;
+    - [sortnet w b]: units w_i^T sort(|x + b_i|), the general SortNet neuron. *)
+Inductive layer : nat -> nat -> Type :=
+  | affine (n m : nat) (W : nat -> vec) (b : vec) : layer n m
+  | activation (n : nat) (sigma : nat -> R -> R) : layer n n
+  | shift (n : nat) (c : vec) : layer n n
+  | groupsort (G q : nat) : layer (q * G) (q * G)
+  | distance (n m : nat) (W : nat -> vec) (b : vec) : layer n m
+  | sortnet (n m : nat) (w b : nat -> vec) : layer n m.
+
+(** What unit i of the layer computes. *)
+Definition apply {n m : nat} (l : layer n m) (x : vec) : vec :=
+  match l with
+  | affine n _ W b => fun i => sum n (fun j => W i j * x j) + b i
+  | activation _ sigma => fun i => sigma i (x i)
+  | shift _ c => fun i => x i - c i
+  | groupsort G _ => fun i =>
+      order_stat G (fun j => x (i / G * G + j)%nat) (i mod G + 1)
+  | distance n _ W b => fun i => dist n x (W i) + b i
+  | sortnet n _ w b => fun i =>
+      sum n (fun k => w i k * order_stat n (fun j => Rabs (x j + b i j)) (k + 1))
+  end.
+
+(** The constraints on weights: rows of absolute sum at most 1, and activations
+    that are 1-Lipschitz.  The other layers need none. *)
+Definition constrained {n m : nat} (l : layer n m) : Prop :=
+  match l with
+  | affine n m W _ =>
+      forall i, (i < m)%nat -> sum n (fun j => Rabs (W i j)) <= 1
+  | activation n sigma =>
+      forall i, (i < n)%nat ->
+      forall s t, Rabs (sigma i s - sigma i t) <= Rabs (s - t)
+  | sortnet n m w _ =>
+      forall i, (i < m)%nat -> sum n (fun k => Rabs (w i k)) <= 1
+  | _ => True
+  end.
+
+(** ** Networks: any number of layers of any width, in any order *)
+
+Inductive network (d : nat) : nat -> Type :=
+  | input : network d d
+  | after (n m : nat) (N : network d n) (l : layer n m) : network d m.
+Arguments input {d}.
+Arguments after {d n m} N l.
+
+Fixpoint eval {d m : nat} (N : network d m) (x : vec) : vec :=
+  match N with
+  | input => x
+  | after N' l => apply l (eval N' x)
+  end.
+
+(** All layers are constrained: the networks that carry a certificate. *)
+Fixpoint lipschitz_net {d m : nat} (N : network d m) : Prop :=
+  match N with
+  | input => True
+  | after N' l => lipschitz_net N' /\ constrained l
+  end.
+
+(** GroupSort network: constrained affine layers, activations and shifts, and
+    sorting in groups of at most G. *)
+Fixpoint groupsort_net (G : nat) {d m : nat} (N : network d m) : Prop :=
+  match N with
+  | input => True
+  | after N' l =>
+      groupsort_net G N' /\
+      match l with
+      | affine n m W b => constrained (affine n m W b)
+      | activation n sigma => constrained (activation n sigma)
+      | shift _ _ => True
+      | groupsort H _ => (H <= G)%nat
+      | distance _ _ _ _ | sortnet _ _ _ _ => False
+      end
+  end.
+
+(** The number of sorting layers. *)
+Fixpoint sorting_layers {d m : nat} (N : network d m) : nat :=
+  match N with
+  | input => 0
+  | after N' l =>
+      match l with
+      | groupsort _ _ => S (sorting_layers N')
+      | _ => sorting_layers N'
+      end
+  end.
+
+(** Standard Lipschitz network: constrained affine layers, per-unit 1-Lipschitz
+    activations (and shifts), nothing else. *)
+Fixpoint standard_net {d m : nat} (N : network d m) : Prop :=
+  match N with
+  | input => True
+  | after N' l =>
+      standard_net N' /\
+      match l with
+      | affine n m W b => constrained (affine n m W b)
+      | activation n sigma => constrained (activation n sigma)
+      | shift _ _ => True
+      | groupsort _ _ | distance _ _ _ _ | sortnet _ _ _ _ => False
+      end
+  end.
+
+(** ** Mass *)
+
+(** Pairs (x i, y i), i < m, of points of R^d: y i differs from x i in the
+    coordinate [p i] only, by at most 1, and no coordinate is used twice. *)
+Definition single_coordinate_pairs
+    (d m : nat) (x y : nat -> vec) (p : nat -> nat) : Prop :=
+  (forall i j, (i < m)%nat -> (j < d)%nat -> j <> p i -> y i j = x i j) /\
+  (forall i, (i < m)%nat -> Rabs (y i (p i) - x i (p i)) <= 1) /\
+  (forall i i', (i < m)%nat -> (i' < m)%nat -> p i = p i' -> i = i').
+
+(** The summed change of a scalar function u over the pairs. *)
+Definition mass (m : nat) (x y : nat -> vec) (u : vec -> R) : R :=
+  sum m (fun i => Rabs (u (y i) - u (x i))).
+
+(** ** Classifiers and the margin certificate *)
+
+(** The margin certificate of class c at x is at least r:
+    r <= (f_c(x) - max_{j <> c} f_j(x)) / 2, for a classifier f with C logits. *)
+Definition certified (C : nat) (f : vec -> vec) (x : vec) (c : nat) (r : R) : Prop :=
+  forall j, (j < C)%nat -> j <> c -> r <= (f x c - f x j) / 2.
+
+(** Every logit is L-Lipschitz. *)
+Definition lipschitz_logits (d C : nat) (f : vec -> vec) (L : R) : Prop :=
+  forall x y j, (j < C)%nat -> Rabs (f x j - f y j) <= L * dist d x y.
+
+(** The classifier f says class c at x (its logit is strictly the largest). *)
+Definition predicts (C : nat) (f : vec -> vec) (x : vec) (c : nat) : Prop :=
+  forall j, (j < C)%nat -> j <> c -> f x j < f x c.
+
+(** ** Boolean functions *)
+
+(** A point of {0,1}^d: the bits 0, ..., d-1 are read. *)
+Definition bits := nat -> bool.
+
+Definition to_vec (x : bits) : vec := fun i => if x i then 1 else 0.
+
+(** |x|, the number of ones. *)
+Fixpoint ones (d : nat) (x : bits) : nat :=
+  match d with
+  | O => O
+  | S p => (ones p x + if x p then 1 else 0)%nat
+  end.
+
+(** g(x) depends only on the number of ones. *)
+Definition symmetric (d : nat) (g : bits -> bool) : Prop :=
+  forall x y, ones d x = ones d y -> g x = g y.
+
+Definition nonconstant (g : bits -> bool) : Prop := exists x y, g x <> g y.
+
+(** g(k-1) <> g(k), for g a function of the number of ones. *)
+Definition jump (d : nat) (g : bits -> bool) (k : nat) : Prop :=
+  forall x y, ones d x = (k - 1)%nat -> ones d y = k -> g x <> g y.
+
+(** The threshold function: at least k ones. *)
+Definition threshold (d k : nat) (x : bits) : bool := (k <=? ones d x)%nat.
+
+(** k consecutive ones, cyclically, starting at position s:
+    positions s, s+1, ..., s+k-1 modulo d (for s < d). *)
+Definition cyclic (d s k : nat) : bits := fun i => ((i + (d - s)) mod d <? k)%nat.
+
+(** The 2d points of the data set for g(k-1) <> g(k). *)
+Definition cyclic_data (d k : nat) (x : bits) : Prop :=
+  exists s, (s < d)%nat /\ (x = cyclic d s (k - 1) \/ x = cyclic d s k).
+
+(** Labels are classes 0 and 1. *)
+Definition class_of (b : bool) : nat := if b then 1%nat else 0%nat.
+
+(** The classifier labels a set of Boolean points as g does, each with a
+    certified radius of at least r. *)
+Definition certified_on
+    (points : bits -> Prop) (g : bits -> bool) (C : nat) (f : vec -> vec) (r : R) : Prop :=
+  forall x, points x -> certified C f (to_vec x) (class_of (g x)) r.

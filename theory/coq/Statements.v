@@ -1,0 +1,177 @@
+(** * Statements: every result, as a proposition
+
+    Read together with [Definitions.v].  Each [X_statement] is proved as the
+    theorem [X]; [Main.v] checks that and prints the axioms used.
+    Numbers such as 3.5 are those of the paper (Zhang, Jiang, He, Wang 2022). *)
+
+From Coq Require Import Reals List Arith Permutation.
+From SortNet Require Import Definitions.
+Open Scope R_scope.
+
+(** ** The definitions mean what they should *)
+
+(** [norm] is the least upper bound of the absolute entries. *)
+Definition norm_is_max_statement : Prop :=
+  forall n x r, 0 <= r ->
+  (norm n x <= r <-> forall i, (i < n)%nat -> Rabs (x i) <= r).
+
+(** [sort] returns the same numbers, from largest to smallest. *)
+Definition sort_sorts_statement : Prop :=
+  forall l,
+  Permutation l (sort l) /\
+  forall i j, (i <= j)%nat -> (j < length l)%nat -> nth j (sort l) 0 <= nth i (sort l) 0.
+
+(** The cyclic points have as many ones as they should. *)
+Definition cyclic_ones_statement : Prop :=
+  forall d s k, (s < d)%nat -> (k <= d)%nat -> ones d (cyclic d s k) = k.
+
+(** Standard networks are the GroupSort networks with no sorting layer, and all
+    of these are constrained. *)
+Definition families_statement : Prop :=
+  (forall d m (N : network d m),
+     standard_net N <-> groupsort_net 0 N /\ sorting_layers N = 0%nat) /\
+  (forall G d m (N : network d m), groupsort_net G N -> lipschitz_net N).
+
+(** ** Mass lemma *)
+
+(** Every unit of a standard Lipschitz network has mass at most 1. *)
+Definition mass_lemma_statement : Prop :=
+  forall d m x y p, single_coordinate_pairs d m x y p ->
+  forall n (N : network d n), standard_net N ->
+  forall i, (i < n)%nat -> mass m x y (fun z => eval N z i) <= 1.
+
+(** With s layers that sort in groups of at most G, at most G^s. *)
+Definition mass_lemma_groupsort_statement : Prop :=
+  forall d m x y p, single_coordinate_pairs d m x y p ->
+  forall G n (N : network d n), groupsort_net G N ->
+  forall i, (i < n)%nat ->
+  mass m x y (fun z => eval N z i) <= INR G ^ sorting_layers N.
+
+(** ** Lipschitz continuity *)
+
+(** Order statistics are 1-Lipschitz. *)
+Definition order_stat_lipschitz_statement : Prop :=
+  forall n x y k, Rabs (order_stat n x k - order_stat n y k) <= dist n x y.
+
+(** Every composition of constrained affine layers, 1-Lipschitz activations,
+    shifts, GroupSort, distance and SortNet layers is 1-Lipschitz. *)
+Definition network_lipschitz_statement : Prop :=
+  forall d m (N : network d m), lipschitz_net N -> lipschitz_logits d m (eval N) 1.
+
+(** The case of one general SortNet neuron, w^T sort(|x + b|), on its own. *)
+Definition sortnet_neuron_lipschitz_statement : Prop :=
+  forall n (w b : vec), sum n (fun k => Rabs (w k)) <= 1 ->
+  let u x := sum n (fun k => w k * order_stat n (fun j => Rabs (x j + b j)) (k + 1)) in
+  forall x y, Rabs (u x - u y) <= dist n x y.
+
+(** SortNet contains the distance net: w = (1, 0, ..., 0) and b = - centre. *)
+Definition sortnet_contains_distance_statement : Prop :=
+  forall n (c x : vec), (0 < n)%nat ->
+  sum n (fun k => (if (k =? 0)%nat then 1 else 0) *
+                  order_stat n (fun j => Rabs (x j + - c j)) (k + 1)) = dist n x c.
+
+(** ** Theorem 3.5: Boolean functions *)
+
+(** Every non-constant symmetric Boolean function has a jump k; and at every jump,
+    no standard Lipschitz classifier that labels the 2d cyclic points right has
+    certified radius above 1/(2d) on all of them. *)
+Definition theorem_3_5_statement : Prop :=
+  forall d g, symmetric d g -> nonconstant g ->
+  (exists k, (1 <= k <= d)%nat /\ jump d g k) /\
+  forall k, (1 <= k <= d)%nat -> jump d g k ->
+  forall C (N : network d C) r, (2 <= C)%nat -> standard_net N ->
+  certified_on (cyclic_data d k) g C (eval N) r -> r <= 1 / (2 * INR d).
+
+(** It is tight for every threshold function: one affine layer reaches 1/(2d), and
+    on all vertices of the cube. *)
+Definition theorem_3_5_tight_statement : Prop :=
+  forall d k, (1 <= k <= d)%nat ->
+  exists W b, let N := after input (affine d 2 W b) in
+  standard_net N /\
+  (forall i j, (i < 2)%nat -> (j < d)%nat -> Rabs (W i j) = 1 / INR d) /\
+  certified_on (fun _ => True) (threshold d k) 2 (eval N) (1 / (2 * INR d)).
+
+(** ** Theorem 3.6: order statistics *)
+
+(** No unit of a standard Lipschitz network comes nearer than 1/2 - 1/(2d) to the
+    k-th largest entry, uniformly on the cube. *)
+Definition theorem_3_6_statement : Prop :=
+  forall d k, (1 <= k <= d)%nat ->
+  forall n (N : network d n) i, (i < n)%nat -> standard_net N ->
+  exists x, in_cube d x /\
+  1 / 2 - 1 / (2 * INR d) <= Rabs (eval N x i - order_stat d x k).
+
+(** It is tight for every k: the mean of the entries plus a constant. *)
+Definition theorem_3_6_tight_statement : Prop :=
+  forall d k, (1 <= k <= d)%nat ->
+  exists c, let N := after input (affine d 1 (fun _ _ => 1 / INR d) (fun _ => c)) in
+  standard_net N /\
+  forall x, in_cube d x ->
+  Rabs (eval N x 0%nat - order_stat d x k) <= 1 / 2 - 1 / (2 * INR d).
+
+(** ** The G^s bounds behind Theorem 3.9 *)
+
+Definition groupsort_radius_statement : Prop :=
+  forall d g, symmetric d g ->
+  forall k, (1 <= k <= d)%nat -> jump d g k ->
+  forall G C (N : network d C) r, (2 <= C)%nat -> groupsort_net G N ->
+  certified_on (cyclic_data d k) g C (eval N) r ->
+  r <= Rmin (1 / 2) (INR G ^ sorting_layers N / (2 * INR d)).
+
+Definition groupsort_error_statement : Prop :=
+  forall d k, (1 <= k <= d)%nat ->
+  forall G n (N : network d n) i, (i < n)%nat -> groupsort_net G N ->
+  exists x, in_cube d x /\
+  1 / 2 - INR G ^ sorting_layers N / (2 * INR d) <= Rabs (eval N x i - order_stat d x k).
+
+(** So a GroupSort(G) network equal to an order statistic on the cube (k = 1: the
+    maximum) has s sorting layers with G^s >= d: at least log_G d of them. *)
+Definition groupsort_depth_statement : Prop :=
+  forall d k, (1 <= k <= d)%nat ->
+  forall G n (N : network d n) i, (i < n)%nat -> groupsort_net G N ->
+  (forall x, in_cube d x -> eval N x i = order_stat d x k) ->
+  (d <= G ^ sorting_layers N)%nat.
+
+(** No classifier with 1-Lipschitz logits, of whatever family, has a certified
+    radius above 1/2 on the cyclic points. *)
+Definition lipschitz_radius_statement : Prop :=
+  forall d g, symmetric d g ->
+  forall k, (1 <= k <= d)%nat -> jump d g k ->
+  forall C f r, (2 <= C)%nat -> lipschitz_logits d C f 1 ->
+  certified_on (cyclic_data d k) g C f r -> r <= 1 / 2.
+
+(** ** The certificate *)
+
+(** Margin certificate, for logits with Lipschitz constant L. *)
+Definition margin_certificate_statement : Prop :=
+  forall d C f L x c margin, 0 < L -> (c < C)%nat -> lipschitz_logits d C f L ->
+  (forall j, (j < C)%nat -> j <> c -> margin <= f x c - f x j) ->
+  forall x', dist d x x' < margin / (2 * L) -> predicts C f x' c.
+
+(** From weights to radius, with no link missing: in a network whose layers obey
+    their constraints, the prediction is constant within half the margin. *)
+Definition weights_to_radius_statement : Prop :=
+  forall d C (N : network d C), lipschitz_net N ->
+  forall x c r, (c < C)%nat -> certified C (eval N) x c r ->
+  forall x', dist d x x' < r -> predicts C (eval N) x' c.
+
+(** With rounding, seen from the exact network: logits [computed] at x alone, each
+    within E of the exact ones, give the exact network the radius
+    (computed margin - 2E) / (2L). *)
+Definition computed_margin_statement : Prop :=
+  forall d C f L x c margin E computed, 0 < L -> lipschitz_logits d C f L ->
+  (c < C)%nat ->
+  (forall j, (j < C)%nat -> Rabs (computed j - f x j) <= E) ->
+  (forall j, (j < C)%nat -> j <> c -> margin <= computed c - computed j) ->
+  forall x', dist d x x' < (margin - 2 * E) / (2 * L) -> predicts C f x' c.
+
+(** With rounding, seen from the program: if its outputs [computed] are within E of
+    the exact logits on the ball of radius r = (computed margin - 4E) / (2L) around
+    x, then the program itself says the same class on that ball. *)
+Definition rounded_certificate_statement : Prop :=
+  forall d C f L x c margin E computed, 0 < L -> lipschitz_logits d C f L ->
+  (c < C)%nat ->
+  let r := (margin - 4 * E) / (2 * L) in
+  (forall x' j, (j < C)%nat -> dist d x x' <= r -> Rabs (computed x' j - f x' j) <= E) ->
+  (forall j, (j < C)%nat -> j <> c -> margin <= computed x c - computed x j) ->
+  forall x', dist d x x' < r -> predicts C computed x' c.
