@@ -10,23 +10,23 @@ Open Scope R_scope.
 
 (** ** The definitions mean what they should *)
 
-(** [norm] is the least upper bound of the absolute entries. *)
+(** norm is the largest absolute entry: the least upper bound of them all. *)
 Definition norm_is_max_statement : Prop :=
   forall n x r, 0 <= r ->
   (norm n x <= r <-> forall i, (i < n)%nat -> Rabs (x i) <= r).
 
-(** [sort] returns the same numbers, from largest to smallest. *)
+(** sort returns the same numbers, from largest to smallest. *)
 Definition sort_sorts_statement : Prop :=
   forall l,
   Permutation l (sort l) /\
   forall i j, (i <= j)%nat -> (j < length l)%nat -> nth j (sort l) 0 <= nth i (sort l) 0.
 
-(** The cyclic points have as many ones as they should. *)
+(** The point of k cyclically consecutive ones has k ones. *)
 Definition cyclic_ones_statement : Prop :=
   forall d s k, (s < d)%nat -> (k <= d)%nat -> ones d (cyclic d s k) = k.
 
-(** Standard networks are the GroupSort networks with no sorting layer, and all
-    of these are constrained. *)
+(** Standard networks are the GroupSort networks with no sorting layer, and every
+    GroupSort network is a constrained network. *)
 Definition families_statement : Prop :=
   (forall d m (N : network d m),
      standard_net N <-> groupsort_net 0 N /\ sorting_layers N = 0%nat) /\
@@ -40,7 +40,8 @@ Definition mass_lemma_statement : Prop :=
   forall n (N : network d n), standard_net N ->
   forall i, (i < n)%nat -> mass m x y (fun z => eval N z i) <= 1.
 
-(** With s layers that sort in groups of at most G, at most G^s. *)
+(** Every unit of a network with s layers that sort in groups of at most G has mass
+    at most G^s. *)
 Definition mass_lemma_groupsort_statement : Prop :=
   forall d m x y p, single_coordinate_pairs d m x y p ->
   forall G n (N : network d n), groupsort_net G N ->
@@ -49,22 +50,24 @@ Definition mass_lemma_groupsort_statement : Prop :=
 
 (** ** Lipschitz continuity *)
 
-(** Order statistics are 1-Lipschitz. *)
+(** Every order statistic is 1-Lipschitz. *)
 Definition order_stat_lipschitz_statement : Prop :=
   forall n x y k, Rabs (order_stat n x k - order_stat n y k) <= dist n x y.
 
 (** Every composition of constrained affine layers, 1-Lipschitz activations,
-    shifts, GroupSort, distance and SortNet layers is 1-Lipschitz. *)
+    shifts, GroupSort, distance and SortNet layers, of any depth and width, is
+    1-Lipschitz. *)
 Definition network_lipschitz_statement : Prop :=
   forall d m (N : network d m), lipschitz_net N -> lipschitz_logits d m (eval N) 1.
 
-(** The case of one general SortNet neuron, w^T sort(|x + b|), on its own. *)
+(** A general SortNet neuron, w^T sort(|x + b|) with |w_1| + ... + |w_n| <= 1, is
+    1-Lipschitz. *)
 Definition sortnet_neuron_lipschitz_statement : Prop :=
   forall n (w b : vec), sum n (fun k => Rabs (w k)) <= 1 ->
   let u x := sum n (fun k => w k * order_stat n (fun j => Rabs (x j + b j)) (k + 1)) in
   forall x y, Rabs (u x - u y) <= dist n x y.
 
-(** SortNet contains the distance net: w = (1, 0, ..., 0) and b = - centre. *)
+(** A SortNet neuron with w = (1, 0, ..., 0) and b = - c is the distance ||x - c||. *)
 Definition sortnet_contains_distance_statement : Prop :=
   forall n (c x : vec), (0 < n)%nat ->
   sum n (fun k => (if (k =? 0)%nat then 1 else 0) *
@@ -72,9 +75,9 @@ Definition sortnet_contains_distance_statement : Prop :=
 
 (** ** Theorem 3.5: Boolean functions *)
 
-(** Every non-constant symmetric Boolean function has a jump k; and at every jump,
-    no standard Lipschitz classifier that labels the 2d cyclic points right has
-    certified radius above 1/(2d) on all of them. *)
+(** Every non-constant symmetric Boolean function has a jump k; and at every jump, a
+    standard Lipschitz classifier that labels the 2d cyclic points right, each with a
+    certified radius of at least r, has r <= 1/(2d). *)
 Definition theorem_3_5_statement : Prop :=
   forall d g, symmetric d g -> nonconstant g ->
   (exists k, (1 <= k <= d)%nat /\ jump d g k) /\
@@ -82,8 +85,8 @@ Definition theorem_3_5_statement : Prop :=
   forall C (N : network d C) r, (2 <= C)%nat -> standard_net N ->
   certified_on (cyclic_data d k) g C (eval N) r -> r <= 1 / (2 * INR d).
 
-(** It is tight for every threshold function: one affine layer reaches 1/(2d), and
-    on all vertices of the cube. *)
+(** 3.5 is tight for every threshold function: one affine layer with weights +-1/d
+    reaches 1/(2d), and on all vertices of the cube. *)
 Definition theorem_3_5_tight_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
   exists W b, let N := after input (affine d 2 W b) in
@@ -93,15 +96,16 @@ Definition theorem_3_5_tight_statement : Prop :=
 
 (** ** Theorem 3.6: order statistics *)
 
-(** No unit of a standard Lipschitz network comes nearer than 1/2 - 1/(2d) to the
-    k-th largest entry, uniformly on the cube. *)
+(** Every unit of a standard Lipschitz network is, somewhere on the cube, at least
+    1/2 - 1/(2d) away from the k-th largest entry, for every k. *)
 Definition theorem_3_6_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
   forall n (N : network d n) i, (i < n)%nat -> standard_net N ->
   exists x, in_cube d x /\
   1 / 2 - 1 / (2 * INR d) <= Rabs (eval N x i - order_stat d x k).
 
-(** It is tight for every k: the mean of the entries plus a constant. *)
+(** 3.6 is tight for every k: the mean of the entries plus a constant stays within
+    1/2 - 1/(2d) of the k-th largest on the whole cube. *)
 Definition theorem_3_6_tight_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
   exists c, let N := after input (affine d 1 (fun _ _ => 1 / INR d) (fun _ => c)) in
@@ -111,6 +115,8 @@ Definition theorem_3_6_tight_statement : Prop :=
 
 (** ** The G^s bounds behind Theorem 3.9 *)
 
+(** With s layers that sort in groups of at most G, the certified radius in 3.5 is at
+    most min(1/2, G^s / (2d)). *)
 Definition groupsort_radius_statement : Prop :=
   forall d g, symmetric d g ->
   forall k, (1 <= k <= d)%nat -> jump d g k ->
@@ -118,13 +124,15 @@ Definition groupsort_radius_statement : Prop :=
   certified_on (cyclic_data d k) g C (eval N) r ->
   r <= Rmin (1 / 2) (INR G ^ sorting_layers N / (2 * INR d)).
 
+(** With s layers that sort in groups of at most G, the error in 3.6 is at least
+    1/2 - G^s / (2d). *)
 Definition groupsort_error_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
   forall G n (N : network d n) i, (i < n)%nat -> groupsort_net G N ->
   exists x, in_cube d x /\
   1 / 2 - INR G ^ sorting_layers N / (2 * INR d) <= Rabs (eval N x i - order_stat d x k).
 
-(** So a GroupSort(G) network equal to an order statistic on the cube (k = 1: the
+(** A GroupSort(G) network equal to an order statistic on the cube (k = 1: the
     maximum) has s sorting layers with G^s >= d: at least log_G d of them. *)
 Definition groupsort_depth_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
@@ -142,14 +150,15 @@ Definition lipschitz_radius_statement : Prop :=
 
 (** ** The certificate *)
 
-(** Margin certificate, for logits with Lipschitz constant L. *)
+(** Margin certificate: where logits with Lipschitz constant L have a margin, the
+    prediction is constant within radius margin / (2L). *)
 Definition margin_certificate_statement : Prop :=
   forall d C f L x c margin, 0 < L -> (c < C)%nat -> lipschitz_logits d C f L ->
   (forall j, (j < C)%nat -> j <> c -> margin <= f x c - f x j) ->
   forall x', dist d x x' < margin / (2 * L) -> predicts C f x' c.
 
-(** From weights to radius, with no link missing: in a network whose layers obey
-    their constraints, the prediction is constant within half the margin. *)
+(** From weights to radius: in a network whose layers obey their constraints, the
+    prediction is constant within half the margin. *)
 Definition weights_to_radius_statement : Prop :=
   forall d C (N : network d C), lipschitz_net N ->
   forall x c r, (c < C)%nat -> certified C (eval N) x c r ->
