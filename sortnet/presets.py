@@ -1,0 +1,358 @@
+"""Named recipes: what `sortnet train PRESET` runs. Knows numbers only, imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from .units import eps_to_float, parse_eps
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Recipe:
+    """How a network is trained. Epochs may be fractions; radii are in pixels, e.g. "8/255".
+
+    Attributes:
+        objective: "margin" (clipped hinge on the logit gap; networks 1-Lipschitz as a whole),
+            "worst-case" (hinge on interval bounds; networks with an MLP head) or "ibp" (cross
+            entropy on interval bounds; ordinary networks).
+        eps_train: radius trained for. eps_test: radii reported.
+        epochs: length of training.
+        p_ramp: epochs between which p grows from `p_first` to `p_last`, then p = inf.
+        p_cheap: round p down to 2^k or 3 * 2^k, for which the kernels need no logarithm.
+        ce_weight: weight of the cross entropy before and after the ramp (exponential between).
+        eps_ramp: epochs over which eps grows smoothly from 0 ("worst-case" and "ibp").
+        crop, crop_mode, flip: random crop padding in pixels ("edge" or "zero"), random mirroring.
+        ema: decay of the moving average of the weights that is evaluated; 0 evaluates the last.
+    """
+
+    objective: Literal["margin", "worst-case", "ibp"] = "margin"
+    eps_train: str = "0.1"
+    eps_test: tuple[str, ...] = ("0.1",)
+    epochs: float = 100
+    batch_size: int = 512
+    lr: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.99)
+    adam_eps: float = 1e-10
+    weight_decay: float = 0.02
+    warmup: float = 0
+    p_first: float = 8
+    p_last: float = 1000
+    p_ramp: tuple[float, float] = (0, 0)
+    p_cheap: bool = False
+    ce_weight: tuple[float, float] = (0.1, 0.001)
+    eps_ramp: float = 0
+    crop: int = 0
+    crop_mode: Literal["edge", "zero"] = "edge"
+    flip: bool = False
+    ema: float = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr", "adam_eps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+        if not 1 <= self.p_first <= self.p_last < float("inf"):
+            raise ValueError(f"need 1 <= p_first <= p_last < inf, got {self.p_first}, {self.p_last}")
+        if not 0 <= self.p_ramp[0] <= self.p_ramp[1] <= self.epochs:
+            raise ValueError(f"p_ramp {self.p_ramp} must lie in [0, epochs = {self.epochs:g}]")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), got {self.ema}")
+        if min(self.ce_weight) <= 0:
+            raise ValueError(f"ce_weight must be > 0, got {self.ce_weight}")
+        parse_eps(self.eps_train)
+        for eps in self.eps_test:
+            parse_eps(eps)
+
+    @property
+    def eps_train_float(self) -> float:
+        """`eps_train` as the smallest float32 not below it."""
+        return eps_to_float(self.eps_train)
+
+    def scaled(self, epochs: float) -> Recipe:
+        """The same recipe stretched or squeezed to another number of epochs."""
+        factor = epochs / self.epochs
+        return dataclasses.replace(
+            self,
+            epochs=epochs,
+            warmup=self.warmup * factor,
+            p_ramp=(self.p_ramp[0] * factor, min(self.p_ramp[1] * factor, epochs)),
+            eps_ramp=self.eps_ramp * factor,
+        )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Preset:
+    """A data set, a network and a recipe under one name.
+
+    Attributes:
+        model: fields of `sortnet.models.ModelConfig` other than input_shape, classes, mean and std,
+            which come from the data.
+    """
+
+    name: str
+    about: str
+    data: str
+    recipe: Recipe
+    model: dict[str, Any] = field(default_factory=dict)
+
+    def override(self, settings: Sequence[str]) -> Preset:
+        """Apply settings such as "recipe.lr=0.01", "model.width=512", "data=folder:PATH".
+
+        Values are JSON where that parses, else text.
+
+        Raises:
+            ValueError: unknown field or a value of the wrong kind.
+        """
+        document: dict[str, Any] = dataclasses.asdict(self)
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            part, dot, name = key.partition(".")
+            try:
+                value = json.loads(text)
+            except ValueError:
+                value = text
+            if not equals or part not in ("recipe", "model", "data") or bool(dot) == (part == "data"):
+                raise ValueError(
+                    f"a setting looks like recipe.lr=0.01, model.width=512 or data=mnist, "
+                    f"got {setting!r}"
+                )
+            if part == "data":
+                document["data"] = value
+            else:
+                document[part][name] = value
+        return preset_from_dict(document)
+
+    def scaled(self, epochs: float) -> Preset:
+        """The same preset with its recipe squeezed or stretched to `epochs`."""
+        return dataclasses.replace(self, recipe=self.recipe.scaled(epochs))
+
+
+def preset_from_dict(document: object) -> Preset:
+    """Check and convert what `dataclasses.asdict(preset)` made.
+
+    Raises:
+        ValueError: in one line, which field is wrong.
+    """
+    try:
+        return TypeAdapter(Preset).validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"invalid preset: {place}: {first['msg']}".replace(": :", ":")) from None
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        ValueError: unknown name; lists the known ones.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+ROWS = (
+    "sortnet",
+    "linf-dist",
+    "groupsort",
+    "maxmin",
+    "standard-relu",
+    "standard-pwl",
+    "ibp-relu",
+)
+"""Rows of the comparison table that `sortnet reproduce` trains."""
+
+
+def comparison_row(preset: Preset, row: str) -> Preset:
+    """`preset` with another network family in place of its own, on the same data and radii.
+
+    The Lipschitz baselines keep the loss and take the learning rate usual for affine layers; the
+    IBP row takes interval cross entropy.
+
+    Raises:
+        ValueError: unknown row; lists the known ones.
+    """
+    if row not in ROWS:
+        raise ValueError(f"unknown row {row!r}; known: {', '.join(ROWS)}")
+    name = f"{preset.name}:{row}"
+    width, depth = preset.model["width"], preset.model["depth"]
+    if row == "sortnet":
+        return dataclasses.replace(preset, name=name)
+    if row == "linf-dist":
+        model = {**preset.model, "family": "linf-dist"}
+        model.pop("keep", None)
+        return dataclasses.replace(
+            preset, name=name, about="l-inf-distance net", model=model
+        )
+    affine = {"width": width, "depth": depth}
+    recipe = dataclasses.replace(
+        preset.recipe, lr=0.002, weight_decay=0.0, adam_eps=1e-8, p_ramp=(0, 0), ema=0
+    )
+    # Without p's ramp the cross entropy weight would drop at once; a long ramp is what helps it.
+    recipe = dataclasses.replace(recipe, p_ramp=(0, 0.9 * recipe.epochs))
+    if row == "groupsort":
+        affine = {**affine, "family": "groupsort", "group": 5, "width": width - width % 5}
+        return dataclasses.replace(
+            preset, name=name, about="GroupSort(5) net", model=affine, recipe=recipe
+        )
+    if row == "maxmin":
+        affine = {**affine, "family": "maxmin", "width": width - width % 2}
+        return dataclasses.replace(preset, name=name, about="MaxMin", model=affine, recipe=recipe)
+    if row == "ibp-relu":
+        recipe = dataclasses.replace(
+            recipe,
+            objective="ibp",
+            lr=0.001,
+            eps_ramp=0.5 * recipe.epochs,
+            eps_train=preset.recipe.eps_test[0],
+        )
+        return dataclasses.replace(
+            preset,
+            name=name,
+            about="ReLU network trained with interval bounds",
+            model={**affine, "family": "relu"},
+            recipe=recipe,
+        )
+    activation = "relu" if row == "standard-relu" else "piecewise-linear"
+    return dataclasses.replace(
+        preset,
+        name=name,
+        about=f"standard Lipschitz net, {activation} activation",
+        model={**affine, "family": "standard", "activation": activation},
+        recipe=recipe,
+    )
+
+
+def _sortnet(depth: int, width: int, keep: float, **more: Any) -> dict[str, Any]:
+    return {"family": "sortnet", "depth": depth, "width": width, "keep": keep, **more}
+
+
+def _mnist(name: str, keep: float, eps: tuple[str, str], weight: tuple[float, float]) -> Preset:
+    return Preset(
+        name=name,
+        about=f"reference recipe, MNIST at {eps[1]}",
+        data="mnist",
+        model=_sortnet(5, 5120, keep, identity=10.0),
+        recipe=Recipe(
+            eps_train=eps[0],
+            eps_test=(eps[1],),
+            epochs=1500,
+            p_ramp=(100, 1450),
+            ce_weight=weight,
+            crop=1,
+        ),
+    )
+
+
+def _cifar(
+    name: str,
+    depth: int,
+    keep: float,
+    eps: tuple[str, str],
+    weight: tuple[float, float],
+    hidden: int | None = None,
+) -> Preset:
+    recipe = Recipe(
+        objective="margin" if hidden is None else "worst-case",
+        eps_train=eps[0],
+        eps_test=(eps[1],),
+        epochs=3000,
+        p_ramp=(200, 2950),
+        ce_weight=weight,
+        eps_ramp=0 if hidden is None else 500,
+        crop=3,
+        flip=True,
+    )
+    head = {} if hidden is None else {"hidden": hidden}
+    about = f"reference recipe, CIFAR-10 at {eps[1]}" + (", MLP head" if hidden else "")
+    return Preset(name, about, "cifar10", recipe, _sortnet(depth, 5120, keep, **head))
+
+
+def _imagenet(name: str, data: str, strided: bool) -> Preset:
+    tiny = data == "tinyimagenet"
+    recipe = Recipe(
+        objective="worst-case",
+        eps_train="1.1/255",
+        eps_test=("1/255",),
+        epochs=1000 if tiny else 300,
+        batch_size=512 if tiny else 1024,
+        lr=0.02 if tiny else 0.01,
+        p_ramp=(100, 980) if tiny else (50, 290) if strided else (30, 290),
+        ce_weight=(1.0, 0.01),
+        eps_ramp=500 if tiny else 200,
+        crop=5 if tiny else 4,
+        flip=True,
+    )
+    model = _sortnet(7, 5120, 0.70, hidden=512 if tiny else 2048)
+    if strided:
+        model["stem_stride"] = 4
+    about = f"reference recipe, {'TinyImageNet' if tiny else 'ImageNet64'} at 1/255, MLP head"
+    return Preset(name, about + (", strided first layer" if strided else ""), data, recipe, model)
+
+
+_FASHION_REFERENCE = Preset(
+    name="fashion-mnist-0.1-reference",
+    about="reference recipe of MNIST 0.1 on Fashion-MNIST, full width (GPU)",
+    data="fashion-mnist",
+    model=_sortnet(5, 5120, 0.70, identity=10.0),
+    recipe=Recipe(
+        eps_train="0.3", eps_test=("0.1",), epochs=1500, p_ramp=(100, 1450), crop=1
+    ),
+)
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="digits",
+            about="scikit-learn's 8x8 digits, about a minute on two CPU cores",
+            data="digits",
+            model=_sortnet(4, 256, 0.75),
+            recipe=Recipe(
+                eps_train="0.2",
+                eps_test=("0.05", "0.1", "0.15", "0.2"),
+                epochs=150,
+                batch_size=128,
+                p_ramp=(10, 130),
+                ce_weight=(0.1, 0.01),
+                p_cheap=True,
+            ),
+        ),
+        Preset(
+            name="fashion-mnist-0.1",
+            about="Fashion-MNIST at 0.1 in under half an hour on two CPU cores",
+            data="fashion-mnist",
+            model=_sortnet(5, 512, 0.75),
+            recipe=Recipe(
+                eps_train="0.2",
+                eps_test=("0.1",),
+                epochs=40,
+                batch_size=256,
+                p_ramp=(3, 36),
+                ce_weight=(0.1, 0.001),
+                p_cheap=True,
+            ),
+        ),
+        _FASHION_REFERENCE,
+        _mnist("mnist-0.1", 0.70, ("0.3", "0.1"), (0.1, 0.001)),
+        _mnist("mnist-0.3", 0.75, ("0.45", "0.3"), (0.02, 0.0002)),
+        _cifar("cifar10-2/255", 6, 0.75, ("8/255", "2/255"), (1.0, 0.01)),
+        _cifar("cifar10-2/255-mlp", 7, 0.70, ("2.2/255", "2/255"), (1.0, 0.01), hidden=512),
+        _cifar("cifar10-8/255", 6, 0.85, ("24/255", "8/255"), (0.2, 0.002)),
+        _cifar("cifar10-8/255-mlp", 7, 0.60, ("8.8/255", "8/255"), (0.2, 0.002), hidden=512),
+        _imagenet("tinyimagenet-mlp", "tinyimagenet", strided=False),
+        _imagenet("tinyimagenet-2x", "tinyimagenet", strided=True),
+        _imagenet("imagenet64-mlp", "imagenet64", strided=False),
+        _imagenet("imagenet64-2x", "imagenet64", strided=True),
+    )
+}
+"""Every preset by name, in the order they are listed."""

@@ -1,0 +1,43 @@
+"""Schedules as pure functions of training progress, so that resuming needs no state."""
+
+from __future__ import annotations
+
+import math
+
+
+def exponential_ramp(epoch: float, start: float, end: float, first: float, last: float) -> float:
+    """`first` until epoch `start`, `last` from `end`, a straight line in the logarithm between.
+
+    Both values must be > 0. With start = end it is a step.
+    """
+    if epoch <= start:
+        return first
+    if epoch >= end:
+        return last
+    return first * (last / first) ** ((epoch - start) / (end - start))
+
+
+def smooth_ramp(epoch: float, end: float) -> float:
+    """0 at epoch 0, 1 from `end` on, with zero slope at both ends (a cubic)."""
+    if epoch >= end:
+        return 1.0
+    t = max(epoch, 0.0) / end
+    return t * t * (3 - 2 * t)
+
+
+def cosine(epoch: float, epochs: float, warmup: float = 0.0) -> float:
+    """Learning-rate factor: linear from 0 over `warmup` epochs, then a half cosine down to 0."""
+    if epoch < warmup:
+        return epoch / warmup
+    if epoch >= epochs:
+        return 0.0
+    return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))
+
+
+def cheap_power(p: float) -> float:
+    """The largest of 2^k and 3 * 2^k (k >= 0) that is <= p, for p >= 1.
+
+    Such a power takes k multiplications instead of a logarithm and an exponential.
+    """
+    power = 2.0 ** math.floor(math.log2(p))
+    return 1.5 * power if 1.5 * power <= p and power > 1 else power
