@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
-def random_crop(images: Tensor, pad: int, generator: torch.Generator, mode: str = "edge") -> Tensor:
-    """Pad each image by `pad` pixels and cut a window of the old size at a random place.
+def crop(images: Tensor, shift: Tensor, pad: int, mode: str = "edge") -> Tensor:
+    """Pad each image by `pad` pixels and cut a window of the old size at `shift`.
 
     Args:
         images: uint8 [N, C, H, W].
-        pad: pixels added on each side, >= 0; 0 returns the images as they are.
-        generator: source of the N shifts.
+        shift: int64 [2, N], row and column of each window's corner in 0..2 pad; pad is the middle.
+        pad: pixels added on each side, >= 0.
         mode: "edge" repeats the border, "zero" pads with black.
 
     Returns:
         uint8 [N, C, H, W].
+
+    Raises:
+        ValueError: unknown mode.
     """
-    if pad == 0:
-        return images
-    n, _, height, width = images.shape
-    if mode == "edge":
-        padded = F.pad(images.float(), (pad,) * 4, mode="replicate").to(images.dtype)
-    elif mode == "zero":
-        padded = F.pad(images, (pad,) * 4)
-    else:
+    if mode not in ("edge", "zero"):
         raise ValueError(f"crop mode must be 'edge' or 'zero', got {mode!r}")
-    shift = torch.randint(0, 2 * pad + 1, (2, n), generator=generator)
-    rows = shift[0][:, None] + torch.arange(height)
-    cols = shift[1][:, None] + torch.arange(width)
+    n, _, height, width = images.shape
+    rows = shift[0][:, None] + torch.arange(height) - pad
+    cols = shift[1][:, None] + torch.arange(width) - pad
+    inside_rows, inside_cols = rows.clamp(0, height - 1), cols.clamp(0, width - 1)
     sample = torch.arange(n)[:, None, None]
     # Advanced indices around a slice put the channel last.
-    return padded[sample, :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    cut = images[sample, :, inside_rows[:, :, None], inside_cols[:, None, :]].permute(0, 3, 1, 2)
+    if mode == "zero":
+        black = (rows != inside_rows)[:, :, None] | (cols != inside_cols)[:, None, :]
+        cut = cut.masked_fill(black[:, None], 0)
+    return cut.contiguous()
 
 
-def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each image left to right with probability 1/2. images: [N, C, H, W]."""
-    chosen = torch.rand(len(images), generator=generator) < 0.5
+def flip(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror the chosen images left to right. images [N, C, H, W], chosen bool [N]."""
     return torch.where(chosen[:, None, None, None], images.flip(3), images)

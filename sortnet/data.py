@@ -336,9 +336,11 @@ def _torchvision_cifar(name: str, root: Path, classes: int) -> DataSet:
 
 
 def _load_tinyimagenet(root: Path) -> DataSet:
-    """`wnids.txt`, `train/WNID/images/*`, `val/images/*` with `val/val_annotations.txt`."""
+    """As published, or with `val` already sorted into class folders like `train`."""
     if (root / "tiny-imagenet-200").is_dir():
         root = root / "tiny-imagenet-200"
+    if (root / "train").is_dir() and not (root / "val" / "images").is_dir():
+        return _load_folder("tinyimagenet", root)
     for needed in ("wnids.txt", "train", "val/images", "val/val_annotations.txt"):
         if not (root / needed).exists():
             raise FileNotFoundError(
@@ -347,7 +349,7 @@ def _load_tinyimagenet(root: Path) -> DataSet:
             )
     wnids = sorted((root / "wnids.txt").read_text().split())
     number = {wnid: label for label, wnid in enumerate(wnids)}
-    train = [(p, number[w]) for w in wnids for p in _image_paths(root / "train" / w / "images")]
+    train = [(p, number[w]) for w in wnids for p in _image_paths(root / "train" / w)]
     test = []
     with open(root / "val" / "val_annotations.txt", newline="") as annotations:
         for row in csv.reader(annotations, delimiter="\t"):
@@ -404,6 +406,8 @@ def _load_folder(name: str, root: Path) -> DataSet:
 
 
 def _image_paths(folder: Path) -> list[Path]:
+    if (folder / "images").is_dir():
+        folder = folder / "images"
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)

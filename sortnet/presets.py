@@ -60,7 +60,9 @@ class Recipe:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
         if not 1 <= self.p_first <= self.p_last < float("inf"):
-            raise ValueError(f"need 1 <= p_first <= p_last < inf, got {self.p_first}, {self.p_last}")
+            raise ValueError(
+                f"need 1 <= p_first <= p_last < inf, got {self.p_first}, {self.p_last}"
+            )
         if not 0 <= self.p_ramp[0] <= self.p_ramp[1] <= self.epochs:
             raise ValueError(f"p_ramp {self.p_ramp} must lie in [0, epochs = {self.epochs:g}]")
         if not 0 <= self.ema < 1:
@@ -93,8 +95,8 @@ class Preset:
     """A data set, a network and a recipe under one name.
 
     Attributes:
-        model: fields of `sortnet.models.ModelConfig` other than input_shape, classes, mean and std,
-            which come from the data.
+        model: fields of `sortnet.models.ModelConfig`. Those that are missing among input_shape,
+            classes, mean and std come from the data.
     """
 
     name: str
@@ -119,7 +121,11 @@ class Preset:
                 value = json.loads(text)
             except ValueError:
                 value = text
-            if not equals or part not in ("recipe", "model", "data") or bool(dot) == (part == "data"):
+            if (
+                not equals
+                or part not in ("recipe", "model", "data")
+                or bool(dot) == (part == "data")
+            ):
                 raise ValueError(
                     f"a setting looks like recipe.lr=0.01, model.width=512 or data=mnist, "
                     f"got {setting!r}"
@@ -190,9 +196,7 @@ def comparison_row(preset: Preset, row: str) -> Preset:
     if row == "linf-dist":
         model = {**preset.model, "family": "linf-dist"}
         model.pop("keep", None)
-        return dataclasses.replace(
-            preset, name=name, about="l-inf-distance net", model=model
-        )
+        return dataclasses.replace(preset, name=name, about="l-inf-distance net", model=model)
     affine = {"width": width, "depth": depth}
     recipe = dataclasses.replace(
         preset.recipe, lr=0.002, weight_decay=0.0, adam_eps=1e-8, p_ramp=(0, 0), ema=0
@@ -241,7 +245,7 @@ def _mnist(name: str, keep: float, eps: tuple[str, str], weight: tuple[float, fl
         name=name,
         about=f"reference recipe, MNIST at {eps[1]}",
         data="mnist",
-        model=_sortnet(5, 5120, keep, identity=10.0),
+        model=_sortnet(5, 5120, keep, identity=10.0, std=0.3081),
         recipe=Recipe(
             eps_train=eps[0],
             eps_test=(eps[1],),
@@ -274,7 +278,8 @@ def _cifar(
     )
     head = {} if hidden is None else {"hidden": hidden}
     about = f"reference recipe, CIFAR-10 at {eps[1]}" + (", MLP head" if hidden else "")
-    return Preset(name, about, "cifar10", recipe, _sortnet(depth, 5120, keep, **head))
+    model = _sortnet(depth, 5120, keep, std=0.2009, **head)
+    return Preset(name, about, "cifar10", recipe, model)
 
 
 def _imagenet(name: str, data: str, strided: bool) -> Preset:
@@ -292,7 +297,7 @@ def _imagenet(name: str, data: str, strided: bool) -> Preset:
         crop=5 if tiny else 4,
         flip=True,
     )
-    model = _sortnet(7, 5120, 0.70, hidden=512 if tiny else 2048)
+    model = _sortnet(7, 5120, 0.70, hidden=512 if tiny else 2048, std=0.2276 if tiny else 0.2128)
     if strided:
         model["stem_stride"] = 4
     about = f"reference recipe, {'TinyImageNet' if tiny else 'ImageNet64'} at 1/255, MLP head"
@@ -304,9 +309,7 @@ _FASHION_REFERENCE = Preset(
     about="reference recipe of MNIST 0.1 on Fashion-MNIST, full width (GPU)",
     data="fashion-mnist",
     model=_sortnet(5, 5120, 0.70, identity=10.0),
-    recipe=Recipe(
-        eps_train="0.3", eps_test=("0.1",), epochs=1500, p_ramp=(100, 1450), crop=1
-    ),
+    recipe=Recipe(eps_train="0.3", eps_test=("0.1",), epochs=1500, p_ramp=(100, 1450), crop=1),
 )
 
 PRESETS: dict[str, Preset] = {
@@ -348,7 +351,7 @@ PRESETS: dict[str, Preset] = {
         _cifar("cifar10-2/255", 6, 0.75, ("8/255", "2/255"), (1.0, 0.01)),
         _cifar("cifar10-2/255-mlp", 7, 0.70, ("2.2/255", "2/255"), (1.0, 0.01), hidden=512),
         _cifar("cifar10-8/255", 6, 0.85, ("24/255", "8/255"), (0.2, 0.002)),
-        _cifar("cifar10-8/255-mlp", 7, 0.60, ("8.8/255", "8/255"), (0.2, 0.002), hidden=512),
+        _cifar("cifar10-8/255-mlp", 7, 0.60, ("8.8/255", "8/255"), (1.0, 0.01), hidden=512),
         _imagenet("tinyimagenet-mlp", "tinyimagenet", strided=False),
         _imagenet("tinyimagenet-2x", "tinyimagenet", strided=True),
         _imagenet("imagenet64-mlp", "imagenet64", strided=False),

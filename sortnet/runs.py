@@ -1,0 +1,209 @@
+"""Run folders: what a training leaves behind. JSON and safetensors only, nothing is unpickled.
+
+config.json           preset, model, seed, data: enough to rebuild and to resume
+model.safetensors     weights as evaluated (written at the end)
+checkpoint.safetensors   weights, optimizer and position of a run in progress
+metrics.jsonl         one JSON object per line: training steps, then the evaluation
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from . import __version__
+from .files import atomic_write
+from .models import CertifiedNet, ModelConfig, build_model
+from .presets import Preset
+
+FORMAT = 1
+CONFIG, WEIGHTS, CHECKPOINT, METRICS = (
+    "config.json",
+    "model.safetensors",
+    "checkpoint.safetensors",
+    "metrics.jsonl",
+)
+
+
+class RunError(ValueError):
+    """A run folder or a file in it is missing, damaged or foreign."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class RunConfig:
+    """All that determines a run, beside the data itself.
+
+    Attributes:
+        hold_out: part of the training split kept for model selection in place of the test split;
+            0 evaluates on the test split.
+        data_root: folder of the data set's files, or None where it needs none.
+        environment: versions and machine, for the record.
+    """
+
+    preset: Preset
+    model: ModelConfig
+    seed: int = 0
+    hold_out: float = 0.0
+    data_root: str | None = None
+    precision: str = "float32"
+    environment: dict[str, str] = Field(default_factory=dict)
+    format: int = FORMAT
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine of this process."""
+    return {
+        "sortnet": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def default_folder(preset: str) -> Path:
+    """Where a run goes if nothing else is said: runs/NAME, with characters safe for file names."""
+    return Path("runs") / "".join(c if c.isalnum() or c in "._-" else "-" for c in preset)
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write config.json (atomically)."""
+    with clear_disk_errors(folder), atomic_write(folder / CONFIG) as path:
+        path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+
+
+def read_config(folder: Path) -> RunConfig:
+    """Read config.json.
+
+    Raises:
+        RunError: in one line, what is wrong.
+    """
+    path = folder / CONFIG
+    if not folder.is_dir():
+        raise RunError(f"no run folder at {folder}")
+    if not path.is_file():
+        raise RunError(f"{folder} is no run folder: {CONFIG} is missing")
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise RunError(f"{path}: not a run config of format {FORMAT}")
+    try:
+        return TypeAdapter(RunConfig).validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{path}: {place}: {first['msg']}") from None
+
+
+def write_model(folder: Path, model: CertifiedNet) -> None:
+    """Write model.safetensors (atomically)."""
+    write_tensors(folder / WEIGHTS, model.state_dict(), {"format": str(FORMAT)})
+
+
+def load_run(folder: str | Path) -> tuple[CertifiedNet, RunConfig]:
+    """The trained network of a finished run, in evaluation mode, on the CPU.
+
+    Raises:
+        RunError: folder, config or weights missing, damaged or not belonging together.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    if not (folder / WEIGHTS).is_file():
+        unfinished = (folder / CHECKPOINT).is_file()
+        hint = "; training is unfinished, continue it with --resume" if unfinished else ""
+        raise RunError(f"{folder} has no {WEIGHTS}{hint}")
+    tensors, _ = read_tensors(folder / WEIGHTS)
+    model = build_model(config.model)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"{folder / WEIGHTS} does not fit {CONFIG}: {reason}") from None
+    return model.eval(), config
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file (atomically).
+
+    Raises:
+        OSError: disk full, no permission: one line with the path.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with clear_disk_errors(path.parent), atomic_write(path) as temporary:
+        save_file(plain, temporary, metadata)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: tensors and metadata.
+
+    Raises:
+        RunError: missing, truncated or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunError(f"no such file: {path}") from None
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: damaged or no safetensors file ({error})") from None
+
+
+class Metrics:
+    """Appends one JSON object per line to metrics.jsonl, each line whole or absent.
+
+    Args:
+        folder: of the run.
+        keep_steps: drop lines of steps >= this (a resumed run writes them again).
+    """
+
+    def __init__(self, folder: Path, keep_steps: int = 0) -> None:
+        self.path = folder / METRICS
+        kept = [row for row in read_metrics(folder) if row.get("step", keep_steps) < keep_steps]
+        with clear_disk_errors(folder), atomic_write(self.path) as path:
+            path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Append a row."""
+        with clear_disk_errors(self.path.parent), open(self.path, "a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """All whole lines of metrics.jsonl; a last line cut by a crash is left out."""
+    path = folder / METRICS
+    rows = []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+@contextmanager
+def clear_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn a failed write, whoever reports it, into one OSError that names the folder."""
+    try:
+        yield
+    except SafetensorError as error:
+        full = "No space left" in str(error) or "code: 28" in str(error)
+        reason = "disk full" if full else str(error)
+        raise OSError(f"cannot write to {folder}: {reason}") from None
+    except OSError as error:
+        reason = "disk full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        raise OSError(error.errno, f"cannot write to {folder}: {reason}") from None
