@@ -6,7 +6,7 @@ that holds for the rounded program at the place of deployment, export the model
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -104,38 +104,49 @@ def interval_certified(model: CertifiedNet, x: Tensor, eps: float) -> Tensor:
         raise ValueError(f"eps must be positive, got {eps}")
     with _evaluating(model):
         label = model(x).argmax(1)
-        return worst_margins(model, (x - eps).clamp(0, 1), (x + eps).clamp(0, 1), label) > 0
+        return worst_margins(model.layers, (x - eps).clamp(0, 1), (x + eps).clamp(0, 1), label) > 0
 
 
-def worst_margins(model: CertifiedNet, lower: Tensor, upper: Tensor, label: Tensor) -> Tensor:
-    """Lower bound of logit[label] - max of the others for inputs in [lower, upper]: [N].
+def margin_bounds(
+    layers: Iterable[nn.Module], lower: Tensor, upper: Tensor, label: Tensor
+) -> Tensor:
+    """Lower bounds of logit[label] - logit[j] for inputs of a chain in [lower, upper].
 
     A final affine layer is bounded on differences of its rows, which is tighter than on logits.
-    Differentiable through the affine layers.
+    Differentiable through affine layers and elementwise functions.
 
     Args:
-        model: a chain; sort layers are used as in evaluation.
-        lower, upper: [N, C, H, W].
+        layers: a chain that ends in logits; sort layers are used as in evaluation.
+        lower, upper: bounds of its input, [N, ...].
         label: int64 [N].
+
+    Returns:
+        [N, K]; 0 where j is the label.
     """
-    *body, last = model.layers
+    *body, last = layers
     affine = last.weight if isinstance(last, nn.Linear) else None
     if isinstance(last, LipschitzLinear):
         affine = last.projected_weight()
-    for layer in body if affine is not None else model.layers:
+    for layer in body:
         lower, upper = layer_bounds(layer, lower, upper)
-    own = nn.functional.one_hot(label, model.config.classes).bool()
     if affine is None:
-        others = upper.masked_fill(own, -math.inf).amax(1)
-        return lower.gather(1, label[:, None]).squeeze(1) - others
+        lower, upper = layer_bounds(last, lower, upper)
+        worst = lower.gather(1, label[:, None]) - upper
+        return worst.scatter(1, label[:, None], 0)
     difference = affine[label][:, None, :] - affine[None]
     worst = torch.einsum("nkh,nh->nk", difference.clamp_min(0), lower) + torch.einsum(
         "nkh,nh->nk", difference.clamp_max(0), upper
     )
     bias = last.bias
-    if bias is not None:
-        worst = worst + bias[label][:, None] - bias
-    return worst.masked_fill(own, math.inf).amin(1)
+    return worst if bias is None else worst + bias[label][:, None] - bias
+
+
+def worst_margins(
+    layers: Iterable[nn.Module], lower: Tensor, upper: Tensor, label: Tensor
+) -> Tensor:
+    """Lower bound of logit[label] - max of the others; see `margin_bounds`. [N]."""
+    bounds = margin_bounds(layers, lower, upper, label)
+    return bounds.scatter(1, label[:, None], math.inf).amin(1)
 
 
 def certified_accuracy(
@@ -179,7 +190,7 @@ def certificates(
             rest = (right & ~certified).nonzero().squeeze(1)
             if len(rest):
                 low, high = (x[rest] - eps).clamp(0, 1), (x[rest] + eps).clamp(0, 1)
-                certified[rest] = worst_margins(model, low, high, y[rest]) > 0
+                certified[rest] = worst_margins(model.layers, low, high, y[rest]) > 0
             result[eps] = certified
         return result
 

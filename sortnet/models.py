@@ -53,6 +53,9 @@ class ModelConfig:
         depth: distance or affine layers before the head, at least 1; a stem counts as one.
         width: units of each hidden layer.
         keep: q, probability that training keeps an input (sortnet).
+        keep_pixels: the same for the first layer; 1 as in the reference (sortnet).
+        identity: start with w[i, i mod n] = -identity in every linear distance layer (the
+            reference's MNIST nets use 10), or None for normal weights only.
         top_k: order statistics used in evaluation (sortnet).
         hidden: units of the MLP head Linear -> tanh -> Linear after the distance layers, or None
             for a plain network whose last distance layer gives the logits.
@@ -68,6 +71,8 @@ class ModelConfig:
     depth: int = Field(ge=1)
     width: int = Field(gt=0)
     keep: float = Field(default=0.7, gt=0, le=1)
+    keep_pixels: float = Field(default=1.0, gt=0, le=1)
+    identity: float | None = None
     top_k: int = Field(default=10, ge=1)
     hidden: int | None = Field(default=None, gt=0)
     mean: float = 0.0
@@ -85,8 +90,10 @@ class ModelConfig:
             raise ValueError(f"family {self.family!r} has neither an MLP head nor a stem")
         if self.stem is not None and self.depth < 2:
             raise ValueError("a stem needs a depth of at least 2")
-        if self.family == "linf-dist" and self.keep != 1:
-            raise ValueError(f"family 'linf-dist' means keep = 1, got {self.keep}")
+        if self.family == "linf-dist" and (self.keep != 1 or self.keep_pixels != 1):
+            raise ValueError(
+                f"family 'linf-dist' means keep = 1, got {self.keep} and {self.keep_pixels}"
+            )
         if self.sorting_group and self.depth > 1 and self.width % self.sorting_group:
             raise ValueError(
                 f"a group size of {self.sorting_group} does not divide the width {self.width}"
@@ -139,6 +146,15 @@ class CertifiedNet(nn.Module):
 
     def forward(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
         """Logits. Training draws masks where none are given; evaluation uses none."""
+        return self.head(self.body(x, masks))
+
+    @property
+    def head(self) -> nn.Sequential:
+        """The layers from the MLP head on; empty in networks without one."""
+        return self.layers[self._body_length() :]
+
+    def body(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
+        """What enters `head`: [N, width] with an MLP head (1-Lipschitz), else the logits."""
         if x.ndim != 4 or x.shape[1:] != self.config.input_shape:
             raise ValueError(
                 f"expected images [N, {', '.join(map(str, self.config.input_shape))}], "
@@ -149,7 +165,7 @@ class CertifiedNet(nn.Module):
         elif masks is None:
             masks = self.draw_masks(len(x))
         wanted = self._wanted_outputs(masks)
-        for position, layer in enumerate(self.layers):
+        for position, layer in enumerate(self.layers[: self._body_length()]):
             if isinstance(layer, SortLinear):
                 x = layer(x, masks.get(position), wanted.get(position))
             elif isinstance(layer, MeanShift) and position - 1 in wanted:
@@ -157,6 +173,9 @@ class CertifiedNet(nn.Module):
             else:
                 x = layer(x)
         return x
+
+    def _body_length(self) -> int:
+        return len(self.layers) - (0 if self.config.hidden is None else 3)
 
     def _wanted_outputs(self, masks: dict[int, Tensor | None]) -> dict[int, Tensor]:
         """Outputs of each SortLinear that the next one reads: the others need not be computed."""
@@ -184,7 +203,6 @@ def _chain(config: ModelConfig) -> Iterator[nn.Module]:
 
 
 def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
-    keep = config.keep
     inputs, depth = math.prod(config.input_shape), config.depth
     if config.stem is not None:
         stem = config.stem
@@ -194,7 +212,7 @@ def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
             stem.kernel_size,
             stem.stride,
             stem.padding,
-            keep,
+            config.keep_pixels,
             config.top_k,
         )
         yield conv
@@ -213,7 +231,14 @@ def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
     for layer in range(depth):
         last = plain and layer == depth - 1
         outputs = config.classes if last else config.width
-        yield SortLinear(inputs, outputs, keep, config.top_k, bias=last)
+        first = layer == 0 and config.stem is None
+        keep = config.keep_pixels if first else config.keep
+        linear = SortLinear(inputs, outputs, keep, config.top_k, bias=last)
+        if config.identity is not None:
+            rows = torch.arange(outputs)
+            with torch.no_grad():
+                linear.weight[rows, rows % inputs] = -config.identity
+        yield linear
         yield Negate() if last else MeanShift(outputs)
         inputs = outputs
     if config.hidden is not None:
