@@ -124,20 +124,18 @@ def margin_bounds(
         [N, K]; 0 where j is the label.
     """
     *body, last = layers
-    affine = last.weight if isinstance(last, nn.Linear) else None
-    if isinstance(last, LipschitzLinear):
-        affine = last.projected_weight()
+    affine = _affine(last)
     for layer in body:
         lower, upper = layer_bounds(layer, lower, upper)
     if affine is None:
         lower, upper = layer_bounds(last, lower, upper)
         worst = lower.gather(1, label[:, None]) - upper
         return worst.scatter(1, label[:, None], 0)
-    difference = affine[label][:, None, :] - affine[None]
+    weight, bias = affine
+    difference = weight[label][:, None, :] - weight[None]
     worst = torch.einsum("nkh,nh->nk", difference.clamp_min(0), lower) + torch.einsum(
         "nkh,nh->nk", difference.clamp_max(0), upper
     )
-    bias = last.bias
     return worst if bias is None else worst + bias[label][:, None] - bias
 
 
@@ -147,6 +145,13 @@ def worst_margins(
     """Lower bound of logit[label] - max of the others; see `margin_bounds`. [N]."""
     bounds = margin_bounds(layers, lower, upper, label)
     return bounds.scatter(1, label[:, None], math.inf).amin(1)
+
+
+def _affine(layer: nn.Module) -> tuple[Tensor, Tensor | None] | None:
+    """Weight and bias of an affine layer, or None."""
+    if isinstance(layer, LipschitzLinear):
+        return layer.projected_weight(), layer.bias
+    return (layer.weight, layer.bias) if isinstance(layer, nn.Linear) else None
 
 
 def certified_accuracy(

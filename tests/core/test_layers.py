@@ -1,0 +1,204 @@
+import math
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from sortnet import nn as snn
+from sortnet.nn import functional as F
+
+shapes = st.tuples(st.integers(1, 7), st.integers(1, 9), st.integers(1, 6))
+
+
+def layers(inputs: int, outputs: int, seed: int) -> list[nn.Module]:
+    torch.manual_seed(seed)
+    order = snn.OrderStatisticLinear(inputs, outputs, bias=True)
+    with torch.no_grad():
+        order.order_weight.normal_()
+    piecewise = snn.PiecewiseLinear(inputs)
+    with torch.no_grad():
+        piecewise.slope.normal_()
+    return [
+        snn.SortLinear(inputs, outputs, keep=0.6, top_k=3, bias=True).eval(),
+        snn.LInfDistLinear(inputs, outputs).eval(),
+        order,
+        snn.LipschitzLinear(inputs, outputs),
+        snn.GroupSort(inputs),
+        piecewise,
+        snn.MeanShift(inputs).eval(),
+        snn.Negate(),
+    ]
+
+
+@given(shapes, st.integers(0, 50))
+def test_layers_are_one_lipschitz_and_within_their_bounds(
+    shape: tuple[int, int, int], seed: int
+) -> None:
+    batch, inputs, outputs = shape
+    for layer in layers(inputs, outputs, seed):
+        x = torch.randn(batch, inputs)
+        delta = torch.rand(batch, inputs) - 0.5
+        y, z = layer(x), layer(x + delta)
+        moved = (z - y).abs().amax(1)
+        assert (moved <= delta.abs().amax(1) + 1e-5).all(), type(layer)
+        low, high = layer.bounds(torch.minimum(x, x + delta), torch.maximum(x, x + delta))
+        for inside in (y, z):
+            assert (low <= inside + 1e-5).all(), type(layer)
+            assert (inside <= high + 1e-5).all(), type(layer)
+
+
+@given(st.integers(1, 12), st.integers(0, 99), st.sampled_from([1e-3, 1.0, 1e3, 1e30]))
+def test_projected_rows_obey_the_limit_exactly(columns: int, seed: int, scale: float) -> None:
+    torch.manual_seed(seed)
+    raw = torch.randn(5, columns) * scale
+    rows = F.project_rows(raw)
+    for row, original in zip(rows.tolist(), raw.tolist(), strict=True):
+        total = sum(abs(Fraction(value)) for value in row)
+        assert total <= 1
+        if sum(abs(Fraction(v)) for v in original) > 1:
+            assert total >= 1 - Fraction(1, 2**19)
+    zero = torch.zeros(2, columns, requires_grad=True)
+    assert F.project_rows(zero).sum().backward() is None
+    assert zero.grad is not None and zero.grad.isfinite().all()
+
+
+@given(st.integers(1, 3), st.integers(1, 2), st.integers(0, 2), st.integers(0, 9))
+def test_convolution_is_the_linear_layer_on_every_patch(
+    kernel: int, stride: int, padding: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    conv = snn.SortConv2d(2, 3, kernel, stride, padding, keep=0.7, top_k=4, bias=True).eval()
+    x = torch.randn(2, 2, 5, 4)
+    y = conv(x)
+    padded = nn.functional.pad(x, (padding,) * 4)
+    for row in range(y.shape[2]):
+        for column in range(y.shape[3]):
+            top, left = row * stride, column * stride
+            patch = padded[:, :, top : top + kernel, left : left + kernel].flatten(1)
+            expected = F.sort_linear(patch, conv.weight, conv.coefficients(), conv.bias)
+            assert torch.equal(y[:, :, row, column], expected)
+    assert y.shape == nn.Conv2d(2, 3, kernel, stride, padding)(x).shape
+    low, high = conv.bounds(x - 0.1, x + 0.1)
+    assert (low <= y).all() and (y <= high).all()
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 9))
+def test_group_sort_against_sorting_each_group(group: int, groups: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    x = torch.randn(3, group * groups).round(decimals=1)
+    expected = [
+        [v for g in range(groups) for v in sorted(row[g * group : (g + 1) * group], reverse=True)]
+        for row in x.tolist()
+    ]
+    assert torch.equal(F.group_sort(x, group), torch.tensor(expected))
+
+
+def test_training_is_the_distance_over_a_random_subset() -> None:
+    torch.manual_seed(0)
+    layer = snn.SortLinear(50, 4, keep=0.5)
+    layer.p = math.inf
+    x = torch.randn(64, 50)
+    mask = layer.draw_mask(64)
+    assert mask is not None and mask.shape == (2, 50)
+    y = layer(x, mask)
+    for sample in range(64):
+        kept = mask[sample // 32]
+        expected = (x[sample, kept] - layer.weight[:, kept]).abs().amax(1)
+        assert torch.equal(y[sample], expected)
+    assert snn.LInfDistLinear(5, 2).draw_mask(3) is None
+
+
+def test_random_maximum_estimates_the_sorted_sum() -> None:
+    """Dropout identity: sampled, 20,000 masks; the standard error is below 0.01."""
+    torch.manual_seed(0)
+    layer = snn.SortLinear(12, 3, keep=0.6, top_k=12)
+    x = torch.randn(1, 12).expand(20_000, 12)
+    layer.group = 1
+    layer.p = math.inf
+    estimate = layer(x).mean(0)
+    a = (x[0] - layer.weight).abs().sort(descending=True)[0]
+    series = torch.tensor([0.6 * 0.4**k for k in range(12)])
+    assert torch.allclose(estimate, a @ series, atol=0.05)
+
+
+def test_large_p_approaches_the_maximum() -> None:
+    torch.manual_seed(0)
+    x, w = torch.randn(5, 30), torch.randn(4, 30)
+    exact = F.lp_distance(x, w)
+    for p in (8.0, 64.0, 512.0):
+        y = F.lp_distance(x, w, p)
+        assert (y >= exact * (1 - 1e-6)).all()
+        assert (y <= exact * 30 ** (1 / p) * (1 + 1e-6)).all()
+
+
+def test_mean_shift_counts_only_computed_units() -> None:
+    shift = snn.MeanShift(2, momentum=1.0)
+    x = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 8.0]])
+    mask = torch.tensor([[True, False], [False, True]])
+    y = shift(x, mask, group=2)
+    assert shift.running_mean.tolist() == [2.0, 8.0]
+    assert y[:2, 0].tolist() == [-1.0, 1.0] and y[2, 1] == 0
+    shift.eval()
+    assert torch.equal(shift(x), x - torch.tensor([2.0, 8.0]))
+
+
+def test_mean_shift_estimate_over_batches() -> None:
+    torch.manual_seed(0)
+    shift = snn.MeanShift(3)
+    batches = [torch.randn(n, 3) for n in (5, 2)]
+    shift.start_estimate()
+    for batch in batches:
+        shift.eval()(batch)
+    shift.finish_estimate()
+    assert torch.allclose(shift.running_mean, torch.cat(batches).mean(0))
+    with pytest.raises(RuntimeError, match="start_estimate"):
+        shift.finish_estimate()
+
+
+def test_float64_layers_agree_with_float32() -> None:
+    torch.manual_seed(0)
+    layer = snn.SortLinear(11, 6, bias=True).eval()
+    x = torch.randn(2, 3, 11)
+    single = layer(x)
+    assert single.shape == (2, 3, 6)
+    assert torch.allclose(single.double(), layer.double()(x.double()), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: snn.SortLinear(0, 3), "in_features"),
+        (lambda: snn.SortLinear(3, 3, keep=0.0), "keep must be in"),
+        (lambda: snn.SortLinear(3, 3, keep=1.5), "keep must be in"),
+        (lambda: snn.SortLinear(3, 3, top_k=0), "top_k"),
+        (lambda: snn.SortConv2d(1, 2, 0), "kernel_size"),
+        (lambda: snn.SortConv2d(1, 2, 3)(torch.zeros(1, 1, 2, 2)), "does not fit"),
+        (lambda: snn.SortConv2d(1, 2, 3)(torch.zeros(1, 4)), "expected images"),
+        (lambda: snn.OrderStatisticLinear(3, 2, 4), "at most in_features"),
+        (lambda: snn.GroupSort(3)(torch.zeros(2, 7)), "does not divide 7 units"),
+        (lambda: snn.SortLinear(3, 3)(torch.zeros(2, 4)), r"expected input \[..., 3\]"),
+        (lambda: snn.MeanShift(3)(torch.zeros(2, 4)), "expected"),
+        (lambda: snn.Normalize(0, 0), "std > 0"),
+        (lambda: snn.PiecewiseLinear(2, knots=1), "at least 2 knots"),
+        (lambda: F.lp_distance(torch.zeros(2, 3), torch.zeros(2, 3), p=0), "p must be"),
+        (lambda: F.sort_linear(torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(4)), "as many"),
+    ],
+)
+def test_bad_arguments_are_named(make, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_nan_stays_nan() -> None:
+    x = torch.tensor([[math.nan, 1.0, 2.0], [0.0, 1.0, 2.0]])
+    w = torch.zeros(2, 3)
+    results: list[Tensor] = [
+        F.lp_distance(x, w),
+        F.lp_distance(x, w, 8.0),
+        F.sort_linear(x, w, torch.tensor([0.5, 0.5])),
+    ]
+    for y in results:
+        assert y[0].isnan().all() and y[1].isfinite().all()

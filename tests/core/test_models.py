@@ -1,0 +1,162 @@
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from sortnet import certify
+from sortnet.models import (
+    CertifiedNet,
+    ModelConfig,
+    StemConfig,
+    build_model,
+    estimate_means,
+    set_p,
+)
+from sortnet.nn import MeanShift, SortLinear
+
+CONFIGS = {
+    "sortnet": {"family": "sortnet"},
+    "mlp": {"family": "sortnet", "hidden": 6},
+    "stem": {"family": "sortnet", "stem": StemConfig(3, 3, 2, 1)},
+    "linf-dist": {"family": "linf-dist", "keep": 1.0},
+    "groupsort": {"family": "groupsort"},
+    "maxmin": {"family": "maxmin"},
+    "standard": {"family": "standard"},
+    "abs": {"family": "standard", "activation": "abs"},
+    "piecewise": {"family": "standard", "activation": "piecewise-linear"},
+    "relu": {"family": "relu"},
+}
+
+
+def make(name: str, depth: int = 3, seed: int = 0) -> CertifiedNet:
+    torch.manual_seed(seed)
+    config = ModelConfig(
+        input_shape=(1, 5, 4), classes=3, depth=depth, width=10, mean=0.4, std=0.5, **CONFIGS[name]
+    )
+    return build_model(config)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@given(seed=st.integers(0, 20), eps=st.sampled_from([0.01, 0.1, 0.3]))
+def test_certificates_hold_against_random_perturbations(name: str, seed: int, eps: float) -> None:
+    model = make(name, 2 + seed % 2, seed)
+    x = torch.rand(16, 1, 5, 4)
+    estimate_means(model, [x])
+    y = model(x).argmax(1)
+    certified = certify.certificates(model, x, y, [eps])[eps]
+    radius = certify.margin_radius(model, x)
+    interval = certify.interval_certified(model, x, eps)
+    assert (certified == ((radius >= eps) | interval)).all()
+    for _ in range(10):
+        step = eps * torch.randint(-1, 2, x.shape)
+        moved = model((x + step).clamp(0, 1)).argmax(1)
+        assert (moved[certified] == y[certified]).all()
+    low, high = model.bounds((x - eps).clamp(0, 1), (x + eps).clamp(0, 1))
+    assert (low <= model(x) + 1e-5).all() and (model(x) <= high + 1e-5).all()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_training_step_moves_every_parameter(name: str) -> None:
+    model = make(name)
+    model.train()
+    set_p(model, 8.0)
+    x, y = torch.rand(40, 1, 5, 4), torch.randint(3, (40,))
+    torch.nn.functional.cross_entropy(model(x), y).backward()
+    for label, parameter in model.named_parameters():
+        assert parameter.grad is not None, label
+        assert parameter.grad.isfinite().all(), label
+
+
+def test_masks_are_shared_between_neighbouring_layers() -> None:
+    model = make("sortnet")
+    model.train()
+    masks = model.draw_masks(70)
+    assert [m.shape for m in masks.values() if m is not None] == [(3, 10), (3, 10)]
+    x = torch.rand(70, 1, 5, 4)
+    same = [model(x, masks) for _ in range(2)]
+    assert torch.equal(*same)
+    # Whether unread outputs are computed does not change the logits.
+    plain = model.layers[:2](x)
+    for position, layer in list(enumerate(model.layers))[2:]:
+        if isinstance(layer, SortLinear):
+            plain = layer(plain, masks[position])
+        elif isinstance(layer, MeanShift):
+            read = masks[position + 1]
+            assert read is not None
+            plain = plain * read.repeat_interleave(32, dim=0)[:70]
+            plain = layer(plain, read)
+        else:
+            plain = layer(plain)
+    assert torch.allclose(plain, same[0], atol=1e-6)
+
+
+def test_interval_certificate_of_a_head_beats_its_lipschitz_constant() -> None:
+    model = make("mlp")
+    x = torch.rand(30, 1, 5, 4)
+    estimate_means(model, [x])
+    assert certify.lipschitz_constant(model) > 2
+    radius = certify.margin_radius(model, x)
+    eps = float(radius.median())
+    assert (certify.interval_certified(model, x, eps)[radius > eps]).all()
+
+
+def test_certified_accuracy_counts_right_answers_only() -> None:
+    model = make("sortnet")
+    x = torch.rand(20, 1, 5, 4)
+    y = model.eval()(x).argmax(1)
+    accuracy = certify.certified_accuracy(model, x, y, [1e-6], batch=7)
+    assert accuracy[1e-6] == 1
+    assert certify.certified_accuracy(model, x, (y + 1) % 3, [1e-6]) == {1e-6: 0}
+    for call in (
+        lambda: certify.interval_certified(model, x, 0),
+        lambda: certify.certified_accuracy(model, x, y, [-1]),
+        lambda: certify.certified_accuracy(model, x[:0], y[:0], [0.1]),
+        lambda: model(x[0]),
+        lambda: set_p(model, 0.5),
+    ):
+        with pytest.raises(ValueError):
+            call()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": 1},
+        {"keep": 0.0},
+        {"family": "other"},
+        {"family": "groupsort", "width": 11},
+        {"family": "linf-dist", "keep": 0.5},
+        {"family": "relu", "hidden": 3},
+        {"input_shape": (1, 0, 3)},
+        {"depth": 1, "stem": StemConfig(3, 3, 1)},
+        {"unknown": 1},
+    ],
+)
+def test_config_refuses(change: dict[str, object]) -> None:
+    good = {"family": "sortnet", "input_shape": (1, 5, 4), "classes": 3, "depth": 2, "width": 10}
+    ModelConfig(**good)
+    with pytest.raises(ValidationError):
+        ModelConfig(**{**good, **change})
+
+
+def test_stem_larger_than_the_image_is_refused() -> None:
+    config = ModelConfig("sortnet", (1, 5, 4), 3, 2, 10, stem=StemConfig(3, 9, 1))
+    with pytest.raises(ValueError, match="does not fit"):
+        build_model(config)
+
+
+def test_import_is_light() -> None:
+    code = "import sys, sortnet; sys.exit('torch' in sys.modules or 'onnx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_set_p_reaches_every_distance_layer() -> None:
+    model = make("stem")
+    set_p(model, 17.3)
+    found = [m.p for m in model.modules() if hasattr(m, "p")]
+    assert found == [17.3] * 3 and not math.isinf(found[0])
