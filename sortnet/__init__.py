@@ -1,5 +1,9 @@
-"""sortnet: networks that carry their own l-infinity robustness certificate."""
+"""sortnet: networks that carry their own l-infinity robustness certificate.
 
+`import sortnet` is light: everything below is loaded on first use, torch only where it is used.
+"""
+
+from importlib import import_module
 from pkgutil import extend_path
 
 # Running `python -m pytest` in the repository root puts ./sortnet first; the installed parts
@@ -7,3 +11,27 @@ from pkgutil import extend_path
 __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ModelConfig": "sortnet.models",
+    "build_model": "sortnet.models",
+    "certified_accuracy": "sortnet.certify",
+    "interval_certified": "sortnet.certify",
+    "lipschitz_constant": "sortnet.certify",
+    "margin_radius": "sortnet.certify",
+}
+_MODULES = ("certify", "export", "models", "nn", "ops", "theory")
+
+__all__ = ["__version__", *_HOMES, *_MODULES]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"sortnet.{name}")
+    raise AttributeError(f"module 'sortnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

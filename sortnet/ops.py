@@ -10,7 +10,6 @@ from torch import Tensor
 
 from . import native
 
-
 # (sample, output, input) triples below which one thread is faster: about 20 microseconds of work.
 _WORTH_THREADS = 1 << 18
 
