@@ -177,53 +177,63 @@ Qed.
 Theorem theorem_3_5 : theorem_3_5_statement.
 Proof.
   intros d g Hg Hn. split; [apply jump_exists; assumption|].
-  intros k Hk Hj C N r HC HN. apply (radius_from_mass d g k C (eval N) r 1 Hk Hj HC).
-  intros i Hi. apply (mass_lemma d d _ _ _ (cyclic_pairs d k Hk) C N HN i Hi).
+  intros k Hk Hj C N r HC HS HN. apply (radius_from_mass d g k C (eval N) r 1 Hk Hj HC).
+  intros i Hi. apply (mass_lemma d d _ _ _ (cyclic_pairs d k Hk) C N HS HN i Hi).
 Qed.
 
 Theorem theorem_3_6 : theorem_3_6_statement.
 Proof.
-  intros d k Hk n N i Hi HN. apply (error_from_mass d k (fun z => eval N z i) 1 Hk).
-  apply (mass_lemma d d _ _ _ (cyclic_pairs d k Hk) n N HN i Hi).
+  intros d k Hk n N i Hi HS HN. apply (error_from_mass d k (fun z => eval N z i) 1 Hk).
+  apply (mass_lemma d d _ _ _ (cyclic_pairs d k Hk) n N HS HN i Hi).
 Qed.
 
-Lemma vertex_step d s k : (s < d)%nat -> (1 <= k <= d)%nat ->
-  dist d (to_vec (cyclic d s k)) (to_vec (cyclic d s (k - 1))) <= 1.
+Lemma vertex_step d s k : dist d (to_vec (cyclic d s k)) (to_vec (cyclic d s (k - 1))) <= 1.
 Proof.
-  intros Hs Hk. apply dist_least; [lra|]. intros i _. unfold to_vec.
+  apply dist_least; [lra|]. intros i _. unfold to_vec.
   destruct (cyclic d s k i); destruct (cyclic d s (k - 1) i); apply Rabs_le; lra.
 Qed.
 
 Theorem lipschitz_radius : lipschitz_radius_statement.
 Proof.
-  intros d g Hg k Hk Hj C f r HC HL Hf.
+  intros d g Hg k Hk Hj C f L r HC Lpos HL Hf.
   assert (Hd : (0 < d)%nat) by lia.
   pose proof (data_pair d g k C f r 0 Hk Hj HC Hf Hd) as P. simpl in P.
-  pose proof (vertex_step d 0 k Hd Hk).
+  pose proof (Rmult_le_compat_l L _ _ Lpos (vertex_step d 0 k)).
   pose proof (HL (to_vec (cyclic d 0 k)) (to_vec (cyclic d 0 (k - 1))) 0%nat ltac:(lia)).
   pose proof (HL (to_vec (cyclic d 0 k)) (to_vec (cyclic d 0 (k - 1))) 1%nat ltac:(lia)).
   lra.
 Qed.
 
+Theorem groupsort_radius_norm : groupsort_radius_norm_statement.
+Proof.
+  intros d g Hg k Hk Hj G C N L r HC HG HL Hf.
+  pose proof (net_norm_nonneg _ _ N L HL) as Lpos.
+  assert (A : r <= L / 2).
+  { apply (lipschitz_radius d g Hg k Hk Hj C (eval N) L r HC Lpos); [|exact Hf].
+    apply network_norm, HL. }
+  assert (B : r <= L * INR G ^ sorting_layers N / (2 * INR d)).
+  { apply (radius_from_mass d g k C (eval N) r _ Hk Hj HC); [|exact Hf].
+    intros i Hi. apply (mass_lemma_norm d d _ _ _ (cyclic_pairs d k Hk) G C N L HG HL i Hi). }
+  unfold Rmin, Rdiv in *. destruct (Rle_dec _ _); lra.
+Qed.
+
 Theorem groupsort_radius : groupsort_radius_statement.
 Proof.
-  intros d g Hg k Hk Hj G C N r HC HN Hf. apply Rmin_glb.
-  - apply (lipschitz_radius d g Hg k Hk Hj C (eval N) r HC); [|exact Hf].
-    apply network_lipschitz, (proj2 families G), HN.
-  - apply (radius_from_mass d g k C (eval N) r _ Hk Hj HC); [|exact Hf].
-    intros i Hi. apply (mass_lemma_groupsort d d _ _ _ (cyclic_pairs d k Hk) G C N HN i Hi).
+  intros d g Hg k Hk Hj G C N r HC HG HN Hf. rewrite <- (Rmult_1_l (Rmin _ _)).
+  apply (groupsort_radius_norm d g Hg k Hk Hj G C N 1 r HC HG); [|exact Hf].
+  apply (proj2 families), HN.
 Qed.
 
 Theorem groupsort_error : groupsort_error_statement.
 Proof.
-  intros d k Hk G n N i Hi HN. apply (error_from_mass d k (fun z => eval N z i) _ Hk).
-  apply (mass_lemma_groupsort d d _ _ _ (cyclic_pairs d k Hk) G n N HN i Hi).
+  intros d k Hk G n N i Hi HG HN. apply (error_from_mass d k (fun z => eval N z i) _ Hk).
+  apply (mass_lemma_groupsort d d _ _ _ (cyclic_pairs d k Hk) G n N HG HN i Hi).
 Qed.
 
 Theorem groupsort_depth : groupsort_depth_statement.
 Proof.
-  intros d k Hk G n N i Hi HN Heq.
-  destruct (groupsort_error d k Hk G n N i Hi HN) as (x & Hx & B).
+  intros d k Hk G n N i Hi HG HN Heq.
+  destruct (groupsort_error d k Hk G n N i Hi HG HN) as (x & Hx & B).
   rewrite (Heq x Hx), Rminus_eq_0, Rabs_R0 in B.
   assert (Hd : 0 < INR d) by (apply lt_0_INR; lia).
   apply INR_le. rewrite pow_INR.

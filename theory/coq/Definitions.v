@@ -87,18 +87,18 @@ Definition apply {n m : nat} (l : layer n m) (x : vec) : vec :=
       sum n (fun k => w i k * order_stat n (fun j => Rabs (x j + b i j)) (k + 1))
   end.
 
-(** The constraints on weights: rows of absolute sum at most 1, and activations
-    that are 1-Lipschitz.  The other layers need none. *)
-Definition constrained {n m : nat} (l : layer n m) : Prop :=
+(** K bounds the norm of the layer: rows and SortNet weights have absolute sum at
+    most K, activations are K-Lipschitz.  The other layers have norm 1 by nature. *)
+Definition layer_norm {n m : nat} (l : layer n m) (K : R) : Prop :=
   match l with
   | affine n m W _ =>
-      forall i, (i < m)%nat -> sum n (fun j => Rabs (W i j)) <= 1
+      forall i, (i < m)%nat -> sum n (fun j => Rabs (W i j)) <= K
   | activation n sigma =>
       forall i, (i < n)%nat ->
-      forall s t, Rabs (sigma i s - sigma i t) <= Rabs (s - t)
+      forall s t, Rabs (sigma i s - sigma i t) <= K * Rabs (s - t)
   | sortnet n m w _ =>
-      forall i, (i < m)%nat -> sum n (fun k => Rabs (w i k)) <= 1
-  | _ => True
+      forall i, (i < m)%nat -> sum n (fun k => Rabs (w i k)) <= K
+  | shift _ _ | groupsort _ _ | distance _ _ _ _ => 1 <= K
   end.
 
 (** ** Networks: any number of layers of any width, in any order *)
@@ -115,24 +115,32 @@ Fixpoint eval {d m : nat} (N : network d m) (x : vec) : vec :=
   | after N' l => apply l (eval N' x)
   end.
 
-(** All layers are constrained: the networks that carry a certificate. *)
+(** Lipschitz network: every layer has norm at most 1, that is, absolute row sums
+    at most 1 and 1-Lipschitz activations. *)
 Fixpoint lipschitz_net {d m : nat} (N : network d m) : Prop :=
   match N with
   | input => True
-  | after N' l => lipschitz_net N' /\ constrained l
+  | after N' l => lipschitz_net N' /\ layer_norm l 1
   end.
 
-(** GroupSort network: constrained affine layers, activations and shifts, and
-    sorting in groups of at most G. *)
+(** L is at least a product of norms of the layers (1 for a Lipschitz network; weights
+    that were rounded or never constrained have another). *)
+Fixpoint net_norm {d m : nat} (N : network d m) (L : R) : Prop :=
+  match N with
+  | input => 1 <= L
+  | after N' l =>
+      exists L' K, net_norm N' L' /\ layer_norm l K /\ 0 <= K /\ K * L' <= L
+  end.
+
+(** The layers of a GroupSort(G) network: affine, activations, shifts, and sorting in
+    groups of at most G. *)
 Fixpoint groupsort_net (G : nat) {d m : nat} (N : network d m) : Prop :=
   match N with
   | input => True
   | after N' l =>
       groupsort_net G N' /\
       match l with
-      | affine n m W b => constrained (affine n m W b)
-      | activation n sigma => constrained (activation n sigma)
-      | shift _ _ => True
+      | affine _ _ _ _ | activation _ _ | shift _ _ => True
       | groupsort H _ => (H <= G)%nat
       | distance _ _ _ _ | sortnet _ _ _ _ => False
       end
@@ -149,17 +157,16 @@ Fixpoint sorting_layers {d m : nat} (N : network d m) : nat :=
       end
   end.
 
-(** Standard Lipschitz network: constrained affine layers, per-unit 1-Lipschitz
-    activations (and shifts), nothing else. *)
+(** The layers of a standard network: affine, per-unit activations (and shifts),
+    nothing else.  A standard Lipschitz network is both [standard_net] and
+    [lipschitz_net]. *)
 Fixpoint standard_net {d m : nat} (N : network d m) : Prop :=
   match N with
   | input => True
   | after N' l =>
       standard_net N' /\
       match l with
-      | affine n m W b => constrained (affine n m W b)
-      | activation n sigma => constrained (activation n sigma)
-      | shift _ _ => True
+      | affine _ _ _ _ | activation _ _ | shift _ _ => True
       | groupsort _ _ | distance _ _ _ _ | sortnet _ _ _ _ => False
       end
   end.

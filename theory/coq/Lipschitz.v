@@ -1,7 +1,7 @@
 (** * Every constrained network is 1-Lipschitz *)
 
 From Coq Require Import Reals Lra Lia Arith List Permutation.
-From SortNet Require Import Definitions Statements Sums OrderStatistics.
+From SortNet Require Import Definitions Statements Sums OrderStatistics Mass.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -11,49 +11,58 @@ Proof.
   eapply Rle_trans; [apply Rabs_triang_inv2|]. right. f_equal. ring.
 Qed.
 
-Lemma sortnet_neuron_moves n (w b x y : vec) r : 0 <= r ->
-  sum n (fun k => Rabs (w k)) <= 1 ->
+Lemma sortnet_neuron_moves n (w b x y : vec) K r : 0 <= r ->
+  sum n (fun k => Rabs (w k)) <= K ->
   (forall i, (i < n)%nat -> Rabs (x i - y i) <= r) ->
   Rabs (sum n (fun k => w k * order_stat n (fun j => Rabs (x j + b j)) (k + 1)) -
-        sum n (fun k => w k * order_stat n (fun j => Rabs (y j + b j)) (k + 1))) <= r.
+        sum n (fun k => w k * order_stat n (fun j => Rabs (y j + b j)) (k + 1))) <= K * r.
 Proof.
-  intros Hr Hw H. apply sum_contracts; [exact Hr|exact Hw|]. intros k _.
+  intros Hr Hw H. apply sum_moves; [exact Hr|exact Hw|]. intros k _.
   apply order_stat_moves; [exact Hr|]. intros i Hi.
   eapply Rle_trans; [apply abs_shift_moves|apply H, Hi].
 Qed.
 
 Theorem sortnet_neuron_lipschitz : sortnet_neuron_lipschitz_statement.
 Proof.
-  intros n w b Hw u x y. apply sortnet_neuron_moves; [apply dist_nonneg|exact Hw|].
-  apply dist_entry.
+  intros n w b Hw u x y. rewrite <- (Rmult_1_l (dist n x y)).
+  apply sortnet_neuron_moves; [apply dist_nonneg|exact Hw|apply dist_entry].
 Qed.
 
-(** No output of a constrained layer moves more than its largest moving input. *)
-Lemma layer_moves n m (l : layer n m) x y r : constrained l -> 0 <= r ->
+(** No output of a layer of norm K moves more than K times its largest moving input. *)
+Lemma layer_moves n m (l : layer n m) K x y r : layer_norm l K -> 0 <= K -> 0 <= r ->
   (forall j, (j < n)%nat -> Rabs (x j - y j) <= r) ->
-  forall i, (i < m)%nat -> Rabs (apply l x i - apply l y i) <= r.
+  forall i, (i < m)%nat -> Rabs (apply l x i - apply l y i) <= K * r.
 Proof.
-  intros Hl Hr H i Hi.
+  intros Hl HK Hr H i Hi.
+  assert (one : 1 <= K -> r <= K * r) by (intros; nra).
   destruct l as [n m W b|n sigma|n c|G q|n m W b|n m w b]; simpl in *.
   - replace (_ - _) with (sum n (fun j => W i j * x j) - sum n (fun j => W i j * y j)) by ring.
-    apply sum_contracts; [exact Hr|apply Hl, Hi|exact H].
-  - eapply Rle_trans; [apply Hl, Hi|apply H, Hi].
-  - replace (_ - _) with (x i - y i) by ring. apply H, Hi.
-  - assert (0 < G)%nat by (destruct G; lia).
+    apply sum_moves; [exact Hr|apply Hl, Hi|exact H].
+  - eapply Rle_trans; [apply Hl, Hi|]. apply Rmult_le_compat_l; [exact HK|apply H, Hi].
+  - eapply Rle_trans; [|apply one, Hl].
+    replace (_ - _) with (x i - y i) by ring. apply H, Hi.
+  - eapply Rle_trans; [|apply one, Hl]. assert (0 < G)%nat by (destruct G; lia).
     apply order_stat_moves; [exact Hr|]. intros j Hj. apply H.
     assert (i / G < q)%nat by (apply Nat.div_lt_upper_bound; lia). nia.
-  - replace (_ - _) with (dist n x (W i) - dist n y (W i)) by ring.
+  - eapply Rle_trans; [|apply one, Hl].
+    replace (_ - _) with (dist n x (W i) - dist n y (W i)) by ring.
     eapply Rle_trans; [apply dist_lipschitz|]. apply dist_least; assumption.
   - apply sortnet_neuron_moves; [exact Hr|apply Hl, Hi|exact H].
 Qed.
 
-Theorem network_lipschitz : network_lipschitz_statement.
+Theorem network_norm : network_norm_statement.
 Proof.
-  intros d m N HN x y. rewrite Rmult_1_l.
-  induction N as [|n m N IH l]; simpl in *; [apply dist_entry|].
-  destruct HN as [HN Hl]. apply layer_moves; [exact Hl|apply dist_nonneg|].
-  intros j Hj. apply IH; assumption.
+  intros d m N L HL x y. revert L HL. induction N as [|n m N IH l]; simpl; intros L HL i Hi.
+  - pose proof (dist_entry d x y i Hi). pose proof (dist_nonneg d x y). nra.
+  - destruct HL as (L' & K & HN & HK & Kpos & Hle).
+    apply Rle_trans with (K * (L' * dist d x y)).
+    + apply layer_moves; [exact HK|exact Kpos| |exact (IH L' HN)|exact Hi].
+      apply Rmult_le_pos; [apply (net_norm_nonneg _ _ N), HN|apply dist_nonneg].
+    + rewrite <- Rmult_assoc. apply Rmult_le_compat_r; [apply dist_nonneg|exact Hle].
 Qed.
+
+Theorem network_lipschitz : network_lipschitz_statement.
+Proof. intros d m N HN. apply network_norm, (proj2 families), HN. Qed.
 
 (** ** SortNet contains the distance net *)
 

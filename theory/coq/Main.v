@@ -13,8 +13,10 @@ Check (cyclic_ones : cyclic_ones_statement).
 Check (families : families_statement).
 Check (mass_lemma : mass_lemma_statement).
 Check (mass_lemma_groupsort : mass_lemma_groupsort_statement).
+Check (mass_lemma_norm : mass_lemma_norm_statement).
 Check (order_stat_lipschitz : order_stat_lipschitz_statement).
 Check (network_lipschitz : network_lipschitz_statement).
+Check (network_norm : network_norm_statement).
 Check (sortnet_neuron_lipschitz : sortnet_neuron_lipschitz_statement).
 Check (sortnet_contains_distance : sortnet_contains_distance_statement).
 Check (theorem_3_5 : theorem_3_5_statement).
@@ -22,11 +24,14 @@ Check (theorem_3_5_tight : theorem_3_5_tight_statement).
 Check (theorem_3_6 : theorem_3_6_statement).
 Check (theorem_3_6_tight : theorem_3_6_tight_statement).
 Check (groupsort_radius : groupsort_radius_statement).
+Check (groupsort_radius_norm : groupsort_radius_norm_statement).
 Check (groupsort_error : groupsort_error_statement).
 Check (groupsort_depth : groupsort_depth_statement).
 Check (lipschitz_radius : lipschitz_radius_statement).
 Check (margin_certificate : margin_certificate_statement).
+Check (margin_certificate_closed : margin_certificate_closed_statement).
 Check (weights_to_radius : weights_to_radius_statement).
+Check (weights_to_radius_norm : weights_to_radius_norm_statement).
 Check (computed_margin : computed_margin_statement).
 Check (rounded_certificate : rounded_certificate_statement).
 
@@ -37,8 +42,10 @@ Definition all_theorems :=
    families,
    mass_lemma,
    mass_lemma_groupsort,
+   mass_lemma_norm,
    order_stat_lipschitz,
    network_lipschitz,
+   network_norm,
    sortnet_neuron_lipschitz,
    sortnet_contains_distance,
    theorem_3_5,
@@ -46,11 +53,14 @@ Definition all_theorems :=
    theorem_3_6,
    theorem_3_6_tight,
    groupsort_radius,
+   groupsort_radius_norm,
    groupsort_error,
    groupsort_depth,
    lipschitz_radius,
    margin_certificate,
+   margin_certificate_closed,
    weights_to_radius,
+   weights_to_radius_norm,
    computed_margin,
    rounded_certificate).
 

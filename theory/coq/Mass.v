@@ -9,8 +9,15 @@ Proof.
   split.
   - intros d m N. induction N as [|n m N [IH1 IH2] l]; simpl; [tauto|].
     destruct l; simpl; intuition (discriminate || lia).
-  - intros G d m N. induction N as [|n m N IH l]; simpl; [tauto|].
-    intros [HN Hl]. split; [exact (IH HN)|]. destruct l; simpl in *; tauto.
+  - intros d m N. induction N as [|n m N IH l]; simpl; [lra|].
+    intros [HN Hl]. exists 1, 1. repeat split; [exact (IH HN)|exact Hl|lra|lra].
+Qed.
+
+Lemma net_norm_nonneg d m (N : network d m) L : net_norm N L -> 0 <= L.
+Proof.
+  revert L. induction N as [|n m N IH l]; simpl; intros L; [lra|].
+  intros (L' & K & HN & _ & HK & Hle). specialize (IH L' HN).
+  apply Rle_trans with (K * L'); [apply Rmult_le_pos|]; assumption.
 Qed.
 
 Section Mass.
@@ -31,11 +38,11 @@ Section Mass.
       destruct (Nat.eq_dec j (p i')) as [<-|Hne]; [reflexivity|destruct (E' (Z i' Hi' Hne))].
   Qed.
 
-  (** A row of absolute sum at most 1 of units of mass at most M has mass at most M. *)
-  Lemma mass_row n (w : vec) (b M : R) (u : vec -> vec) :
-    0 <= M -> sum n (fun j => Rabs (w j)) <= 1 ->
+  (** A row of absolute sum at most K of units of mass at most M has mass at most K M. *)
+  Lemma mass_row n (w : vec) (b K M : R) (u : vec -> vec) :
+    0 <= M -> sum n (fun j => Rabs (w j)) <= K ->
     (forall j, (j < n)%nat -> mass m x y (fun z => u z j) <= M) ->
-    mass m x y (fun z => sum n (fun j => w j * u z j) + b) <= M.
+    mass m x y (fun z => sum n (fun j => w j * u z j) + b) <= K * M.
   Proof.
     intros HM Hw Hu. unfold mass in *.
     apply Rle_trans with
@@ -49,14 +56,14 @@ Section Mass.
     - rewrite sum_swap. apply Rle_trans with (sum n (fun j => Rabs (w j) * M)).
       + apply sum_le. intros j Hj. rewrite sum_scale.
         apply Rmult_le_compat_l; [apply Rabs_pos|apply Hu, Hj].
-      + rewrite sum_scale_r. rewrite <- (Rmult_1_l M) at 2.
-        apply Rmult_le_compat_r; assumption.
+      + rewrite sum_scale_r. apply Rmult_le_compat_r; assumption.
   Qed.
 
-  (** A function that moves less than u at every pair has less mass. *)
-  Lemma mass_contraction (u v : vec -> R) :
-    (forall a b, Rabs (v a - v b) <= Rabs (u a - u b)) -> mass m x y v <= mass m x y u.
-  Proof. intros H. apply sum_le. intros i _. apply H. Qed.
+  (** A function that moves at most K times as far as u has at most K times its mass. *)
+  Lemma mass_moves K (u v : vec -> R) :
+    (forall a b, Rabs (v a - v b) <= K * Rabs (u a - u b)) ->
+    mass m x y v <= K * mass m x y u.
+  Proof. intros H. unfold mass. rewrite <- sum_scale. apply sum_le. intros i _. apply H. Qed.
 
   (** Sorting a group of G units multiplies mass by at most G: each output moves by
       at most the largest, hence by at most the total, move in the group. *)
@@ -74,34 +81,57 @@ Section Mass.
     - rewrite sum_swap, <- sum_const. apply sum_le. exact Hu.
   Qed.
 
-  Lemma mass_groupsort_net G n (N : network d n) : groupsort_net G N ->
-    forall i, (i < n)%nat -> mass m x y (fun z => eval N z i) <= INR G ^ sorting_layers N.
+  Lemma mass_net G n (N : network d n) L : groupsort_net G N -> net_norm N L ->
+    forall i, (i < n)%nat -> mass m x y (fun z => eval N z i) <= L * INR G ^ sorting_layers N.
   Proof.
-    induction N as [|n k N IH l]; intros HN i Hi; [apply mass_input, Hi|].
-    destruct HN as [HN Hl]. specialize (IH HN).
-    assert (P : 0 <= INR G ^ sorting_layers N) by apply pow_le, pos_INR.
-    destruct l as [n k W b|n sigma|n c|H q|n k W b|n k w b]; simpl in *; try contradiction.
-    - apply (mass_row n (W i) (b i) _ (eval N)); [exact P|apply Hl, Hi|exact IH].
-    - eapply Rle_trans; [|apply (IH i Hi)]. apply mass_contraction.
-      intros a a'. apply Hl, Hi.
-    - eapply Rle_trans; [|apply (IH i Hi)]. apply mass_contraction.
-      intros a a'. replace (_ - _ - _) with (eval N a i - eval N a' i) by ring. lra.
-    - assert (0 < H)%nat by (destruct H; lia).
-      apply Rle_trans with (INR H * INR G ^ sorting_layers N).
-      + apply (mass_sort H _ (fun z j => eval N z (i / H * H + j)%nat)).
-        intros j Hj. apply IH.
-        assert (i / H < q)%nat by (apply Nat.div_lt_upper_bound; lia). nia.
-      + apply Rmult_le_compat_r; [exact P|apply le_INR, Hl].
+    revert L. induction N as [|n k N IH l]; intros L HG HL i Hi.
+    - simpl in *. pose proof (mass_input i Hi). lra.
+    - destruct HG as [HG Hl]. destruct HL as (L' & K & HN & HK & Kpos & Hle).
+      specialize (IH L' HG HN).
+      pose proof (net_norm_nonneg _ _ N L' HN) as Lpos.
+      set (s := INR G ^ sorting_layers N) in *.
+      assert (spos : 0 <= s) by apply pow_le, pos_INR.
+      assert (P : 0 <= L' * s) by (apply Rmult_le_pos; assumption).
+      (* it is enough to bound the mass by K times the bound on the layer's inputs *)
+      assert (Q : K * (L' * s) <= L * s).
+      { rewrite <- Rmult_assoc. apply Rmult_le_compat_r; assumption. }
+      destruct l as [n k W b|n sigma|n c|H q|n k W b|n k w b]; simpl in *; try contradiction;
+        fold s.
+      + eapply Rle_trans; [|exact Q].
+        apply (mass_row n (W i) (b i) K _ (eval N)); [exact P|apply HK, Hi|exact IH].
+      + eapply Rle_trans; [|exact Q].
+        eapply Rle_trans; [|apply Rmult_le_compat_l; [exact Kpos|apply (IH i Hi)]].
+        apply mass_moves. intros a a'. apply HK, Hi.
+      + eapply Rle_trans; [|exact Q].
+        eapply Rle_trans; [|apply Rmult_le_compat_l; [exact Kpos|apply (IH i Hi)]].
+        apply mass_moves. intros a a'.
+        replace (_ - _ - _) with (eval N a i - eval N a' i) by ring.
+        pose proof (Rabs_pos (eval N a i - eval N a' i)). nra.
+      + assert (0 < H)%nat by (destruct H; lia).
+        apply Rle_trans with (INR H * (L' * s)).
+        * apply (mass_sort H _ (fun z j => eval N z (i / H * H + j)%nat)).
+          intros j Hj. apply IH.
+          assert (i / H < q)%nat by (apply Nat.div_lt_upper_bound; lia). nia.
+        * apply le_INR in Hl. pose proof (pos_INR H).
+          apply Rle_trans with (INR G * (L' * s)); [apply Rmult_le_compat_r; assumption|].
+          replace (L * (INR G * s)) with (INR G * (L * s)) by ring.
+          apply Rmult_le_compat_l; [lra|]. nra.
   Qed.
 End Mass.
 
+Theorem mass_lemma_norm : mass_lemma_norm_statement.
+Proof. intros d m x y p H G n N L HG HL i Hi. apply (mass_net d m x y p); assumption. Qed.
+
 Theorem mass_lemma_groupsort : mass_lemma_groupsort_statement.
-Proof. intros d m x y p H G n N HN i Hi. apply (mass_groupsort_net d m x y p); assumption. Qed.
+Proof.
+  intros d m x y p H G n N HG HN i Hi. rewrite <- (Rmult_1_l (INR G ^ _)).
+  apply (mass_lemma_norm d m x y p H G n N 1); [exact HG|apply (proj2 families), HN|exact Hi].
+Qed.
 
 Theorem mass_lemma : mass_lemma_statement.
 Proof.
-  intros d m x y p H n N HN i Hi.
-  apply (proj1 families) in HN. destruct HN as [HN Hs].
-  pose proof (mass_groupsort_net d m x y p H 0 n N HN i Hi) as B.
+  intros d m x y p H n N HS HN i Hi.
+  apply (proj1 families) in HS. destruct HS as [HG Hs].
+  pose proof (mass_lemma_groupsort d m x y p H 0%nat n N HG HN i Hi) as B.
   rewrite Hs in B. exact B.
 Qed.

@@ -25,28 +25,35 @@ Definition sort_sorts_statement : Prop :=
 Definition cyclic_ones_statement : Prop :=
   forall d s k, (s < d)%nat -> (k <= d)%nat -> ones d (cyclic d s k) = k.
 
-(** Standard networks are the GroupSort networks with no sorting layer, and every
-    GroupSort network is a constrained network. *)
+(** Standard networks are the GroupSort networks with no sorting layer, and Lipschitz
+    networks are those with norm 1 by construction. *)
 Definition families_statement : Prop :=
   (forall d m (N : network d m),
      standard_net N <-> groupsort_net 0 N /\ sorting_layers N = 0%nat) /\
-  (forall G d m (N : network d m), groupsort_net G N -> lipschitz_net N).
+  (forall d m (N : network d m), lipschitz_net N -> net_norm N 1).
 
 (** ** Mass lemma *)
 
 (** Every unit of a standard Lipschitz network has mass at most 1. *)
 Definition mass_lemma_statement : Prop :=
   forall d m x y p, single_coordinate_pairs d m x y p ->
-  forall n (N : network d n), standard_net N ->
+  forall n (N : network d n), standard_net N -> lipschitz_net N ->
   forall i, (i < n)%nat -> mass m x y (fun z => eval N z i) <= 1.
 
-(** Every unit of a network with s layers that sort in groups of at most G has mass
-    at most G^s. *)
+(** Every unit of a Lipschitz network with s layers that sort in groups of at most G
+    has mass at most G^s. *)
 Definition mass_lemma_groupsort_statement : Prop :=
   forall d m x y p, single_coordinate_pairs d m x y p ->
-  forall G n (N : network d n), groupsort_net G N ->
+  forall G n (N : network d n), groupsort_net G N -> lipschitz_net N ->
   forall i, (i < n)%nat ->
   mass m x y (fun z => eval N z i) <= INR G ^ sorting_layers N.
+
+(** With layers whose norms multiply to L, mass is at most L G^s. *)
+Definition mass_lemma_norm_statement : Prop :=
+  forall d m x y p, single_coordinate_pairs d m x y p ->
+  forall G n (N : network d n) L, groupsort_net G N -> net_norm N L ->
+  forall i, (i < n)%nat ->
+  mass m x y (fun z => eval N z i) <= L * INR G ^ sorting_layers N.
 
 (** ** Lipschitz continuity *)
 
@@ -54,11 +61,15 @@ Definition mass_lemma_groupsort_statement : Prop :=
 Definition order_stat_lipschitz_statement : Prop :=
   forall n x y k, Rabs (order_stat n x k - order_stat n y k) <= dist n x y.
 
-(** Every composition of constrained affine layers, 1-Lipschitz activations,
-    shifts, GroupSort, distance and SortNet layers, of any depth and width, is
-    1-Lipschitz. *)
+(** Every composition of affine layers and SortNet layers with absolute row sums at
+    most 1, 1-Lipschitz activations, shifts, GroupSort and distance layers, of any depth
+    and width, is 1-Lipschitz. *)
 Definition network_lipschitz_statement : Prop :=
   forall d m (N : network d m), lipschitz_net N -> lipschitz_logits d m (eval N) 1.
+
+(** A network with layers whose norms multiply to L is L-Lipschitz. *)
+Definition network_norm_statement : Prop :=
+  forall d m (N : network d m) L, net_norm N L -> lipschitz_logits d m (eval N) L.
 
 (** A general SortNet neuron, w^T sort(|x + b|) with |w_1| + ... + |w_n| <= 1, is
     1-Lipschitz. *)
@@ -82,7 +93,7 @@ Definition theorem_3_5_statement : Prop :=
   forall d g, symmetric d g -> nonconstant g ->
   (exists k, (1 <= k <= d)%nat /\ jump d g k) /\
   forall k, (1 <= k <= d)%nat -> jump d g k ->
-  forall C (N : network d C) r, (2 <= C)%nat -> standard_net N ->
+  forall C (N : network d C) r, (2 <= C)%nat -> standard_net N -> lipschitz_net N ->
   certified_on (cyclic_data d k) g C (eval N) r -> r <= 1 / (2 * INR d).
 
 (** 3.5 is tight for every threshold function: one affine layer with weights +-1/d
@@ -90,7 +101,7 @@ Definition theorem_3_5_statement : Prop :=
 Definition theorem_3_5_tight_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
   exists W b, let N := after input (affine d 2 W b) in
-  standard_net N /\
+  standard_net N /\ lipschitz_net N /\
   (forall i j, (i < 2)%nat -> (j < d)%nat -> Rabs (W i j) = 1 / INR d) /\
   certified_on (fun _ => True) (threshold d k) 2 (eval N) (1 / (2 * INR d)).
 
@@ -100,7 +111,7 @@ Definition theorem_3_5_tight_statement : Prop :=
     1/2 - 1/(2d) away from the k-th largest entry, for every k. *)
 Definition theorem_3_6_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
-  forall n (N : network d n) i, (i < n)%nat -> standard_net N ->
+  forall n (N : network d n) i, (i < n)%nat -> standard_net N -> lipschitz_net N ->
   exists x, in_cube d x /\
   1 / 2 - 1 / (2 * INR d) <= Rabs (eval N x i - order_stat d x k).
 
@@ -109,7 +120,7 @@ Definition theorem_3_6_statement : Prop :=
 Definition theorem_3_6_tight_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
   exists c, let N := after input (affine d 1 (fun _ _ => 1 / INR d) (fun _ => c)) in
-  standard_net N /\
+  standard_net N /\ lipschitz_net N /\
   forall x, in_cube d x ->
   Rabs (eval N x 0%nat - order_stat d x k) <= 1 / 2 - 1 / (2 * INR d).
 
@@ -120,15 +131,24 @@ Definition theorem_3_6_tight_statement : Prop :=
 Definition groupsort_radius_statement : Prop :=
   forall d g, symmetric d g ->
   forall k, (1 <= k <= d)%nat -> jump d g k ->
-  forall G C (N : network d C) r, (2 <= C)%nat -> groupsort_net G N ->
+  forall G C (N : network d C) r, (2 <= C)%nat -> groupsort_net G N -> lipschitz_net N ->
   certified_on (cyclic_data d k) g C (eval N) r ->
   r <= Rmin (1 / 2) (INR G ^ sorting_layers N / (2 * INR d)).
+
+(** With layers whose norms multiply to L, that radius is at most
+    L min(1/2, G^s / (2d)). *)
+Definition groupsort_radius_norm_statement : Prop :=
+  forall d g, symmetric d g ->
+  forall k, (1 <= k <= d)%nat -> jump d g k ->
+  forall G C (N : network d C) L r, (2 <= C)%nat -> groupsort_net G N -> net_norm N L ->
+  certified_on (cyclic_data d k) g C (eval N) r ->
+  r <= L * Rmin (1 / 2) (INR G ^ sorting_layers N / (2 * INR d)).
 
 (** With s layers that sort in groups of at most G, the error in 3.6 is at least
     1/2 - G^s / (2d). *)
 Definition groupsort_error_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
-  forall G n (N : network d n) i, (i < n)%nat -> groupsort_net G N ->
+  forall G n (N : network d n) i, (i < n)%nat -> groupsort_net G N -> lipschitz_net N ->
   exists x, in_cube d x /\
   1 / 2 - INR G ^ sorting_layers N / (2 * INR d) <= Rabs (eval N x i - order_stat d x k).
 
@@ -136,17 +156,17 @@ Definition groupsort_error_statement : Prop :=
     maximum) has s sorting layers with G^s >= d: at least log_G d of them. *)
 Definition groupsort_depth_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
-  forall G n (N : network d n) i, (i < n)%nat -> groupsort_net G N ->
+  forall G n (N : network d n) i, (i < n)%nat -> groupsort_net G N -> lipschitz_net N ->
   (forall x, in_cube d x -> eval N x i = order_stat d x k) ->
   (d <= G ^ sorting_layers N)%nat.
 
-(** No classifier with 1-Lipschitz logits, of whatever family, has a certified
-    radius above 1/2 on the cyclic points. *)
+(** A classifier with L-Lipschitz logits, of whatever family, has certified radius at
+    most L/2 on the cyclic points. *)
 Definition lipschitz_radius_statement : Prop :=
   forall d g, symmetric d g ->
   forall k, (1 <= k <= d)%nat -> jump d g k ->
-  forall C f r, (2 <= C)%nat -> lipschitz_logits d C f 1 ->
-  certified_on (cyclic_data d k) g C f r -> r <= 1 / 2.
+  forall C f L r, (2 <= C)%nat -> 0 <= L -> lipschitz_logits d C f L ->
+  certified_on (cyclic_data d k) g C f r -> r <= L / 2.
 
 (** ** The certificate *)
 
@@ -157,12 +177,27 @@ Definition margin_certificate_statement : Prop :=
   (forall j, (j < C)%nat -> j <> c -> margin <= f x c - f x j) ->
   forall x', dist d x x' < margin / (2 * L) -> predicts C f x' c.
 
-(** From weights to radius: in a network whose layers obey their constraints, the
-    prediction is constant within half the margin. *)
+(** At distance exactly margin / (2L) the class still has a largest logit, though
+    perhaps not the only one. *)
+Definition margin_certificate_closed_statement : Prop :=
+  forall d C f L x c margin, 0 < L -> (c < C)%nat -> lipschitz_logits d C f L ->
+  (forall j, (j < C)%nat -> j <> c -> margin <= f x c - f x j) ->
+  forall x', dist d x x' <= margin / (2 * L) ->
+  forall j, (j < C)%nat -> f x' j <= f x' c.
+
+(** From weights to radius: in a Lipschitz network the prediction is constant within
+    half the margin. *)
 Definition weights_to_radius_statement : Prop :=
   forall d C (N : network d C), lipschitz_net N ->
   forall x c r, (c < C)%nat -> certified C (eval N) x c r ->
   forall x', dist d x x' < r -> predicts C (eval N) x' c.
+
+(** From weights to radius, for layers whose norms multiply to L: the certified radius
+    is divided by L. *)
+Definition weights_to_radius_norm_statement : Prop :=
+  forall d C (N : network d C) L, 0 < L -> net_norm N L ->
+  forall x c r, (c < C)%nat -> certified C (eval N) x c r ->
+  forall x', dist d x x' < r / L -> predicts C (eval N) x' c.
 
 (** With rounding, seen from the exact network: logits [computed] at x alone, each
     within E of the exact ones, give the exact network the radius

@@ -102,12 +102,12 @@ Proof.
   specialize (L n Hn H). assert (INR n * (M / INR n) = M) by (field; lra). lra.
 Qed.
 
-(** A weighted sum with absolute weights of total at most 1 moves by at most the
-    largest move of its terms. *)
-Lemma sum_contracts n w u v r :
-  0 <= r -> sum n (fun k => Rabs (w k)) <= 1 ->
+(** A weighted sum with absolute weights of total at most K moves by at most K times
+    the largest move of its terms. *)
+Lemma sum_moves n w u v K r :
+  0 <= r -> sum n (fun k => Rabs (w k)) <= K ->
   (forall k, (k < n)%nat -> Rabs (u k - v k) <= r) ->
-  Rabs (sum n (fun k => w k * u k) - sum n (fun k => w k * v k)) <= r.
+  Rabs (sum n (fun k => w k * u k) - sum n (fun k => w k * v k)) <= K * r.
 Proof.
   intros Hr Hw H. rewrite <- sum_minus.
   eapply Rle_trans; [apply sum_abs|].
@@ -115,7 +115,7 @@ Proof.
   - apply sum_le. intros k Hk.
     replace (w k * u k - w k * v k) with (w k * (u k - v k)) by ring.
     rewrite Rabs_mult. apply Rmult_le_compat_l; [apply Rabs_pos|apply H, Hk].
-  - rewrite sum_scale_r. rewrite <- (Rmult_1_l r) at 2. apply Rmult_le_compat_r; assumption.
+  - rewrite sum_scale_r. apply Rmult_le_compat_r; assumption.
 Qed.
 
 (** ** Norm and distance *)

@@ -23,7 +23,7 @@ Proof.
   assert (A : forall i : nat,
     Rabs (match i with O => - (1 / INR d) | _ => 1 / INR d end) = 1 / INR d).
   { intros [|i]; [rewrite Rabs_Ropp|]; apply Rabs_right; lra. }
-  simpl. split; [split; [exact I|]|split].
+  simpl. split; [split; exact I|split; [split; [exact I|]|split]].
   - intros i Hi. rewrite A, sum_const. right. field. lra.
   - intros i j Hi Hj. apply A.
   - intros x _ j Hj Hne. simpl. rewrite !sum_scale, sum_to_vec. unfold threshold in *.
@@ -123,7 +123,7 @@ Theorem theorem_3_6_tight : theorem_3_6_tight_statement.
 Proof.
   intros d k Hk. assert (Hd : 0 < INR d) by (apply lt_0_INR; lia).
   assert (Hinv : 0 < 1 / INR d) by (apply Rdiv_lt_0_compat; lra).
-  exists ((INR d - 2 * INR k + 1) / (2 * INR d)). simpl. split; [split; [exact I|]|].
+  exists ((INR d - 2 * INR k + 1) / (2 * INR d)). simpl. split; [split; exact I|split; [split; [exact I|]|]].
   - intros i _. rewrite sum_const, Rabs_right by lra. right. field. lra.
   - intros x Hx. rewrite sum_scale.
     destruct (mean_bounds d x k Hk Hx) as (Ht & Hlo & Hhi).
