@@ -214,6 +214,10 @@ Fixpoint ones (d : nat) (x : bits) : nat :=
   | S p => (ones p x + if x p then 1 else 0)%nat
   end.
 
+(** g reads the first d bits only: a function {0,1}^d -> {0,1}. *)
+Definition boolean_function (d : nat) (g : bits -> bool) : Prop :=
+  forall x y, (forall i, (i < d)%nat -> x i = y i) -> g x = g y.
+
 (** g(x) depends only on the number of ones. *)
 Definition symmetric (d : nat) (g : bits -> bool) : Prop :=
   forall x y, ones d x = ones d y -> g x = g y.

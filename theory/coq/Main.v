@@ -5,7 +5,8 @@
     proofs depends on: only those of Coq's real numbers may appear. *)
 
 From SortNet Require Import Definitions Statements.
-From SortNet Require Import Sums OrderStatistics Mass Lipschitz Boolean Tight Certificate.
+From SortNet Require Import Sums OrderStatistics Mass Lipschitz Boolean Tight Constructions
+  Certificate.
 
 Check (norm_is_max : norm_is_max_statement).
 Check (sort_sorts : sort_sorts_statement).
@@ -21,13 +22,17 @@ Check (sortnet_neuron_lipschitz : sortnet_neuron_lipschitz_statement).
 Check (sortnet_contains_distance : sortnet_contains_distance_statement).
 Check (theorem_3_5 : theorem_3_5_statement).
 Check (theorem_3_5_tight : theorem_3_5_tight_statement).
+Check (theorem_3_5_tight_symmetric : theorem_3_5_tight_symmetric_statement).
 Check (theorem_3_6 : theorem_3_6_statement).
 Check (theorem_3_6_tight : theorem_3_6_tight_statement).
 Check (groupsort_radius : groupsort_radius_statement).
 Check (groupsort_radius_norm : groupsort_radius_norm_statement).
 Check (groupsort_error : groupsort_error_statement).
 Check (groupsort_depth : groupsort_depth_statement).
+Check (theorem_3_9_tight : theorem_3_9_tight_statement).
 Check (lipschitz_radius : lipschitz_radius_statement).
+Check (theorem_3_8_boolean : theorem_3_8_boolean_statement).
+Check (theorem_3_8_radius : theorem_3_8_radius_statement).
 Check (margin_certificate : margin_certificate_statement).
 Check (margin_certificate_closed : margin_certificate_closed_statement).
 Check (weights_to_radius : weights_to_radius_statement).
@@ -50,13 +55,17 @@ Definition all_theorems :=
    sortnet_contains_distance,
    theorem_3_5,
    theorem_3_5_tight,
+   theorem_3_5_tight_symmetric,
    theorem_3_6,
    theorem_3_6_tight,
    groupsort_radius,
    groupsort_radius_norm,
    groupsort_error,
    groupsort_depth,
+   theorem_3_9_tight,
    lipschitz_radius,
+   theorem_3_8_boolean,
+   theorem_3_8_radius,
    margin_certificate,
    margin_certificate_closed,
    weights_to_radius,

@@ -105,6 +105,15 @@ Definition theorem_3_5_tight_statement : Prop :=
   (forall i j, (i < 2)%nat -> (j < d)%nat -> Rabs (W i j) = 1 / INR d) /\
   certified_on (fun _ => True) (threshold d k) 2 (eval N) (1 / (2 * INR d)).
 
+(** 3.5 is tight for every symmetric function: one affine layer with weights 1/d and
+    one 1-Lipschitz activation per logit reach 1/(2d) on all vertices of the cube. *)
+Definition theorem_3_5_tight_symmetric_statement : Prop :=
+  forall d g, (0 < d)%nat -> symmetric d g ->
+  exists W b sigma,
+  let N := after (after input (affine d 2 W b)) (activation 2 sigma) in
+  standard_net N /\ lipschitz_net N /\
+  certified_on (fun _ => True) g 2 (eval N) (1 / (2 * INR d)).
+
 (** ** Theorem 3.6: order statistics *)
 
 (** Every unit of a standard Lipschitz network is, somewhere on the cube, at least
@@ -160,6 +169,14 @@ Definition groupsort_depth_statement : Prop :=
   (forall x, in_cube d x -> eval N x i = order_stat d x k) ->
   (d <= G ^ sorting_layers N)%nat.
 
+(** The depth bound is attained: for every d <= G^s, a tournament with s layers of
+    GroupSort(G) equals the maximum of d entries. *)
+Definition theorem_3_9_tight_statement : Prop :=
+  forall G d s, (1 <= d <= G ^ s)%nat ->
+  exists N : network d 1,
+  groupsort_net G N /\ lipschitz_net N /\ sorting_layers N = s /\
+  forall x, eval N x 0%nat = order_stat d x 1.
+
 (** A classifier with L-Lipschitz logits, of whatever family, has certified radius at
     most L/2 on the cyclic points. *)
 Definition lipschitz_radius_statement : Prop :=
@@ -167,6 +184,22 @@ Definition lipschitz_radius_statement : Prop :=
   forall k, (1 <= k <= d)%nat -> jump d g k ->
   forall C f L r, (2 <= C)%nat -> 0 <= L -> lipschitz_logits d C f L ->
   certified_on (cyclic_data d k) g C f r -> r <= L / 2.
+
+(** ** Theorem 3.8: distance nets represent Boolean functions *)
+
+(** Every Boolean function is equal on {0,1}^d to an l-infinity-distance net with two
+    layers. *)
+Definition theorem_3_8_boolean_statement : Prop :=
+  forall d g, (0 < d)%nat -> boolean_function d g ->
+  exists m W b W' b', let N := after (after input (distance d m W b)) (distance m 1 W' b') in
+  forall x, eval N (to_vec x) 0%nat = if g x then 1 else 0.
+
+(** Every Boolean function has an l-infinity-distance net with two layers that labels
+    all of {0,1}^d right with certified radius 1/2. *)
+Definition theorem_3_8_radius_statement : Prop :=
+  forall d g, (0 < d)%nat -> boolean_function d g ->
+  exists m W b W' b', let N := after (after input (distance d m W b)) (distance m 2 W' b') in
+  lipschitz_net N /\ certified_on (fun _ => True) g 2 (eval N) (1 / 2).
 
 (** ** The certificate *)
 

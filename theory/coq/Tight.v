@@ -1,7 +1,7 @@
 (** * Theorems 3.5 and 3.6 are tight: the mean is the best standard network *)
 
 From Coq Require Import Reals Lra Lia Arith List Permutation.
-From SortNet Require Import Definitions Statements Sums OrderStatistics.
+From SortNet Require Import Definitions Statements Sums OrderStatistics Boolean.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -135,4 +135,86 @@ Proof.
     replace (1 / 2 - 1 / (2 * INR d)) with ((INR d - 1) / 2 * (1 / INR d)) by (field; lra).
     rewrite Rabs_mult, (Rabs_right (1 / INR d)) by lra.
     apply Rmult_le_compat_r; [lra|]. apply Rabs_le. nra.
+Qed.
+
+Lemma lt_INR_S a b : (a < b)%nat -> INR a + 1 <= INR b.
+Proof. intros H. rewrite <- S_INR. apply le_INR. exact H. Qed.
+
+(** ** 3.5 for every symmetric function: one zigzag after the mean *)
+
+(** The least 1-Lipschitz function that is at least v n at n/d, n = 0, ..., m. *)
+Fixpoint envelope (d : nat) (v : nat -> R) (m : nat) (t : R) : R :=
+  let peak n := v n - Rabs (t - INR n / INR d) in
+  match m with
+  | O => peak 0%nat
+  | S m' => Rmax (envelope d v m' t) (peak m)
+  end.
+
+Lemma envelope_lipschitz d v m s t :
+  Rabs (envelope d v m s - envelope d v m t) <= Rabs (s - t).
+Proof.
+  assert (P : forall n a b, v n - Rabs (a - INR n / INR d) <=
+                            v n - Rabs (b - INR n / INR d) + Rabs (a - b)).
+  { intros n a b. pose proof (Rabs_triang (a - INR n / INR d) (b - a)) as T.
+    replace (a - INR n / INR d + (b - a)) with (b - INR n / INR d) in T by ring.
+    rewrite (Rabs_minus_sym b a) in T. lra. }
+  assert (Q : forall a b, envelope d v m a <= envelope d v m b + Rabs (a - b)).
+  { intros a b. induction m as [|m IH]; cbn [envelope]; [apply P|].
+    pose proof (P (S m) a b).
+    pose proof (Rmax_l (envelope d v m b) (v (S m) - Rabs (b - INR (S m) / INR d))).
+    pose proof (Rmax_r (envelope d v m b) (v (S m) - Rabs (b - INR (S m) / INR d))).
+    apply Rmax_lub; lra. }
+  apply Rabs_le. pose proof (Q s t). pose proof (Q t s) as B.
+  rewrite (Rabs_minus_sym t s) in B. lra.
+Qed.
+
+(** Where neighbouring values differ by no more than the spacing it passes through them. *)
+Lemma envelope_interpolates d v m n : (n <= m)%nat ->
+  (forall j, v j - Rabs (INR n / INR d - INR j / INR d) <= v n) ->
+  envelope d v m (INR n / INR d) = v n.
+Proof.
+  intros Hn Hv. apply Rle_antisym.
+  - clear Hn. induction m as [|m IH]; cbn [envelope]; [apply Hv|].
+    apply Rmax_lub; [exact IH|apply Hv].
+  - assert (E : v n - Rabs (INR n / INR d - INR n / INR d) = v n)
+      by (rewrite Rminus_eq_0, Rabs_R0; ring).
+    induction m as [|m IH]; cbn [envelope].
+    + replace n with 0%nat in E |- * by lia. lra.
+    + destruct (Nat.eq_dec n (S m)) as [->|Hne]; [rewrite E; apply Rmax_r|].
+      eapply Rle_trans; [apply IH; lia|apply Rmax_l].
+Qed.
+
+Theorem theorem_3_5_tight_symmetric : theorem_3_5_tight_symmetric_statement.
+Proof.
+  intros d g Hdn Hg. assert (Hd : 0 < INR d) by (apply lt_0_INR; exact Hdn).
+  assert (Hinv : 0 < 1 / INR d) by (apply Rdiv_lt_0_compat; lra).
+  set (e := 1 / (2 * INR d)). assert (Ee : 2 * e = 1 / INR d) by (unfold e; field; lra).
+  set (v := fun n => if g (fun i => i <? n)%nat then e else - e).
+  set (z := envelope d v d).
+  assert (Z : forall x, z (INR (ones d x) / INR d) = if g x then e else - e).
+  { intros x. assert (Hx : (ones d x <= d)%nat) by apply ones_le.
+    replace (if g x then e else - e) with (v (ones d x)).
+    2: { unfold v. rewrite (Hg (fun i => i <? ones d x)%nat x); [reflexivity|].
+         apply ones_prefix, Hx. }
+    apply envelope_interpolates; [exact Hx|]. intros j.
+    destruct (Nat.eq_dec j (ones d x)) as [->|Hne].
+    - rewrite Rminus_eq_0, Rabs_R0. lra.
+    - assert (S : 1 / INR d <= Rabs (INR (ones d x) / INR d - INR j / INR d)).
+      { replace (_ - _) with ((INR (ones d x) - INR j) * (1 / INR d)) by (field; lra).
+        rewrite Rabs_mult, (Rabs_right (1 / INR d)) by lra.
+        rewrite <- (Rmult_1_l (1 / INR d)) at 1. apply Rmult_le_compat_r; [lra|].
+        destruct (Nat.lt_total j (ones d x)) as [L|[L|L]]; [|lia|];
+          apply lt_INR_S in L; unfold Rabs; destruct (Rcase_abs _); lra. }
+      unfold v. destruct (g _), (g _); lra. }
+  exists (fun _ _ => 1 / INR d), (fun _ => 0).
+  exists (fun i t => match i with O => - z t | _ => z t end).
+  simpl. repeat split.
+  - intros i _. rewrite sum_const, Rabs_right by lra. right. field. lra.
+  - intros i _ s t. rewrite Rmult_1_l. destruct i as [|i].
+    + replace (- z s - - z t) with (- (z s - z t)) by ring. rewrite Rabs_Ropp.
+      apply envelope_lipschitz.
+    + apply envelope_lipschitz.
+  - intros x _ j Hj Hne. simpl. rewrite sum_scale, sum_to_vec, Rplus_0_r.
+    replace (1 / INR d * INR (ones d x)) with (INR (ones d x) / INR d) by (field; lra).
+    rewrite Z. fold e. destruct (g x); simpl in Hne |- *; destruct j as [|[|j]]; try lia; lra.
 Qed.
