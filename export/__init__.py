@@ -1,1 +1,45 @@
-"""sortnet.export: networks as ONNX files that certify, and the runtime that needs no torch."""
+"""sortnet.export: networks as ONNX files that certify, and the runtime that needs no torch.
+
+`export_model` turns a trained model into a file (needs torch); `CertifiedSession` runs and
+certifies a file, `verify` proves what it promises (numpy, onnx and onnxruntime only).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .from_torch import ExportError, export_model, network_from_torch
+    from .runtime import CertifiedSession, InputError, NotProvedError, Prediction
+    from .verifier import Proof, verify
+
+_HOME = {
+    "CertifiedSession": "runtime",
+    "ExportError": "from_torch",
+    "InputError": "runtime",
+    "NotProvedError": "runtime",
+    "Prediction": "runtime",
+    "Proof": "verifier",
+    "export_model": "from_torch",
+    "network_from_torch": "from_torch",
+    "verify": "verifier",
+}
+
+__all__ = [
+    "CertifiedSession",
+    "ExportError",
+    "InputError",
+    "NotProvedError",
+    "Prediction",
+    "Proof",
+    "export_model",
+    "network_from_torch",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,7 +35,7 @@ def parse_eps(text: str | float | Fraction) -> Fraction:
 
 
 def float32_up(value: Fraction | float) -> float:
-    """The smallest float32 that is >= ``value``, as a Python float (inf above the largest finite one)."""
+    """The smallest float32 that is >= ``value``, as a Python float (inf above the finite ones)."""
     exact = _finite(value)
     if exact > _MAX:
         return math.inf
@@ -48,7 +48,7 @@ def float32_up(value: Fraction | float) -> float:
 
 
 def float32_down(value: Fraction | float) -> float:
-    """The largest float32 that is <= ``value``, as a Python float (-inf below the lowest finite one)."""
+    """The largest float32 that is <= ``value``, as a Python float (-inf below the finite ones)."""
     return -float32_up(-_finite(value))
 
 

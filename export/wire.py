@@ -1,0 +1,204 @@
+"""An ONNX file as a graph of named values, checked for everything that is not a node's meaning.
+
+Nothing is executed, no other file is touched, and names are only names: a value is the node that
+computes it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, helper, numpy_helper
+
+from .functions import DOMAIN, OPSET, functions
+from .spec import Array
+
+MAX_FILE = 2**31 - 1
+MAX_NODES = 10_000
+
+
+class RefusedError(ValueError):
+    """The file is not an exported network, or holds something that cannot be vouched for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    name: str
+    tensor: onnx.TensorProto
+
+    @cached_property
+    def array(self) -> Array:
+        try:
+            return numpy_helper.to_array(self.tensor)
+        except Exception as error:  # onnx raises whatever the bytes provoke
+            raise RefusedError(f"initializer {self.name!r} cannot be read: {error}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    name: str
+    op: str
+    domain: str
+    attributes: dict[str, Any]
+    inputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    node: Node
+    index: int
+
+
+Value = Const | Input | Result
+
+
+def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
+    """Parse a file without touching anything else on disk.
+
+    Raises:
+        RefusedError: not an ONNX file, too large, or with data in other files.
+        OSError: the file cannot be read.
+    """
+    path = Path(path)
+    if path.stat().st_size > MAX_FILE:
+        raise RefusedError(f"{path} is larger than 2 GiB, more than any exported file")
+    return parse_model(path.read_bytes())
+
+
+def parse_model(data: bytes) -> onnx.ModelProto:
+    """As `load_model`, from the bytes of a file."""
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError:
+        raise RefusedError("not an ONNX file (it cannot be parsed)") from None
+    if not model.HasField("graph"):
+        raise RefusedError("not an ONNX file (it has no graph)")
+    return model
+
+
+def check_model(model: onnx.ModelProto) -> None:
+    if not 8 <= model.ir_version <= 10:
+        raise RefusedError(f"IR version {model.ir_version} is not known (8 to 10 are)")
+    opsets = sorted((entry.domain, entry.version) for entry in model.opset_import)
+    allowed = [[("", OPSET)], [("", OPSET), (DOMAIN, 1)]]
+    if opsets not in allowed:
+        raise RefusedError(f"opsets must be {allowed[1]}, got {opsets}")
+    if model.training_info:
+        raise RefusedError("training information has no place in the format")
+    _no_others(
+        model,
+        "model",
+        "ir_version opset_import producer_name producer_version domain model_version doc_string "
+        "graph metadata_props functions",
+    )
+    _no_others(model.graph, "graph", "node name initializer doc_string input output value_info")
+    if len(model.graph.node) > MAX_NODES:
+        raise RefusedError(f"more than {MAX_NODES} nodes")
+
+
+def _no_others(message: Any, what: str, known: str) -> None:
+    names = set(known.split())
+    for descriptor, _ in message.ListFields():
+        if descriptor.name not in names:
+            raise RefusedError(f"{what} field {descriptor.name!r} has no place in the format")
+
+
+def check_functions(model: onnx.ModelProto, used: set[str]) -> None:
+    ours = functions()
+    seen = set()
+    for function in model.functions:
+        name = function.name
+        if function.domain != DOMAIN or name not in used or name in seen:
+            raise RefusedError(f"function {function.domain}::{name} has no place in the format")
+        if function.SerializeToString(deterministic=True) != ours[name].SerializeToString(
+            deterministic=True
+        ):
+            raise RefusedError(f"the body of function {name} is not the operation's")
+        seen.add(name)
+    if missing := used - seen:
+        raise RefusedError(f"no function is attached for {', '.join(sorted(missing))}")
+
+
+def tensor_shape(info: onnx.ValueInfoProto, element: int) -> list[int | None]:
+    kind = info.type.tensor_type
+    if info.type.WhichOneof("value") != "tensor_type" or kind.elem_type != element:
+        raise RefusedError(f"{info.name!r} must be a tensor of another type")
+    if not kind.HasField("shape"):
+        raise RefusedError(f"{info.name!r} has no declared shape")
+    return [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
+
+
+def input_shape(graph: onnx.GraphProto) -> tuple[int, ...]:
+    if [info.name for info in graph.input] != ["input"]:
+        raise RefusedError(f"inputs must be ['input'], got {[i.name for i in graph.input]}")
+    batch, *shape = tensor_shape(graph.input[0], TensorProto.FLOAT) or [0]
+    if batch is not None or len(shape) != 3 or not all(shape):
+        raise RefusedError(f"'input' must be [N, C, H, W], N free, got {[batch, *shape]}")
+    return tuple(int(size) for size in shape if size)
+
+
+def wire(graph: onnx.GraphProto) -> tuple[tuple[Value, ...], list[Node]]:
+    """Connect nodes by name; every name is defined once, before it is used."""
+    values: dict[str, Value] = {info.name: Input(info.name) for info in graph.input}
+    for tensor in graph.initializer:
+        if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
+            raise RefusedError(f"initializer {tensor.name!r} lies in another file")
+        if tensor.name in values or not tensor.name:
+            raise RefusedError(f"the name {tensor.name!r} is defined twice or empty")
+        _no_others(
+            tensor, f"initializer {tensor.name!r}:", "dims data_type name raw_data doc_string"
+        )
+        values[tensor.name] = Const(tensor.name, tensor)
+    nodes = []
+    for proto in graph.node:
+        label = proto.name or (proto.output[0] if proto.output else proto.op_type)
+        _no_others(
+            proto, f"node {label!r}:", "input output name op_type domain attribute doc_string"
+        )
+        for name in proto.input:
+            if name not in values:
+                raise RefusedError(f"node {label!r} uses {name!r} before anything defines it")
+        node = Node(
+            label,
+            proto.op_type,
+            "" if proto.domain == "ai.onnx" else proto.domain,
+            _attributes(proto, label),
+            tuple(values[name] for name in proto.input),
+        )
+        for index, name in enumerate(proto.output):
+            if name in values or not name:
+                raise RefusedError(f"the name {name!r} is defined twice or empty")
+            values[name] = Result(node, index)
+        nodes.append(node)
+    names = [info.name for info in graph.output]
+    if names != ["logits", "label", "radius"]:
+        raise RefusedError(f"outputs must be ['logits', 'label', 'radius'], got {names}")
+    for info in graph.value_info:
+        if info.name not in values:
+            raise RefusedError(f"a shape is declared for {info.name!r}, which does not exist")
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise RefusedError(f"nothing computes {missing}")
+    return tuple(values[name] for name in names), nodes
+
+
+def _attributes(proto: onnx.NodeProto, label: str) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    kinds = (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT, onnx.AttributeProto.INTS)
+    for attribute in proto.attribute:
+        if attribute.type not in kinds or attribute.ref_attr_name or attribute.name in result:
+            raise RefusedError(f"node {label!r}: attribute {attribute.name!r} is not understood")
+        result[attribute.name] = helper.get_attribute_value(attribute)
+    return result
