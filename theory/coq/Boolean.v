@@ -230,6 +230,12 @@ Proof.
   apply (mass_lemma_groupsort d d _ _ _ (cyclic_pairs d k Hk) G n N HG HN i Hi).
 Qed.
 
+Theorem groupsort_error_norm : groupsort_error_norm_statement.
+Proof.
+  intros d k Hk G n N L i Hi HG HL. apply (error_from_mass d k (fun z => eval N z i) _ Hk).
+  apply (mass_lemma_norm d d _ _ _ (cyclic_pairs d k Hk) G n N L HG HL i Hi).
+Qed.
+
 Theorem groupsort_depth : groupsort_depth_statement.
 Proof.
   intros d k Hk G n N i Hi HG HN Heq.

@@ -28,6 +28,7 @@ Check (theorem_3_6_tight : theorem_3_6_tight_statement).
 Check (groupsort_radius : groupsort_radius_statement).
 Check (groupsort_radius_norm : groupsort_radius_norm_statement).
 Check (groupsort_error : groupsort_error_statement).
+Check (groupsort_error_norm : groupsort_error_norm_statement).
 Check (groupsort_depth : groupsort_depth_statement).
 Check (theorem_3_9_tight : theorem_3_9_tight_statement).
 Check (lipschitz_radius : lipschitz_radius_statement).
@@ -61,6 +62,7 @@ Definition all_theorems :=
    groupsort_radius,
    groupsort_radius_norm,
    groupsort_error,
+   groupsort_error_norm,
    groupsort_depth,
    theorem_3_9_tight,
    lipschitz_radius,

@@ -161,6 +161,13 @@ Definition groupsort_error_statement : Prop :=
   exists x, in_cube d x /\
   1 / 2 - INR G ^ sorting_layers N / (2 * INR d) <= Rabs (eval N x i - order_stat d x k).
 
+(** With layers whose norms multiply to L, that error is at least 1/2 - L G^s / (2d). *)
+Definition groupsort_error_norm_statement : Prop :=
+  forall d k, (1 <= k <= d)%nat ->
+  forall G n (N : network d n) L i, (i < n)%nat -> groupsort_net G N -> net_norm N L ->
+  exists x, in_cube d x /\
+  1 / 2 - L * INR G ^ sorting_layers N / (2 * INR d) <= Rabs (eval N x i - order_stat d x k).
+
 (** A GroupSort(G) network equal to an order statistic on the cube (k = 1: the
     maximum) has s sorting layers with G^s >= d: at least log_G d of them. *)
 Definition groupsort_depth_statement : Prop :=
