@@ -1,0 +1,24 @@
+// The device programs: compiled for the current device on first use, kept on disk.
+#pragma once
+
+#include <string>
+
+#include "driver.h"
+
+namespace sn {
+
+// Which program: its compile-time constants (device/program.cu).
+struct Variant {
+  int program;    // 0 base, 1 powers, 2 sort
+  int parameter;  // SN_P or SN_TOPK
+};
+
+// The kernel `name` of a program in the current context. Throws Failure.
+void* kernel(Variant variant, const char* name);
+
+// The memory pool of the current context's device.
+void* memory_pool();
+
+void set_nvrtc(const char* library);
+
+}  // namespace sn

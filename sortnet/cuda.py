@@ -1,0 +1,105 @@
+"""ctypes binding of kernels/include/sortnet_cuda.h: the kernels on NVIDIA GPUs.
+
+The library links to nothing of CUDA: it finds the driver when first used and compiles its kernels
+for the device with the NVRTC that torch brings. Importing this module touches neither.
+"""
+
+import ctypes
+from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_int64, c_void_p
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from .native import ABI_VERSION, Coefficients, Layer, Masks, NativeError, library_path
+
+_OK, _UNSUPPORTED = 0, 3
+
+_P, _N, _F = c_void_p, c_int64, c_float
+_LAYER, _MASKS, _COEF = POINTER(Layer), POINTER(Masks), POINTER(Coefficients)
+_SIGNATURES: dict[str, list[type]] = {
+    "prepare": [_F, _N],
+    "lp_forward": [_LAYER, _MASKS, _F, _P, _N, _P, _N, _P],
+    "lp_backward": [_LAYER, _MASKS, _F, _P, _N, _P, _N, _P, _N, _P, _N, _P, _N, _P],
+    "sort_forward": [_LAYER, _COEF, _P, _N, _P, _N, _P],
+    "sort_backward": [_LAYER, _COEF, _P, _N, _P, _N, _P, _N, _P, _N, _P, _P],
+    "lp_bounds": [_LAYER, _F, _P, _P, _N, _P, _P, _N, _P],
+    "sort_bounds": [_LAYER, _COEF, _P, _P, _N, _P, _P, _N, _P],
+}
+
+
+def nvrtc_path() -> str | None:
+    """The NVRTC of the installed CUDA packages (those that torch depends on), or None.
+
+    None leaves the search to the system: libnvrtc.so.13, then libnvrtc.so.12.
+    """
+    for package in ("nvidia.cu13", "nvidia.cuda_nvrtc"):
+        try:
+            spec = find_spec(package)
+        except ModuleNotFoundError:
+            continue
+        for place in spec.submodule_search_locations or () if spec else ():
+            for file in sorted(Path(place, "lib").glob("libnvrtc.so.*"), reverse=True):
+                return str(file)
+    return None
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The GPU kernels, loaded once, with their signatures declared.
+
+    Raises:
+        NativeError: missing, unloadable or of another ABI version.
+    """
+    return load(library_path("sortnet_cuda"), nvrtc_path())
+
+
+def load(path: Path, nvrtc: str | None) -> ctypes.CDLL:
+    """Load the library at `path`; `nvrtc` is the compiler it will use.
+
+    Raises:
+        NativeError: unloadable or of another ABI version.
+    """
+    try:
+        lib = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NativeError(f"cannot load {path}: {error}") from error
+    version = lib.sn_cuda_abi_version()
+    if version != ABI_VERSION:
+        raise NativeError(
+            f"{path} has ABI version {version}, expected {ABI_VERSION}; reinstall sortnet"
+        )
+    lib.sn_cuda_last_error.restype = c_char_p
+    lib.sn_cuda_set_nvrtc.argtypes = [c_char_p]
+    for name, arguments in _SIGNATURES.items():
+        function = getattr(lib, f"sn_cuda_{name}")
+        function.restype = c_int32
+        function.argtypes = arguments
+    lib.sn_cuda_set_nvrtc(None if nvrtc is None else nvrtc.encode())
+    return lib
+
+
+def available() -> bool:
+    """Whether there is a GPU that a driver serves. False without a driver or a device, silently.
+
+    Raises:
+        NativeError: there is a driver, but it does not work; the message says why.
+    """
+    lib = library()
+    status = lib.sn_cuda_available()
+    if status not in (_OK, _UNSUPPORTED):
+        raise NativeError(lib.sn_cuda_last_error().decode())
+    return status == _OK
+
+
+def call(name: str, *arguments: object) -> None:
+    """Call `sn_cuda_<name>`; structures are passed by reference, addresses are the device's.
+
+    Raises:
+        NativeError: the function returned an error code; the message is the library's.
+    """
+    lib = library()
+    status = getattr(lib, f"sn_cuda_{name}")(
+        *(ctypes.byref(a) if isinstance(a, Structure) else a for a in arguments)
+    )
+    if status != _OK:
+        raise NativeError(f"sn_cuda_{name}: {lib.sn_cuda_last_error().decode()}")
