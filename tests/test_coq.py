@@ -26,6 +26,7 @@ CLAIMED = {
     "theorem_3_6_tight",
     "theorem_3_8_boolean",
     "theorem_3_8_radius",
+    "theorem_3_8_order_statistic",
     "theorem_3_9_tight",
     "groupsort_radius",
     "groupsort_error",

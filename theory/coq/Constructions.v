@@ -1,7 +1,7 @@
 (** * Networks that reach the bounds: tournaments and distance nets *)
 
 From Coq Require Import Reals Lra Lia Arith Bool List.
-From SortNet Require Import Definitions Statements Sums OrderStatistics Mass Lipschitz.
+From SortNet Require Import Definitions Statements Sums OrderStatistics Mass Lipschitz Boolean.
 Open Scope R_scope.
 
 (** ** The tournament: the maximum with s GroupSort(G) layers, for every d <= G^s *)
@@ -198,4 +198,108 @@ Proof.
   intros N. split; [simpl; repeat split; lra|]. intros x _ j Hj Hne. simpl.
   fold (to_vertices d x). rewrite !(class_neuron d g Hd Hg).
   destruct (g x); simpl in *; destruct j as [|[|j]]; simpl; try lia; lra.
+Qed.
+
+(** ** Distance nets represent order statistics on the cube *)
+
+Section OrderStatistic.
+  Variables (d k : nat) (x : vec).
+  Hypothesis (Hk : (1 <= k <= d)%nat) (Hx : in_cube d x).
+
+  (** First layer: for the set S coded by v, the distance to 2 on S and 0 elsewhere,
+      2 - min over S.  Second layer: the largest of these minima for |S| >= k. *)
+  Definition corner (v : nat) : vec := fun i => if Nat.testbit v i then 2 else 0.
+  Definition large_sets : vec :=
+    fun v => if (k <=? ones d (Nat.testbit v))%nat then 4 else 2.
+  Definition to_sets : vec := fun v => dist d x (corner v) + 0.
+
+  Lemma to_sets_range v : 0 <= to_sets v <= 2.
+  Proof.
+    unfold to_sets. rewrite Rplus_0_r. split; [apply dist_nonneg|]. apply dist_least; [lra|].
+    intros i Hi. pose proof (Hx i Hi). unfold corner.
+    destruct (Nat.testbit v i); apply Rabs_le; lra.
+  Qed.
+
+  (** Every set of at least k positions has an entry that is at most x_(k). *)
+  Lemma low_entry v : (k <= ones d (Nat.testbit v))%nat ->
+    exists i, (i < d)%nat /\ Nat.testbit v i = true /\ x i <= order_stat d x k.
+  Proof.
+    intros Hv. set (t := order_stat d x k).
+    assert (D : forall n, (n <= d)%nat ->
+      (exists i, (i < n)%nat /\ Nat.testbit v i = true /\ x i <= t) \/
+      (forall i, (i < n)%nat -> Nat.testbit v i = true -> t < x i)).
+    { induction n as [|n IH]; intros Hn; [right; lia|].
+      destruct (IH ltac:(lia)) as [(i & Hi & B)|A]; [left; exists i; split; [lia|exact B]|].
+      destruct (Nat.testbit v n) eqn:Bn.
+      - destruct (Rle_lt_dec (x n) t) as [L|L]; [left; exists n; auto|right].
+        intros i Hi Bi. destruct (Nat.eq_dec i n) as [->|]; [exact L|apply A; [lia|exact Bi]].
+      - right. intros i Hi Bi. destruct (Nat.eq_dec i n) as [->|]; [congruence|].
+        apply A; [lia|exact Bi]. }
+    destruct (D d (le_n d)) as [E|A]; [exact E|exfalso].
+    (* the least of the entries in the set would be above t and yet at most x_(k) *)
+    assert (M : forall n, (n <= d)%nat ->
+      exists t', t < t' /\ forall i, (i < n)%nat -> Nat.testbit v i = true -> t' <= x i).
+    { induction n as [|n IH]; intros Hn; [exists (t + 1); split; [lra|lia]|].
+      destruct (IH ltac:(lia)) as (t' & Ht & B).
+      destruct (Nat.testbit v n) eqn:Bn.
+      - exists (Rmin t' (x n)). split; [apply Rmin_glb_lt; [exact Ht|apply A; [lia|exact Bn]]|].
+        intros i Hi Bi. destruct (Nat.eq_dec i n) as [->|]; [apply Rmin_r|].
+        eapply Rle_trans; [apply Rmin_l|apply B; [lia|exact Bi]].
+      - exists t'. split; [exact Ht|]. intros i Hi Bi.
+        destruct (Nat.eq_dec i n) as [->|]; [congruence|apply B; [lia|exact Bi]]. }
+    destruct (M d (le_n d)) as (t' & Ht & B).
+    assert (C : t' <= t); [|lra].
+    apply order_stat_counts; [exact Hk|]. apply (Nat.le_trans _ _ _ Hv). clear - B.
+    induction d as [|n IH]; [apply le_n|]. cbn [ones].
+    assert (ones n (Nat.testbit v) <=
+            ones n (fun i => if Rle_dec t' (x i) then true else false))%nat.
+    { apply IH. intros i Hi. apply B. lia. }
+    destruct (Nat.testbit v n) eqn:Bn; [|lia].
+    destruct (Rle_dec t' (x n)) as [_|N]; [lia|]. destruct N. apply B; [lia|exact Bn].
+  Qed.
+
+  (** The entries that are at least x_(k) form such a set. *)
+  Lemma high_set : exists v, (v < 2 ^ d)%nat /\ (k <= ones d (Nat.testbit v))%nat /\
+    forall i, (i < d)%nat -> Nat.testbit v i = true -> order_stat d x k <= x i.
+  Proof.
+    set (t := order_stat d x k).
+    destruct (vertex_code d (fun i => if Rle_dec t (x i) then true else false))
+      as (v & Hv & A).
+    exists v. split; [exact Hv|]. split.
+    - rewrite (ones_ext d _ _ A). apply (order_stat_counts d x k t Hk). unfold t. lra.
+    - intros i Hi Bi. rewrite (A i Hi) in Bi. destruct (Rle_dec t (x i)); [assumption|discriminate].
+  Qed.
+
+  Lemma set_neuron : dist (2 ^ d) to_sets large_sets = 2 + order_stat d x k.
+  Proof.
+    set (t := order_stat d x k).
+    assert (Ht : 0 <= t <= 1).
+    { unfold t. destruct (order_stat_attained d x k Hk) as (i & Hi & ->). apply Hx, Hi. }
+    apply Rle_antisym.
+    - apply dist_least; [lra|]. intros v _. pose proof (to_sets_range v) as U.
+      unfold large_sets. destruct (Nat.leb_spec k (ones d (Nat.testbit v))) as [L|L].
+      + destruct (low_entry v L) as (i & Hi & Bi & Li). fold t in Li.
+        assert (2 - t <= to_sets v).
+        { unfold to_sets. rewrite Rplus_0_r.
+          eapply Rle_trans; [|apply (dist_entry d x (corner v) i Hi)].
+          unfold corner. rewrite Bi. pose proof (Hx i Hi). rewrite Rabs_left; lra. }
+        apply Rabs_le. lra.
+      + apply Rabs_le. lra.
+    - destruct high_set as (v & Hv & L & A). fold t in A.
+      eapply Rle_trans; [|apply (dist_entry _ _ _ v Hv)].
+      assert (to_sets v <= 2 - t).
+      { unfold to_sets. rewrite Rplus_0_r. apply dist_least; [lra|]. intros i Hi.
+        pose proof (Hx i Hi). unfold corner. destruct (Nat.testbit v i) eqn:Bi.
+        - specialize (A i Hi Bi). apply Rabs_le. lra.
+        - apply Rabs_le. lra. }
+      unfold large_sets. destruct (Nat.leb_spec k (ones d (Nat.testbit v))); [|lia].
+      rewrite Rabs_left; lra.
+  Qed.
+End OrderStatistic.
+
+Theorem theorem_3_8_order_statistic : theorem_3_8_order_statistic_statement.
+Proof.
+  intros d k Hk.
+  exists (2 ^ d)%nat, corner, (fun _ => 0), (fun _ => large_sets d k), (fun _ => -2).
+  intros N x Hx. simpl. fold (to_sets d x). rewrite (set_neuron d k x Hk Hx). ring.
 Qed.

@@ -10,6 +10,7 @@ From SortNet Require Import Sums OrderStatistics Mass Lipschitz Boolean Tight Co
 
 Check (norm_is_max : norm_is_max_statement).
 Check (sort_sorts : sort_sorts_statement).
+Check (order_stat_counts : order_stat_counts_statement).
 Check (cyclic_ones : cyclic_ones_statement).
 Check (families : families_statement).
 Check (mass_lemma : mass_lemma_statement).
@@ -34,6 +35,7 @@ Check (theorem_3_9_tight : theorem_3_9_tight_statement).
 Check (lipschitz_radius : lipschitz_radius_statement).
 Check (theorem_3_8_boolean : theorem_3_8_boolean_statement).
 Check (theorem_3_8_radius : theorem_3_8_radius_statement).
+Check (theorem_3_8_order_statistic : theorem_3_8_order_statistic_statement).
 Check (margin_certificate : margin_certificate_statement).
 Check (margin_certificate_closed : margin_certificate_closed_statement).
 Check (weights_to_radius : weights_to_radius_statement).
@@ -44,6 +46,7 @@ Check (rounded_certificate : rounded_certificate_statement).
 Definition all_theorems :=
   (norm_is_max,
    sort_sorts,
+   order_stat_counts,
    cyclic_ones,
    families,
    mass_lemma,
@@ -68,6 +71,7 @@ Definition all_theorems :=
    lipschitz_radius,
    theorem_3_8_boolean,
    theorem_3_8_radius,
+   theorem_3_8_order_statistic,
    margin_certificate,
    margin_certificate_closed,
    weights_to_radius,

@@ -189,3 +189,52 @@ Proof.
   - rewrite app_nth2 by (rewrite repeat_length; lia).
     apply nth_repeat.
 Qed.
+
+(** ** Order statistics by counting *)
+
+(** How many entries of a list pass a test. *)
+Fixpoint tally (f : R -> bool) (l : list R) : nat :=
+  match l with
+  | [] => O
+  | a :: l' => ((if f a then 1 else 0) + tally f l')%nat
+  end.
+
+Lemma tally_permutation f l l' : Permutation l l' -> tally f l = tally f l'.
+Proof. induction 1; simpl; lia. Qed.
+
+Lemma tally_entries f n x : tally f (entries n x) = ones n (fun i => f (x i)).
+Proof.
+  unfold entries. rewrite <- count_seq.
+  induction (seq 0 n) as [|i s IH]; simpl; [reflexivity|lia].
+Qed.
+
+Lemma tally_all_false f l : (forall a, In a l -> f a = false) -> tally f l = 0%nat.
+Proof.
+  induction l as [|a l IH]; intros H; simpl; [reflexivity|].
+  rewrite (H a) by (left; reflexivity). apply IH. intros b Hb. apply H. right. exact Hb.
+Qed.
+
+Definition at_least (t a : R) : bool := if Rle_dec t a then true else false.
+
+(** In a descending list the entries that are at least t come first. *)
+Lemma descending_tally t l : descending l ->
+  forall k, (k < length l)%nat -> (t <= nth k l 0 <-> (k < tally (at_least t) l)%nat).
+Proof.
+  induction 1 as [|a l Ha Hl IH]; simpl; intros k Hk; [lia|].
+  unfold at_least at 1. destruct (Rle_dec t a) as [Hta|Hta].
+  - destruct k as [|k]; [split; [lia|intros _; exact Hta]|].
+    rewrite IH by lia. lia.
+  - rewrite tally_all_false.
+    + split; [|lia]. intros H. destruct Hta. destruct k as [|k]; [exact H|].
+      apply Rle_trans with (1 := H). apply Ha, nth_In. lia.
+    + intros b Hb. specialize (Ha b Hb). unfold at_least. destruct (Rle_dec t b); [lra|reflexivity].
+Qed.
+
+Theorem order_stat_counts : order_stat_counts_statement.
+Proof.
+  intros n x k t Hk. unfold order_stat.
+  rewrite (descending_tally t _ (sort_descending _))
+    by (rewrite sort_length, entries_length; lia).
+  rewrite <- (tally_permutation _ _ _ (sort_permutation _)), tally_entries.
+  unfold at_least. lia.
+Qed.

@@ -21,6 +21,12 @@ Definition sort_sorts_statement : Prop :=
   Permutation l (sort l) /\
   forall i j, (i <= j)%nat -> (j < length l)%nat -> nth j (sort l) 0 <= nth i (sort l) 0.
 
+(** x_(k) is at least t exactly when at least k entries are. *)
+Definition order_stat_counts_statement : Prop :=
+  forall n x k t, (1 <= k <= n)%nat ->
+  (t <= order_stat n x k <->
+   (k <= ones n (fun i => if Rle_dec t (x i) then true else false))%nat).
+
 (** The point of k cyclically consecutive ones has k ones. *)
 Definition cyclic_ones_statement : Prop :=
   forall d s k, (s < d)%nat -> (k <= d)%nat -> ones d (cyclic d s k) = k.
@@ -192,7 +198,7 @@ Definition lipschitz_radius_statement : Prop :=
   forall C f L r, (2 <= C)%nat -> 0 <= L -> lipschitz_logits d C f L ->
   certified_on (cyclic_data d k) g C f r -> r <= L / 2.
 
-(** ** Theorem 3.8: distance nets represent Boolean functions *)
+(** ** Theorem 3.8: distance nets represent Boolean functions and order statistics *)
 
 (** Every Boolean function is equal on {0,1}^d to an l-infinity-distance net with two
     layers. *)
@@ -207,6 +213,13 @@ Definition theorem_3_8_radius_statement : Prop :=
   forall d g, (0 < d)%nat -> boolean_function d g ->
   exists m W b W' b', let N := after (after input (distance d m W b)) (distance m 2 W' b') in
   lipschitz_net N /\ certified_on (fun _ => True) g 2 (eval N) (1 / 2).
+
+(** Every order statistic is equal on [0,1]^d to an l-infinity-distance net with two
+    layers. *)
+Definition theorem_3_8_order_statistic_statement : Prop :=
+  forall d k, (1 <= k <= d)%nat ->
+  exists m W b W' b', let N := after (after input (distance d m W b)) (distance m 1 W' b') in
+  forall x, in_cube d x -> eval N x 0%nat = order_stat d x k.
 
 (** ** The certificate *)
 
