@@ -22,7 +22,7 @@ from .error_bound import TANH_ERROR, ball_reach
 from .graph import build_interval_model
 from .spec import Activation, Affine, Network, SortConv, SortNeuron
 from .verifier import Proof, verify_model
-from .wire import load_model
+from .wire import RefusedError, load_model
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -79,7 +79,10 @@ class CertifiedSession:
         providers: Sequence[str] | None = None,
         library: bool = True,
     ) -> None:
-        model = load_model(path)
+        try:
+            model = load_model(path)
+        except RefusedError as error:
+            raise NotProvedError(f"{os.fspath(path)}: {error}") from None
         self.proof: Proof = verify_model(model)
         if not self.proof.proved or self.proof.network is None:
             raise NotProvedError(f"{os.fspath(path)}: {self.proof.reasons[0]}")

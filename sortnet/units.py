@@ -11,7 +11,7 @@ _MAX = Fraction(float(np.finfo(np.float32).max))
 
 
 def parse_eps(text: str | float | Fraction) -> Fraction:
-    """Read a radius exactly: ``"8/255"``, ``"0.1"``, ``"2e-3"``, a fraction or a number.
+    """Read a radius exactly: ``"8/255"``, ``"2.2/255"``, ``"0.1"``, a fraction or a number.
 
     A Python float stands for the decimal number it prints as, so ``0.1`` is one tenth.
 
@@ -22,7 +22,11 @@ def parse_eps(text: str | float | Fraction) -> Fraction:
         ValueError: not a number, or outside (0, 1].
     """
     try:
-        eps = Fraction(repr(float(text)) if isinstance(text, float) else text)
+        if isinstance(text, str):
+            over, slash, under = text.partition("/")
+            eps = Fraction(over) / Fraction(under) if slash else Fraction(text)
+        else:
+            eps = Fraction(repr(float(text)) if isinstance(text, float) else text)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         raise ValueError(
             f"a radius is a fraction or a decimal number such as 8/255 or 0.1, got {text!r}"

@@ -13,14 +13,20 @@ from sortnet.units import eps_to_float, float32_down, float32_up, parse_eps
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("8/255", Fraction(8, 255)), ("0.1", Fraction(1, 10)), (0.1, Fraction(1, 10)), ("1", 1)],
+    [
+        ("8/255", Fraction(8, 255)),
+        ("2.2/255", Fraction(22, 2550)),
+        ("0.1", Fraction(1, 10)),
+        (0.1, Fraction(1, 10)),
+        ("1", 1),
+    ],
 )
 def test_eps_is_exact(text: str | float, value: Fraction) -> None:
     assert parse_eps(text) == value
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "-1/255", "2", "nan", "inf", "8/0", "x", "", float("nan"), None]
+    "text", ["0", "-1/255", "2", "nan", "inf", "8/0", "1/2/3", "x", "", float("nan"), None]
 )
 def test_bad_eps(text: object) -> None:
     with pytest.raises(ValueError, match="a radius"):

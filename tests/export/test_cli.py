@@ -1,0 +1,154 @@
+"""`sortnet export`, `sortnet certify` and `sortnet verify` as commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from pyarrow import parquet
+
+from sortnet.data import load
+from sortnet.export.cli import certify_command, export_command, verify_command
+from sortnet.models import ModelConfig, build_model, estimate_means
+from sortnet.presets import get_preset
+from sortnet.runs import RunConfig, write_config, write_model
+
+
+def write_run(folder: Path, **model: object) -> Path:
+    """A run folder as training leaves it, untrained but with a hand-made last layer."""
+    torch.manual_seed(0)
+    config = ModelConfig("sortnet", (1, 8, 8), 10, 2, 32, **model)  # type: ignore[arg-type]
+    network = build_model(config)
+    estimate_means(network, [torch.rand(64, 1, 8, 8)])
+    folder.mkdir()
+    write_config(folder, RunConfig(get_preset("digits"), config))
+    write_model(folder, network)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Path:
+    path = run / "model.onnx"
+    result = call(export_command, str(run), "-o", str(path), "--json", str(run / "export.json"))
+    assert result.exit_code == 0, result.output
+    assert json.loads((run / "export.json").read_text())["radius"] == "margin"
+    return path
+
+
+def call(command: object, *arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments))  # type: ignore[arg-type]
+
+
+def fails(command: object, *arguments: str) -> str:
+    """The last line of a command that must fail without a traceback."""
+    result = call(command, *arguments)
+    assert result.exit_code != 0 and isinstance(result.exception, SystemExit), result.output
+    return result.output.strip().splitlines()[-1]
+
+
+def test_verify(model: Path, tmp_path: Path) -> None:
+    result = call(verify_command, str(model), "--json", str(tmp_path / "proof.json"))
+    assert result.exit_code == 0 and "proved" in result.output
+    proof = json.loads((tmp_path / "proof.json").read_text())
+    assert proof["proved"] and proof["reasons"] == [] and proof["box"] == [0, 1]
+    assert 0 < proof["error_bound"] < 1e-3 and 0.99 < proof["lipschitz"] <= 1
+
+
+def test_verify_refuses(model: Path, tmp_path: Path) -> None:
+    changed = onnx.load(model)
+    slack = next(t for t in changed.graph.initializer if t.name == "margin_slack")
+    slack.raw_data = np.float32(0).tobytes()
+    onnx.save(changed, tmp_path / "naive.onnx")
+    out = tmp_path / "proof.json"
+    assert "not proved" in fails(verify_command, str(tmp_path / "naive.onnx"), "--json", str(out))
+    assert json.loads(out.read_text())["proved"] is False
+    (tmp_path / "text").write_text("hello")
+    assert "not an ONNX file" in fails(verify_command, str(tmp_path / "text"))
+    assert "does not exist" in fails(verify_command, str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_certify(model: Path, tmp_path: Path, suffix: str) -> None:
+    paths = {name: tmp_path / name for name in ("out.json", "plot.png", f"rows.{suffix}")}
+    arguments = ["--data", "digits", "--limit", "60", "--eps", "1/100", "--eps", "0.2"]
+    arguments += ["--pgd", "5", "--json", str(paths["out.json"])]
+    arguments += ["--plot", str(paths["plot.png"]), "--samples", str(paths[f"rows.{suffix}"])]
+    result = call(certify_command, str(model), *arguments)
+    assert result.exit_code == 0, result.output
+    summary = json.loads(paths["out.json"].read_text())
+    assert summary["samples"] == 60 and set(summary["certified"]) == {"1/100", "0.2"}
+    for eps in ("1/100", "0.2"):
+        assert summary["certified"][eps] <= summary["pgd"][eps] <= summary["clean"]
+    assert paths["plot.png"].read_bytes().startswith(b"\x89PNG")
+    rows = paths[f"rows.{suffix}"]
+    if suffix == "jsonl":
+        table = [json.loads(line) for line in rows.read_text().splitlines()]
+    else:
+        table = parquet.read_table(rows).to_pylist()
+    assert [row["index"] for row in table] == list(range(60))
+    right = [row["truth"] == row["label"] and row["certified@0.2"] for row in table]
+    assert np.mean(right) == summary["certified"]["0.2"]
+    assert all(row["certified@1/100"] for row in table if row["certified@0.2"])
+
+
+def test_certify_npz(model: Path, tmp_path: Path) -> None:
+    split = load("digits").test
+    x = split.floats(slice(0, 20))
+    np.savez(tmp_path / "float.npz", x=x, y=split.labels[:20])
+    np.savez(tmp_path / "bytes.npz", x=(x * 255).astype(np.uint8)[:, 0], y=split.labels[:20])
+    for name in ("float.npz", "bytes.npz"):
+        result = call(certify_command, str(model), "--data", str(tmp_path / name), "--eps", "1/50")
+        assert result.exit_code == 0, result.output
+        assert "20 samples" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--data", "digits", "--eps", "0"), "above 0"),
+        (("--data", "digits", "--eps", "eight"), "fraction"),
+        (("--data", "digits"), "Missing option '--eps'"),
+        (("--data", "nonsense", "--eps", "0.1"), "unknown preset"),
+        (("--data", "missing.npz", "--eps", "0.1"), "no such file"),
+        (("--data", "digits", "--eps", "0.1", "--samples", "rows.csv"), ".jsonl or .parquet"),
+        (("--data", "digits", "--eps", "0.1", "--json", "no/such/out.json"), "does not exist"),
+    ],
+)
+def test_certify_refuses(model: Path, arguments: tuple[str, ...], message: str) -> None:
+    assert message in fails(certify_command, str(model), *arguments)
+
+
+def test_certify_refuses_other_shapes_and_files(model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros((3, 3, 8, 8), np.uint8), y=np.zeros(3, np.int64))
+    np.savez(tmp_path / "nan.npz", x=np.full((3, 1, 8, 8), np.nan), y=np.zeros(3, np.int64))
+    np.savez(tmp_path / "none.npz", x=np.zeros((0, 1, 8, 8)), y=np.zeros(0, np.int64))
+    for name, message in (("x", "takes images"), ("nan", "[0, 1]"), ("none", "no samples")):
+        data = str(tmp_path / f"{name}.npz")
+        assert message in fails(certify_command, str(model), "--data", data, "--eps", "0.1")
+    foreign = tmp_path / "foreign.onnx"
+    foreign.write_bytes(model.read_bytes()[:-1000])
+    line = fails(certify_command, str(foreign), "--data", "digits", "--eps", "0.1")
+    assert "foreign.onnx" in line
+
+
+def test_export_a_head_and_refuse_broken_runs(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "head", hidden=8)
+    out = tmp_path / "head.onnx"
+    assert call(export_command, str(run), "-o", str(out)).exit_code == 0
+    assert call(verify_command, str(out)).exit_code == 0
+    before = out.read_bytes()
+    weights = run / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    assert "model.safetensors" in fails(export_command, str(run), "-o", str(out))
+    assert out.read_bytes() == before and not list(tmp_path.glob(".*"))
+    assert "does not exist" in fails(export_command, str(tmp_path / "no"), "-o", str(out))
