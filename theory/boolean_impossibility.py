@@ -1,0 +1,153 @@
+"""Theorem 3.5: standard Lipschitz networks and symmetric Boolean functions.
+
+**Statement.** Let g be a non-constant symmetric Boolean function of d variables and k a jump,
+g(k-1) != g(k). A classifier with two standard Lipschitz logits that labels the 2d points of
+:func:`.boolean.cyclic_pairs` as g does, each with certified radius at least r, has r <= 1/(2d).
+
+**Proof.** In each of the d pairs f_1 - f_0 changes from at most -2r to at least 2r, or back: by
+at least 4r. By the mass lemma the changes of f_1 and f_0 sum to at most 1 each, so 4rd <= 2.
+
+**It is tight (ours), on the whole cube and for every such g.** The paper's facts give threshold
+functions: one affine layer with weights 1/d. One activation more gives every non-constant
+symmetric function: the mean takes the values n/d, and a zigzag with slopes +-1 or 0 through
+(n/d, +-1/(2d)), the sign being that of g(n), is 1-Lipschitz because neighbours are 1/d apart.
+
+"Certified" is essential: the bound is on the margin radius, not on the true robust radius.
+A standard network may scale any function down, which keeps its decision boundary and shrinks
+its margins.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from .boolean import Pairs, SymmetricFunction, count_ones, cyclic_pairs, symmetric_functions
+from .exact import HALF, ONE, check_dimension, vertices
+from .margin import radius
+from .mass import allowed
+from .networks import Activation, Affine, Network, PiecewiseLinear, StandardNetwork
+from .results import Check, Evidence, Result, require
+from .sampling import sample
+
+
+def bound(d: int, mass: Fraction = ONE) -> Fraction:
+    """The largest certified radius on the cyclic points for logits of mass <= ``mass``:
+    min(1/2, mass/(2d)).
+
+    Raises:
+        ValueError: d < 1.
+    """
+    check_dimension(d)
+    return min(HALF, mass / (2 * d))
+
+
+def best_radius(network: Network, pairs: Pairs) -> Fraction:
+    """The certified radius on the cyclic points, after the best choice of output biases.
+
+    Args:
+        network: two logits.
+        pairs: second members are to be told from first members.
+
+    Returns:
+        the largest r for which a constant added to f_1 makes r a certified radius at every
+        point, in either orientation of the labels; negative if no constant separates them.
+    """
+    gaps = [[f[1] - f[0] for f in (network(x), network(y))] for x, y in pairs]
+    low, high = [g[0] for g in gaps], [g[1] for g in gaps]
+    return max(min(high) - max(low), min(low) - max(high)) / 4
+
+
+def certified_radius(network: Network, g: SymmetricFunction) -> Fraction:
+    """The least margin radius of label g(x) over all 2^d vertices x."""
+    return min(radius(network(x), g(x)) for x in vertices(g.d))
+
+
+def threshold_example(d: int, k: int) -> StandardNetwork:
+    """One affine layer, weights +-1/d, that reaches 1/(2d) for "at least k ones".
+
+    Raises:
+        ValueError: k is not in 1..d.
+    """
+    cyclic_pairs(d, k)
+    row = (Fraction(1, d),) * d
+    bias = Fraction(1 - 2 * k, 2 * d)
+    return StandardNetwork((Affine((tuple(-w for w in row), row), (-bias, bias)),))
+
+
+def tight_example(g: SymmetricFunction) -> StandardNetwork:
+    """Weights 1/d and one zigzag per logit: reaches 1/(2d) on all of {0,1}^d for any g.
+
+    Raises:
+        ValueError: g is constant.
+    """
+    g.jumps()
+    d = g.d
+    knots = tuple((Fraction(n, d), Fraction(2 * g.values[n] - 1, 2 * d)) for n in range(d + 1))
+    zigzag = PiecewiseLinear(knots)
+    mirrored = PiecewiseLinear(tuple((t, -value) for t, value in knots))
+    return StandardNetwork(
+        (Affine(((Fraction(1, d),) * d,) * 2), Activation((mirrored, zigzag))),
+    )
+
+
+def check_bound(network: Network, k: int, factor: Fraction = ONE) -> None:
+    """Compare the best certified radius at jump k with ``factor`` times the bound.
+
+    The bound is min(1/2, M/(2d)), M the mass that the lemma allows (:func:`.mass.allowed`).
+
+    Raises:
+        Refuted: the network is better.
+    """
+    d = network.width_in
+    reached, limit = best_radius(network, cyclic_pairs(d, k)), factor * bound(d, allowed(network))
+    require(reached <= limit, f"certified radius {reached} > {limit} for k = {k}: {network}")
+
+
+def _tight(thorough: bool) -> Evidence:
+    top, count = 8 if thorough else 6, 0
+    for d in range(1, top + 1):
+        for g in symmetric_functions(d):
+            reached = certified_radius(tight_example(g), g)
+            require(reached == bound(d), f"{g} is certified to {reached}, not {bound(d)}")
+            count += 1
+    return Evidence("exhaustive", f"all {count} non-constant symmetric functions, d <= {top}")
+
+
+def _threshold(thorough: bool) -> Evidence:
+    top, count = 10 if thorough else 7, 0
+    for d in range(1, top + 1):
+        for k in range(1, d + 1):
+            network = threshold_example(d, k)
+            reached = min(radius(network(x), int(count_ones(x) >= k)) for x in vertices(d))
+            require(reached == bound(d), f"threshold {k} of {d}: {reached}, not {bound(d)}")
+            count += 1
+    return Evidence("exact", f"threshold functions on all vertices, d <= {top}", count)
+
+
+def _sampled(thorough: bool) -> Evidence:
+    from hypothesis import strategies as st
+
+    from . import strategies as draw
+
+    examples, top = (3000, 8) if thorough else (300, 5)
+
+    def case(d: int) -> st.SearchStrategy[tuple[Network, int]]:
+        two = draw.standard_networks(d=d, outputs=2)
+        mirrored = draw.classifiers(draw.standard_networks(d=d))
+        return st.tuples(st.one_of(two, mirrored), st.integers(1, d))
+
+    sample(lambda drawn: check_bound(*drawn), st.integers(1, top).flatmap(case), examples=examples)
+    return Evidence("sampled", f"{examples} standard networks, d <= {top}, every jump k")
+
+
+RESULT = Result(
+    "3.5",
+    "For every non-constant symmetric Boolean function of d variables, no standard Lipschitz "
+    "classifier has certified radius above 1/(2d) on the cyclic points; 1/(2d) is reached.",
+    (
+        Check("no network crosses 1/(2d)", "sampled", _sampled),
+        Check("1/(2d) is reached by one affine layer and a zigzag", "exhaustive", _tight),
+        Check("1/(2d) is reached by one affine layer", "exact", _threshold),
+    ),
+    coq=("theorem_3_5", "theorem_3_5_tight"),
+)

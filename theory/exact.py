@@ -1,0 +1,83 @@
+"""Exact numbers: vectors of fractions, and the l-inf distance between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import product
+from typing import TypeAlias
+
+Number: TypeAlias = int | float | Fraction
+Vector: TypeAlias = tuple[Fraction, ...]
+
+ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
+
+
+def fraction(value: Number) -> Fraction:
+    """The rational number that ``value`` is: every finite float is one.
+
+    Raises:
+        ValueError: ``value`` is NaN, infinite or not a number.
+    """
+    if type(value) is Fraction:
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {value}")
+    try:
+        return Fraction(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"expected a finite number, got {value!r}") from None
+
+
+def vector(values: Iterable[Number]) -> Vector:
+    """``values`` as a tuple of fractions.
+
+    Raises:
+        ValueError: an entry is not a finite number.
+    """
+    return tuple(fraction(value) for value in values)
+
+
+def distance(x: Vector, y: Vector) -> Fraction:
+    """The l-inf distance of two vectors of equal length (0 for empty ones)."""
+    return max((abs(a - b) for a, b in zip(x, y, strict=True)), default=ZERO)
+
+
+def absolute_sum(row: Iterable[Fraction]) -> Fraction:
+    """The l1 norm of a row."""
+    return sum((abs(value) for value in row), ZERO)
+
+
+def dot(row: Vector, x: Vector) -> Fraction:
+    """The inner product; zeros of ``row`` cost nothing."""
+    return sum((w * v for w, v in zip(row, x, strict=True) if w), ZERO)
+
+
+def vertices(d: int) -> Iterable[Vector]:
+    """The 2^d points of {0,1}^d; entry 0 changes fastest, as in a truth table."""
+    for bits in product((ZERO, ONE), repeat=d):
+        yield bits[::-1]
+
+
+def order_statistic(x: Vector, k: int) -> Fraction:
+    """x_(k), the k-th largest entry: k = 1 is the maximum and k = len(x) the minimum.
+
+    Raises:
+        ValueError: k is not in 1..len(x).
+    """
+    check_rank(len(x), k)
+    return sorted(x, reverse=True)[k - 1]
+
+
+def check_dimension(d: int) -> None:
+    """Raise ValueError unless d is an integer >= 1."""
+    if isinstance(d, bool) or not isinstance(d, int) or d < 1:
+        raise ValueError(f"expected a dimension d >= 1, got {d!r}")
+
+
+def check_rank(d: int, k: int) -> None:
+    """Raise ValueError unless d >= 1 and 1 <= k <= d."""
+    check_dimension(d)
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= d:
+        raise ValueError(f"expected k in 1..{d}, got {k!r}")
