@@ -146,7 +146,9 @@ class Pairs:
             if moved and abs(x[moved[0]] - y[moved[0]]) > 1:
                 raise ValueError(f"expected a move of at most 1, got {x}, {y}")
             if used.intersection(moved):
-                raise ValueError(f"expected every coordinate in one pair only, got {moved[0]} twice")
+                raise ValueError(
+                    f"expected every coordinate in one pair only, got {moved[0]} twice"
+                )
             used.update(moved)
 
     def __iter__(self) -> Iterator[tuple[Vector, Vector]]:

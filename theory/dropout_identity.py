@@ -147,7 +147,7 @@ RESULT = Result(
     "With P(s_i = 0) = rho, E max_i s_i |x_i| = sum_k (1 - rho) rho^(k-1) |x|_(k); the practical "
     "neuron's K rescaled terms exceed it by at most rho^K max |x_i|.",
     (
-        Check("the identity, with symbols", "exhaustive", _symbolic),
-        Check("the identity and the truncation, with numbers", "sampled", _sampled),
+        Check("the identity, for symbols rho and x", "exhaustive", _symbolic),
+        Check("the identity and the truncation bound", "sampled", _sampled),
     ),
 )

@@ -13,7 +13,7 @@ equality of two integers. :func:`on_cube` runs a network on such objects instead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -108,7 +108,7 @@ def _larger(a: Term, b: Term) -> Term:
     if b.low >= a.high:
         return b
     if (a.sign, a.offset) != (b.sign, b.offset):
-        raise ValueError("the larger of these two units is not a lattice polynomial plus a constant")
+        raise ValueError("the larger of two units is not a lattice polynomial plus a constant")
     p, q = a.polynomial, b.polynomial
     return Term(a.sign, a.offset, p | q if a.sign > 0 else p & q)
 
@@ -153,11 +153,7 @@ def on_cube(network: Network) -> list[Term]:
             g = layer.group
             state = [t for i in range(0, len(state), g) for t in _sorted(state[i : i + g])]
         elif isinstance(layer, Distance):
-            state = [
-                _join(_larger, [_absolute(t.scaled(ONE, -c)) for t, c in zip(state, row, strict=True)])
-                .scaled(ONE, b)
-                for row, b in zip(layer.centres, layer.bias, strict=True)
-            ]  # fmt: skip
+            state = [_farthest(state, c, b) for c, b in zip(layer.centres, layer.bias, strict=True)]
         elif isinstance(layer, Shift):
             state = [t.scaled(ONE, -m) for t, m in zip(state, layer.means, strict=True)]
         else:
@@ -173,6 +169,7 @@ def _select(row: Vector, bias: Fraction, state: Sequence[Term]) -> Term:
     return term.scaled(weight, bias)
 
 
-def _join(join: Callable[[Term, Term], Term], terms: Sequence[Term]) -> Term:
-    # Widest first, so that terms that never win are dropped before they are compared.
-    return reduce(join, sorted(terms, key=lambda t: (t.high, t.sign), reverse=True))
+def _farthest(state: Sequence[Term], centre: Vector, bias: Fraction) -> Term:
+    terms = [_absolute(t.scaled(ONE, -c)) for t, c in zip(state, centre, strict=True)]
+    # Highest first, so that terms that never win are dropped before they are compared.
+    return reduce(_larger, sorted(terms, key=lambda t: t.high, reverse=True)).scaled(ONE, bias)

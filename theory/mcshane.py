@@ -112,7 +112,7 @@ RESULT = Result(
     "From an eta-net, a two-layer l-inf distance network approximates any 1-Lipschitz function "
     "on [0,1]^d within 2 eta from below, and within eta once centred.",
     (
-        Check("the error is within the bound", "sampled", _sampled),
-        Check("the error 2 eta is reached", "exact", _tight),
+        Check("f - h is in [0, 2 eta], centred |f - h| <= eta", "sampled", _sampled),
+        Check("f - h = 2 eta is reached", "exact", _tight),
     ),
 )

@@ -18,9 +18,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
+from math import lcm
+from operator import mul
 from typing import ClassVar, Protocol
 
-from .exact import ONE, ZERO, Number, Vector, absolute_sum, distance, dot, fraction, vector
+from .exact import ONE, ZERO, Number, Vector, absolute_sum, common, fraction, vector
 
 
 class Layer(Protocol):
@@ -53,6 +56,13 @@ def _bias(values: Iterable[Number], width: int) -> Vector:
     if len(result) != width:
         raise ValueError(f"expected {width} biases, got {len(result)}")
     return result
+
+
+def _differences(x: tuple[list[int], int], centre: tuple[list[int], int]) -> tuple[list[int], int]:
+    """|x - centre|, as integers over one denominator."""
+    scale = lcm(x[1], centre[1])
+    a, b = scale // x[1], scale // centre[1]
+    return [abs(a * v - b * c) for v, c in zip(x[0], centre[0], strict=True)], scale
 
 
 def _refuse_rows_above(rows: Iterable[Vector], norm: Fraction, what: str) -> None:
@@ -99,8 +109,16 @@ class Affine:
         """Triangle inequality: a row of units of mass <= M has mass <= norm * M."""
         return self.norm
 
+    @cached_property
+    def _integers(self) -> list[tuple[list[int], int]]:
+        return [common(row) for row in self.rows]
+
     def __call__(self, x: Vector) -> Vector:
-        return tuple(dot(row, x) + b for row, b in zip(self.rows, self.bias, strict=True))
+        xs, scale = common(x)
+        return tuple(
+            Fraction(sum(map(mul, row, xs)), scale * denominator) + b
+            for (row, denominator), b in zip(self._integers, self.bias, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +145,7 @@ class PiecewiseLinear:
         object.__setattr__(self, "knots", knots)
         for name in ("left", "right", "norm"):
             object.__setattr__(self, name, fraction(getattr(self, name)))
-        if not knots or any(a[0] >= b[0] for a, b in zip(knots, knots[1:], strict=False)):
+        if not knots or any(a[0] >= b[0] for a, b in pairwise(knots)):
             raise ValueError(f"expected knots with increasing abscissae, got {knots}")
         for slope in self.slopes:
             if abs(slope) > self.norm:
@@ -136,10 +154,7 @@ class PiecewiseLinear:
     @cached_property
     def slopes(self) -> Vector:
         """The slope left of each knot, then the one right of the last."""
-        inner = (
-            (b[1] - a[1]) / (b[0] - a[0])
-            for a, b in zip(self.knots, self.knots[1:], strict=False)
-        )
+        inner = ((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(self.knots))
         return (self.left, *inner, self.right)
 
     @cached_property
@@ -224,6 +239,49 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """x -> factor * x + offset in every unit: a normalised input, or the sign of a logit.
+
+    Args:
+        width: the number of units, >= 1.
+        factor: the norm of the layer is its absolute value.
+        offset: added to every unit.
+
+    Raises:
+        ValueError: width < 1.
+    """
+
+    width: int
+    factor: Fraction
+    offset: Fraction = ZERO
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"expected a width >= 1, got {self.width}")
+        object.__setattr__(self, "factor", fraction(self.factor))
+        object.__setattr__(self, "offset", fraction(self.offset))
+
+    @property
+    def width_in(self) -> int:
+        return self.width
+
+    @property
+    def width_out(self) -> int:
+        return self.width
+
+    @property
+    def norm(self) -> Fraction:
+        return abs(self.factor)
+
+    @property
+    def mass_factor(self) -> Fraction:
+        return abs(self.factor)
+
+    def __call__(self, x: Vector) -> Vector:
+        return tuple(self.factor * v + self.offset for v in x)
+
+
+@dataclass(frozen=True)
 class GroupSort:
     """Consecutive groups of ``group`` units, each sorted from largest to smallest.
 
@@ -298,8 +356,16 @@ class Distance:
         """A distance moves by at most the largest move of its inputs: the escape."""
         return Fraction(self.width_in)
 
+    @cached_property
+    def _integers(self) -> list[tuple[list[int], int]]:
+        return [common(row) for row in self.centres]
+
     def __call__(self, x: Vector) -> Vector:
-        return tuple(distance(x, c) + b for c, b in zip(self.centres, self.bias, strict=True))
+        point, result = common(x), []
+        for centre, bias in zip(self._integers, self.bias, strict=True):
+            differences, scale = _differences(point, centre)
+            result.append(Fraction(max(differences), scale) + bias)
+        return tuple(result)
 
 
 @dataclass(frozen=True)
@@ -344,11 +410,19 @@ class Sort:
         """A sorted sum moves by at most the largest move of its inputs, like a distance."""
         return self.norm * self.width_in
 
+    @cached_property
+    def _integers(self) -> list[tuple[list[int], int, tuple[list[int], int]]]:
+        centres = (tuple(-o for o in row) for row in self.offsets)
+        return [(*common(w), common(c)) for w, c in zip(self.weights, centres, strict=True)]
+
     def __call__(self, x: Vector) -> Vector:
-        return tuple(
-            dot(w, tuple(sorted((abs(a + o) for a, o in zip(x, os, strict=True)), reverse=True))) + b
-            for w, os, b in zip(self.weights, self.offsets, self.bias, strict=True)
-        )
+        point, result = common(x), []
+        for (weights, denominator, centre), bias in zip(self._integers, self.bias, strict=True):
+            differences, scale = _differences(point, centre)
+            differences.sort(reverse=True)
+            total = sum(map(mul, weights, differences))
+            result.append(Fraction(total, scale * denominator) + bias)
+        return tuple(result)
 
 
 def geometric_weights(rho: Number, width: int, k: int = 10) -> Vector:
@@ -403,7 +477,15 @@ class Network:
     """
 
     layers: tuple[Layer, ...]
-    accepts: ClassVar[tuple[type, ...]] = (Affine, Activation, Shift, GroupSort, Distance, Sort)
+    accepts: ClassVar[tuple[type, ...]] = (
+        Affine,
+        Activation,
+        Shift,
+        Scale,
+        GroupSort,
+        Distance,
+        Sort,
+    )
     family: ClassVar[str] = "mixed"
 
     def __post_init__(self) -> None:
@@ -413,7 +495,7 @@ class Network:
         for layer in self.layers:
             if not isinstance(layer, self.accepts):
                 raise ValueError(f"a {self.family} network has no {type(layer).__name__} layer")
-        for a, b in zip(self.layers, self.layers[1:], strict=False):
+        for a, b in pairwise(self.layers):
             if a.width_out != b.width_in:
                 raise ValueError(f"expected width {b.width_in} between layers, got {a.width_out}")
 
@@ -478,7 +560,7 @@ class Network:
 class StandardNetwork(Network):
     """x -> sigma(W x + b), repeated: affine layers, 1-Lipschitz functions per unit, shifts."""
 
-    accepts: ClassVar[tuple[type, ...]] = (Affine, Activation, Shift)
+    accepts: ClassVar[tuple[type, ...]] = (Affine, Activation, Shift, Scale)
     family: ClassVar[str] = "standard Lipschitz"
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 Kind = Literal["exhaustive", "exact", "sampled"]
 
 
-class Refuted(AssertionError):
+class Refuted(AssertionError):  # noqa: N818 - says what happened, not that the program erred
     """A check found a case in which the statement is false; the message shows it."""
 
 

@@ -50,7 +50,11 @@ def from_distance(network: DistanceNetwork) -> SortNetwork:
 
 
 def _ranges(low: Vector, high: Vector, width: int) -> list[Range]:
-    if len(low) != width or len(high) != width or any(a > b for a, b in zip(low, high, strict=True)):
+    if (
+        len(low) != width
+        or len(high) != width
+        or any(a > b for a, b in zip(low, high, strict=True))
+    ):
         raise ValueError(f"expected a box of {width} intervals low <= high, got {low} and {high}")
     return list(zip(low, high, strict=True))
 
@@ -94,7 +98,9 @@ def _grouped(layer: Affine, ranges: list[Range], group: int) -> Sort:
         high = max(b for _, b in ranges[start : start + group])
         offsets[start : start + group] = [floor - low] * group
         floor += high - low
-    bias = tuple(b - dot(row, tuple(offsets)) for row, b in zip(layer.rows, layer.bias, strict=True))
+    bias = tuple(
+        b - dot(row, tuple(offsets)) for row, b in zip(layer.rows, layer.bias, strict=True)
+    )
     return Sort(layer.rows, (tuple(offsets),) * layer.width_out, bias, layer.norm)
 
 
@@ -207,7 +213,7 @@ def _tournaments(thorough: bool) -> Evidence:
 DISTANCE = Result(
     "SortNet, distance",
     "A SortNet with w = (1, 0, ..., 0) is the l-inf distance network with the same biases.",
-    (Check("equal, unit by unit", "sampled", _distance),),
+    (Check("distance networks and their SortNets are equal, unit by unit", "sampled", _distance),),
     coq=("sortnet_contains_distance",),
 )
 
@@ -215,7 +221,7 @@ GROUP_SORT = Result(
     "SortNet, GroupSort",
     "On a box every GroupSort network is a SortNet with output biases, layer for layer.",
     (
-        Check("the compiled SortNet is equal", "sampled", _group_sort),
-        Check("compiled sorting networks are equal", "exact", _tournaments),
+        Check("GroupSort networks and their SortNets are equal", "sampled", _group_sort),
+        Check("order statistics by MaxMin and their SortNets are equal", "exact", _tournaments),
     ),
 )

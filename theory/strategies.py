@@ -8,12 +8,15 @@ few layers, few units, zeros and ones.
 1 in the theorems. Larger ones draw networks *outside* their hypotheses, to show that a
 statement without them is false.
 
-All arguments are keyword-only and checked when the strategy is made, not when it draws.
+All arguments are keyword-only; a wrong one is a ValueError, when the strategy is made or at the
+first draw. Strategies are made once for the same arguments: making them costs more than drawing.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
+from itertools import pairwise
 from math import ceil, floor
 
 from hypothesis import strategies as st
@@ -51,7 +54,10 @@ def _positive(**sizes: int) -> None:
             raise ValueError(f"expected {name} >= 1, got {size}")
 
 
-def scalars(*, low: Number = -2, high: Number = 2, denominator: int = 4) -> SearchStrategy[Fraction]:
+@cache
+def scalars(
+    *, low: Number = -2, high: Number = 2, denominator: int = 4
+) -> SearchStrategy[Fraction]:
     """Multiples of 1/denominator in [low, high], integers first when shrinking.
 
     Raises:
@@ -64,6 +70,7 @@ def scalars(*, low: Number = -2, high: Number = 2, denominator: int = 4) -> Sear
     return st.integers(first, last).map(lambda n: Fraction(n, denominator))
 
 
+@cache
 def points(*, d: int, low: Number = 0, high: Number = 1) -> SearchStrategy[Vector]:
     """Points of the box [low, high]^d; vertices are drawn often."""
     check_dimension(d)
@@ -74,6 +81,7 @@ def points(*, d: int, low: Number = 0, high: Number = 1) -> SearchStrategy[Vecto
     return st.tuples(*(entry,) * d)
 
 
+@cache
 def directions(*, d: int) -> SearchStrategy[Vector]:
     """Vectors of l-inf norm at most 1, mostly with entries +-1."""
     check_dimension(d)
@@ -81,12 +89,14 @@ def directions(*, d: int) -> SearchStrategy[Vector]:
     return st.tuples(*(entry,) * d)
 
 
+@cache
 def boolean_functions(*, d: int) -> SearchStrategy[BooleanFunction]:
     """Any function {0,1}^d -> {0,1}."""
     check_dimension(d)
     return st.integers(0, (1 << (1 << d)) - 1).map(lambda table: BooleanFunction(d, table))
 
 
+@cache
 def symmetric_functions(*, d: int, constant: bool = False) -> SearchStrategy[SymmetricFunction]:
     """Symmetric functions of d variables, the two constants only on demand."""
     check_dimension(d)
@@ -94,6 +104,7 @@ def symmetric_functions(*, d: int, constant: bool = False) -> SearchStrategy[Sym
     return functions if constant else functions.filter(lambda g: len(set(g.values)) == 2)
 
 
+@cache
 @st.composite
 def _pairing(draw: DrawFn, d: int, injective: bool) -> tuple[tuple[Vector, Vector], ...]:
     indices = st.lists(st.integers(0, d - 1), min_size=1, max_size=d, unique=injective)
@@ -105,18 +116,21 @@ def _pairing(draw: DrawFn, d: int, injective: bool) -> tuple[tuple[Vector, Vecto
     return tuple(result)
 
 
+@cache
 def single_coordinate_pairs(*, d: int) -> SearchStrategy[Pairs]:
     """Pairs in the cube that the mass lemma speaks about."""
     check_dimension(d)
     return _pairing(d, True).map(Pairs)
 
 
+@cache
 def pairings(*, d: int) -> SearchStrategy[tuple[tuple[Vector, Vector], ...]]:
     """The same without the rule that no coordinate moves in two pairs: the lemma fails there."""
     check_dimension(d)
     return _pairing(d, False)
 
 
+@cache
 def rows(*, width: int, norm: Number = 1) -> SearchStrategy[Vector]:
     """Rows of absolute sum <= norm, most of them equal to it."""
     _positive(width=width)
@@ -137,23 +151,35 @@ def rows(*, width: int, norm: Number = 1) -> SearchStrategy[Vector]:
     return st.one_of(single, uniform, general)
 
 
+@cache
 def affine_layers(*, width_in: int, width_out: int, norm: Number = 1) -> SearchStrategy[Affine]:
-    """Affine layers with rows of absolute sum <= norm."""
+    """Affine layers with rows of absolute sum <= norm; some carry the inputs on one by one."""
     _positive(width_in=width_in, width_out=width_out)
+    bound = fraction(norm)
+
+    def carried(first: int) -> tuple[Vector, ...]:
+        picks = ((first + i) % width_in for i in range(width_out))
+        return tuple(tuple(bound if j == p else ZERO for j in range(width_in)) for p in picks)
+
     return st.builds(
         Affine,
-        st.tuples(*(rows(width=width_in, norm=norm),) * width_out),
+        st.one_of(
+            st.tuples(*(rows(width=width_in, norm=norm),) * width_out),
+            st.integers(0, width_in - 1).map(carried),
+        ),
         st.one_of(st.just(()), st.tuples(*(scalars(),) * width_out)),
-        st.just(fraction(norm)),
+        st.just(bound),
     )
 
 
+@cache
 @st.composite
 def piecewise_linear(draw: DrawFn, *, slope: Number = 1) -> PiecewiseLinear:
     """Piecewise-linear functions with slopes in [-slope, slope], the usual activations first."""
     bound = fraction(slope)
-    if bound == 1 and draw(st.booleans()):
-        return draw(st.sampled_from((IDENTITY, ABSOLUTE_VALUE, RELU)))
+    if draw(st.booleans()):
+        usual = draw(st.sampled_from((IDENTITY, ABSOLUTE_VALUE, RELU)))
+        return PiecewiseLinear(usual.knots, bound * usual.left, bound * usual.right, bound)
     slopes = st.sampled_from((bound, -bound, ZERO, bound / 2))
     t, value = draw(scalars()), draw(scalars())
     knots = [(t, value)]
@@ -165,12 +191,14 @@ def piecewise_linear(draw: DrawFn, *, slope: Number = 1) -> PiecewiseLinear:
     return PiecewiseLinear(tuple(knots), draw(slopes), draw(slopes), bound)
 
 
+@cache
 def activation_layers(*, width: int, slope: Number = 1) -> SearchStrategy[Activation]:
     """A function per unit, each with slopes in [-slope, slope]."""
     _positive(width=width)
     return st.builds(Activation, st.tuples(*(piecewise_linear(slope=slope),) * width))
 
 
+@cache
 @st.composite
 def standard_networks(
     draw: DrawFn,
@@ -198,6 +226,7 @@ def standard_networks(
     return StandardNetwork(tuple(layers))
 
 
+@cache
 @st.composite
 def group_sort_networks(
     draw: DrawFn,
@@ -223,63 +252,77 @@ def group_sort_networks(
     return GroupSortNetwork(tuple(layers))
 
 
+@cache
 def circuits(*, d: int, max_depth: int = 3) -> SearchStrategy[Circuit]:
     """Circuits of AND and OR over literals of d variables, of depth 0..``max_depth``."""
     check_dimension(d)
+    if max_depth < 0:
+        raise ValueError(f"expected max_depth >= 0, got {max_depth}")
     circuit: SearchStrategy[Circuit] = st.builds(Literal, st.integers(0, d - 1), st.booleans())
     for _ in range(max_depth):
         circuit = st.one_of(circuit, st.builds(Gate, st.booleans(), circuit, circuit))
     return circuit
 
 
+@cache
 @st.composite
 def boolean_maxmin_networks(draw: DrawFn, *, d: int, max_depth: int = 3) -> GroupSortNetwork:
     """MaxMin networks equal to a non-constant Boolean function on {0,1}^d, with mixed rows.
 
-    A circuit's network, every layer with a second copy of itself, in which rows are blended
-    with other units as long as the function stays the same.
+    A circuit's network with the units of two more circuits beside it, every layer twice. Rows
+    read both copies, and are blended with other units as long as the function stays the same.
     """
-    nonconstant = circuits(d=d, max_depth=max_depth).filter(
-        lambda circuit: not truth_table(circuit, d).constant
-    )
-    network = _doubled(compile_circuit(draw(nonconstant), d))
+    part = circuits(d=d, max_depth=max_depth - 1)
+    gates = st.builds(Gate, st.booleans(), part, part)
+    circuit = draw(gates.filter(lambda gate: not truth_table(gate, d).constant))
+    spare = circuits(d=d, max_depth=circuit.depth)
+    network = _doubled(compile_circuit(circuit, d, draw(spare), draw(spare)))
     wanted = [network(x) for x in vertices(d)]
     for _ in range(draw(st.integers(0, 4))):
-        t = 2 * draw(st.integers(0, len(network.layers) // 2))
+        t = 2 * draw(st.integers(1, network.sorting_layers))
         layer = network.layers[t]
         assert isinstance(layer, Affine)
         unit = draw(st.integers(0, layer.width_out - 1))
-        mixed = draw(rows(width=layer.width_in))
-        share = draw(st.sampled_from((HALF, Fraction(1, 4))))
-        row = tuple((1 - share) * a + share * b for a, b in zip(layer.rows[unit], mixed, strict=True))
-        # The bias that keeps the largest value of the unit on the vertices.
         before = [(x, *network.units(x))[t] for x in vertices(d)]
-        top = max(layer(z)[unit] for z in before) - max(dot(row, z) for z in before)
-        blended = Affine(
-            (*layer.rows[:unit], row, *layer.rows[unit + 1 :]),
-            (*layer.bias[:unit], top, *layer.bias[unit + 1 :]),
-        )
-        candidate = GroupSortNetwork((*network.layers[:t], blended, *network.layers[t + 1 :]))
-        if [candidate(x) for x in vertices(d)] == wanted:
-            network = candidate
+        top = max(layer(z)[unit] for z in before)
+        spread = top - min(layer(z)[unit] for z in before)
+        first = draw(st.integers(0, 2 * layer.width_in - 1))
+        for candidate in range(2 * layer.width_in):
+            place, odd = divmod((first + candidate) % (2 * layer.width_in), 2)
+            row = [w / 2 for w in layer.rows[unit]]
+            if row[place]:
+                continue
+            row[place] = -HALF if odd else HALF
+            values = [dot(tuple(row), z) for z in before]
+            if max(values) - min(values) < spread:  # a unit that mattered would be lost
+                continue
+            blended = Affine(
+                (*layer.rows[:unit], tuple(row), *layer.rows[unit + 1 :]),
+                (*layer.bias[:unit], top - max(values), *layer.bias[unit + 1 :]),
+            )
+            rest = Network((blended, *network.layers[t + 1 :]))
+            if [rest(z) for z in before] == wanted:
+                network = GroupSortNetwork((*network.layers[:t], *rest.layers))
+                break
     return network
 
 
 def _doubled(network: GroupSortNetwork) -> GroupSortNetwork:
-    """The same function with every hidden layer twice side by side; rows read both copies."""
+    """The first output, with every hidden layer twice side by side; rows read both copies."""
     layers: list[Layer] = []
     for t, layer in enumerate(network.layers):
         if isinstance(layer, GroupSort):
             layers.append(GroupSort(2 * layer.width, layer.group))
         elif isinstance(layer, Affine):
-            wide = layer.rows
+            wide, bias = layer.rows, layer.bias
             if t > 0:
                 wide = tuple(tuple(w / 2 for w in row) * 2 for row in wide)
-            copies = 1 if t == len(network.layers) - 1 else 2
-            layers.append(Affine(wide * copies, layer.bias * copies))
+            last = t == len(network.layers) - 1
+            layers.append(Affine(wide[:1], bias[:1]) if last else Affine(wide * 2, bias * 2))
     return GroupSortNetwork(tuple(layers))
 
 
+@cache
 @st.composite
 def distance_networks(
     draw: DrawFn, *, d: int, outputs: int = 1, max_depth: int = 2, max_width: int = 3
@@ -290,12 +333,13 @@ def distance_networks(
     depth = draw(st.integers(1, max_depth))
     widths = [d, *(draw(st.integers(1, max_width)) for _ in range(depth - 1)), outputs]
     layers = []
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in pairwise(widths):
         centres = draw(st.tuples(*(st.tuples(*(scalars(),) * a),) * b))
         layers.append(Distance(centres, draw(st.tuples(*(scalars(),) * b))))
     return DistanceNetwork(tuple(layers))
 
 
+@cache
 @st.composite
 def sort_networks(
     draw: DrawFn,
@@ -312,7 +356,7 @@ def sort_networks(
     depth = draw(st.integers(1, max_depth))
     widths = [d, *(draw(st.integers(1, max_width)) for _ in range(depth - 1)), outputs]
     layers: list[Layer] = []
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in pairwise(widths):
         weights = draw(st.tuples(*(rows(width=a, norm=norm),) * b))
         offsets = draw(st.tuples(*(st.tuples(*(scalars(),) * a),) * b))
         layers.append(Sort(weights, offsets, (), fraction(norm)))
@@ -321,6 +365,7 @@ def sort_networks(
     return SortNetwork(tuple(layers))
 
 
+@cache
 @st.composite
 def practical_sort_networks(
     draw: DrawFn, *, d: int, outputs: int = 1, max_depth: int = 2, max_width: int = 3
@@ -332,7 +377,7 @@ def practical_sort_networks(
     widths = [d, *(draw(st.integers(1, max_width)) for _ in range(depth - 1)), outputs]
     rho = draw(st.sampled_from((ZERO, Fraction(1, 4), HALF)))
     layers: list[Layer] = []
-    for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(widths)):
         if i:
             layers.append(Shift(draw(st.tuples(*(scalars(),) * a))))
         centres = draw(st.tuples(*(st.tuples(*(scalars(),) * a),) * b))
@@ -341,6 +386,7 @@ def practical_sort_networks(
     return PracticalSortNetwork(tuple(layers))
 
 
+@cache
 def networks(*, d: int, outputs: int = 1) -> SearchStrategy[Network]:
     """A network of any of the five families."""
     return st.one_of(
@@ -353,6 +399,7 @@ def networks(*, d: int, outputs: int = 1) -> SearchStrategy[Network]:
     )
 
 
+@cache
 @st.composite
 def classifiers(draw: DrawFn, scalar_networks: SearchStrategy[Network]) -> Network:
     """Two logits: a scalar network and its negative, the pair with the largest margins."""
@@ -362,6 +409,7 @@ def classifiers(draw: DrawFn, scalar_networks: SearchStrategy[Network]) -> Netwo
     return Network((*network.layers, Affine(((-ONE,), (ONE,)))))
 
 
+@cache
 @st.composite
 def lattice_forms(
     draw: DrawFn, *, d: int, norm: Number = 1, max_pieces: int = 3, max_terms: int = 3

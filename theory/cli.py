@@ -1,0 +1,102 @@
+"""`sortnet theory`: run every theorem as a check, or put a trained model under the mass lemma."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from . import report
+from .registry import select
+
+
+@click.group(name="theory", invoke_without_command=True)
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Write the rows to FILE as a JSON list.",
+)  # fmt: skip
+@click.option(
+    "--plot", "plot_folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Write the figures into DIR (needs the extra 'train').",
+)  # fmt: skip
+@click.option("--only", metavar="RESULT", help="Check one result only, e.g. 3.5.")
+@click.option("--thorough", is_flag=True, help="More and larger cases; takes an hour or more.")
+@click.pass_context
+def theory_command(
+    context: click.Context,
+    json_file: Path | None,
+    plot_folder: Path | None,
+    only: str | None,
+    thorough: bool,
+) -> None:
+    """Check every result of the theory on this machine, and say how each is known.
+
+    proved in Coq: for all cases, by proofs that are compiled and audited now.
+    exhaustive: every case of a finite set, in exact arithmetic.
+    exact on N networks: in exact arithmetic, on the networks counted.
+    sampled: on cases drawn by Hypothesis, in exact arithmetic.
+
+    The exit code is 0 unless a check fails. A check that needs something that is not installed
+    is shown as "not run".
+
+    \b
+    Examples:
+      sortnet theory
+      sortnet theory --only 3.5 --json rows.json
+      sortnet theory --plot figures
+      sortnet theory check runs/digits
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise click.ClickException(f"no folder for {json_file}")
+    try:
+        chosen = select(only)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    errors = Console(stderr=True)
+    with errors.status("starting") as status:
+        rows = list(report.run(chosen, thorough=thorough, announce=status.update))
+    _show(rows)
+    try:
+        if json_file is not None:
+            report.write_json(rows, json_file)
+        if plot_folder is not None:
+            _plot(plot_folder, thorough)
+    except OSError as error:
+        raise click.ClickException(f"cannot write: {error}") from None
+    failed = [row for row in rows if row.passed is False]
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(rows)} checks failed")
+
+
+def _show(rows: list[report.Row]) -> None:
+    table = Table("result", "statement", "how it is known", "range", "s", "pass")
+    for row in rows:
+        verdict = {True: "yes", False: "[red]NO[/red]", None: "-"}[row.passed]
+        cells = (row.result, row.statement, row.known_by, row.range, f"{row.seconds:.1f}")
+        table.add_row(*map(escape, cells), verdict)
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console.print(table)
+    for row in rows:
+        if row.passed is False:
+            console.print(f"{row.result}: {row.problem}", style="red", markup=False)
+
+
+def _plot(folder: Path, thorough: bool) -> None:
+    try:
+        from . import plots
+
+        files = plots.write_all(folder, thorough=thorough)
+    except ModuleNotFoundError as missing:
+        text = f"the figures need {missing.name}: pip install 'sortnet[train]'"
+        raise click.ClickException(text) from None
+    click.echo("figures: " + ", ".join(map(str, files)))
+
+
+if __name__ == "__main__":
+    theory_command()
