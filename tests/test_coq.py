@@ -40,6 +40,7 @@ CLAIMED = {
     "order_stat_lipschitz",
     "sortnet_neuron_lipschitz",
     "network_lipschitz",
+    "dropout_identity",
     "margin_certificate",
     "weights_to_radius",
     "computed_margin",

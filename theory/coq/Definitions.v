@@ -247,3 +247,19 @@ Definition class_of (b : bool) : nat := if b then 1%nat else 0%nat.
 Definition certified_on
     (points : bits -> Prop) (g : bits -> bool) (C : nat) (f : vec -> vec) (r : R) : Prop :=
   forall x, points x -> certified C f (to_vec x) (class_of (g x)) r.
+
+(** ** Random masks *)
+
+(** The bits s with bit i set to b. *)
+Definition update (s : bits) (i : nat) (b : bool) : bits :=
+  fun j => if (j =? i)%nat then b else s j.
+
+(** The expectation of F(s) when the bits s_0, ..., s_(n-1) are independent, each 0 with
+    probability rho and 1 with probability 1 - rho. *)
+Fixpoint expect (rho : R) (n : nat) (F : bits -> R) : R :=
+  match n with
+  | O => F (fun _ => false)
+  | S p =>
+      rho * expect rho p (fun s => F (update s p false)) +
+      (1 - rho) * expect rho p (fun s => F (update s p true))
+  end.

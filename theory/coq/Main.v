@@ -6,7 +6,7 @@
 
 From SortNet Require Import Definitions Statements.
 From SortNet Require Import Sums OrderStatistics Mass Lipschitz Boolean Tight Constructions
-  Certificate.
+  Dropout Certificate.
 
 Check (norm_is_max : norm_is_max_statement).
 Check (sort_sorts : sort_sorts_statement).
@@ -36,6 +36,7 @@ Check (lipschitz_radius : lipschitz_radius_statement).
 Check (theorem_3_8_boolean : theorem_3_8_boolean_statement).
 Check (theorem_3_8_radius : theorem_3_8_radius_statement).
 Check (theorem_3_8_order_statistic : theorem_3_8_order_statistic_statement).
+Check (dropout_identity : dropout_identity_statement).
 Check (margin_certificate : margin_certificate_statement).
 Check (margin_certificate_closed : margin_certificate_closed_statement).
 Check (weights_to_radius : weights_to_radius_statement).
@@ -72,6 +73,7 @@ Definition all_theorems :=
    theorem_3_8_boolean,
    theorem_3_8_radius,
    theorem_3_8_order_statistic,
+   dropout_identity,
    margin_certificate,
    margin_certificate_closed,
    weights_to_radius,

@@ -221,6 +221,15 @@ Definition theorem_3_8_order_statistic_statement : Prop :=
   exists m W b W' b', let N := after (after input (distance d m W b)) (distance m 1 W' b') in
   forall x, in_cube d x -> eval N x 0%nat = order_stat d x k.
 
+(** ** The dropout identity *)
+
+(** When every input is dropped with probability rho, the expected largest of the kept
+    |x_i| is the sorted sum with weights (1 - rho) rho^(k-1). *)
+Definition dropout_identity_statement : Prop :=
+  forall rho n x,
+  expect rho n (fun s => norm n (fun i => if s i then x i else 0)) =
+  sum n (fun k => (1 - rho) * rho ^ k * order_stat n (fun i => Rabs (x i)) (k + 1)).
+
 (** ** The certificate *)
 
 (** Margin certificate: where logits with Lipschitz constant L have a margin, the
