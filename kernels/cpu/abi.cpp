@@ -9,13 +9,23 @@ namespace {
 
 using namespace sortnet;
 
+// The best instruction set that the processor has, or the one that SORTNET_ISA asks for.
 const Kernels &choose() {
-  const Kernels *const available[] = {&generic_kernels};
+  const Kernels *available[3];
+  int n = 0;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
+    available[n++] = &avx512_kernels;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    available[n++] = &avx2_kernels;
+  }
+#endif
+  available[n++] = &generic_kernels;
   const char *forced = std::getenv("SORTNET_ISA");
-  if (forced != nullptr) {
-    for (const Kernels *k : available) {
-      if (std::strcmp(k->name, forced) == 0) return *k;
-    }
+  for (int i = 0; i < n && forced != nullptr; ++i) {
+    if (std::strcmp(available[i]->name, forced) == 0) return *available[i];
   }
   return *available[0];
 }

@@ -84,6 +84,11 @@ struct Kernels {
   sn_status (*sort_bounds)(const Bounds &);
 };
 
+// Those that this build has; a processor may have fewer.
+#if defined(__x86_64__)
+extern const Kernels avx512_kernels;
+extern const Kernels avx2_kernels;
+#endif
 extern const Kernels generic_kernels;
 
 } // namespace sortnet

@@ -3,43 +3,18 @@
 #define SORTNET_CPU_PARALLEL_H
 
 #include <atomic>
-#include <cstdlib>
-#include <new>
+#include <cstddef>
 
 #include "sortnet.h"
 
 namespace sortnet {
 
-// Memory that only grows, one block per thread: no allocation in a steady state.
-class Scratch {
-public:
-  Scratch() = default;
-  Scratch(const Scratch &) = delete;
-  Scratch &operator=(const Scratch &) = delete;
-  ~Scratch() { std::free(data_); }
-
-  // At least `bytes` bytes, aligned to a cache line, contents undefined. Throws std::bad_alloc.
-  void *get(size_t bytes) {
-    if (bytes > size_) {
-      std::free(data_);
-      size_ = 0;
-      const size_t rounded = (bytes + 4095) / 4096 * 4096;
-      data_ = std::aligned_alloc(64, rounded);
-      if (data_ == nullptr) throw std::bad_alloc();
-      size_ = rounded;
-    }
-    return data_;
-  }
-
-private:
-  void *data_ = nullptr;
-  size_t size_ = 0;
-};
-
-inline Scratch &scratch() {
-  static thread_local Scratch s;
-  return s;
-}
+// Memory of a thread that only grows: no allocation in a steady state. A slot's contents last until
+// the slot is asked for again: `shared` is the calling thread's for the length of a call, `task` one
+// task's, `single` one output's.
+enum class ScratchSlot { shared, task, single };
+// At least `bytes` bytes aligned to a cache line, contents undefined. Throws std::bad_alloc.
+void *scratch(ScratchSlot slot, size_t bytes);
 
 // Runs body(i) for i in [0, n). The body may throw std::bad_alloc only.
 template <class Body> sn_status parallel_for(const sn_executor *ex, int64_t n, const Body &body) {

@@ -1,10 +1,47 @@
-// sn_pool_parallel_for: the threads of a host that has an OpenMP pool, or threads of our own.
-#include <atomic>
-#include <system_error>
+// Scratch memory, and sn_pool_parallel_for: the threads of a host that has an OpenMP pool, or threads
+// of our own.
+#include "parallel.h"
+
+#include <cstdlib>
+#include <new>
 #include <thread>
 #include <vector>
 
-#include "sortnet.h"
+namespace sortnet {
+namespace {
+
+class Block {
+public:
+  Block() = default;
+  Block(const Block &) = delete;
+  Block &operator=(const Block &) = delete;
+  ~Block() { std::free(data_); }
+
+  void *at_least(size_t bytes) {
+    if (bytes > size_) {
+      std::free(data_);
+      size_ = 0;
+      const size_t rounded = (bytes + 4095) / 4096 * 4096;
+      data_ = std::aligned_alloc(64, rounded);
+      if (data_ == nullptr) throw std::bad_alloc();
+      size_ = rounded;
+    }
+    return data_;
+  }
+
+private:
+  void *data_ = nullptr;
+  size_t size_ = 0;
+};
+
+} // namespace
+
+void *scratch(ScratchSlot slot, size_t bytes) {
+  static thread_local Block blocks[3];
+  return blocks[static_cast<int>(slot)].at_least(bytes);
+}
+
+} // namespace sortnet
 
 namespace {
 

@@ -1,0 +1,177 @@
+// What the kernels of every instruction set share: layout of packed weights, tiles, x's statistics.
+// Included once by each of avx512.cpp, avx2.cpp and generic.cpp behind its Simd: everything is in an
+// anonymous namespace, so that no code compiled for a newer processor is linked into an older one's path.
+#ifndef SORTNET_CPU_COMMON_H
+#define SORTNET_CPU_COMMON_H
+
+#include <cfloat>
+#include <cstring>
+
+#include "kernels.h"
+#include "parallel.h"
+#include "scalar.h"
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace sortnet {
+namespace {
+
+using F = Simd::F;
+using M = Simd::M;
+constexpr int kLanes = Simd::N;
+constexpr int kPair = 2;                  // vectors side by side in a tile
+constexpr int kPanel = kPair * kLanes;    // neurons side by side
+constexpr float kInfinity = __builtin_inff();
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+// NaN and infinity are not finite.
+inline bool finite(float magnitude) { return magnitude <= FLT_MAX; }
+
+// Carves arrays from a thread's scratch memory: first count, then take in the same order.
+class Carver {
+public:
+  template <class T> void count(int64_t n) { bytes_ += size_t(round_up(n * int64_t(sizeof(T)), 64)); }
+  void open(ScratchSlot slot) { next_ = static_cast<char *>(scratch(slot, bytes_)); }
+  template <class T> T *take(int64_t n) {
+    T *p = reinterpret_cast<T *>(next_);
+    next_ += round_up(n * int64_t(sizeof(T)), 64);
+    return p;
+  }
+
+private:
+  size_t bytes_ = 0;
+  char *next_ = nullptr;
+};
+
+// Results below the normal range become zero while this lives: a denormal costs a hundred cycles.
+class FlushToZero {
+public:
+#if defined(__SSE2__)
+  FlushToZero() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8000); }
+  ~FlushToZero() { _mm_setcsr(saved_); }
+
+private:
+  unsigned saved_;
+#else
+  FlushToZero() {}
+  ~FlushToZero() {}
+#endif
+};
+
+// ---- packed weights ----
+// panels * kPanel floats: the largest |w| of each neuron (infinite or NaN if one is); then the
+// panels, each [I][kPanel]: the weights of kPanel neurons side by side. Absent neurons are zero.
+
+inline int64_t panels(int64_t outputs) { return ceil_div(outputs, kPanel); }
+
+size_t packed_bytes(int64_t outputs, int64_t inputs) {
+  return size_t(panels(outputs)) * size_t(inputs + 1) * kPanel * sizeof(float);
+}
+
+// One panel of the rows rows[0..count-1] of w.
+void pack_panel(const float *w, int64_t w_stride, const int64_t *rows, int count, int64_t inputs,
+                float *panel, float *largest) {
+  for (int v = 0; v < kPair; ++v) {
+    F top = Simd::set1(0.0f);
+    const float *row[kLanes];
+    for (int l = 0; l < kLanes; ++l) {
+      const int k = v * kLanes + l;
+      row[l] = k < count ? w + rows[k] * w_stride : nullptr;
+    }
+    for (int64_t i = 0; i < inputs; i += kLanes) {
+      const int n = int(smaller(kLanes, inputs - i));
+      F t[kLanes];
+      if (n == kLanes) {
+#pragma GCC unroll 16
+        for (int l = 0; l < kLanes; ++l) {
+          t[l] = row[l] != nullptr ? Simd::load(row[l] + i) : Simd::set1(0.0f);
+        }
+      } else {
+        for (int l = 0; l < kLanes; ++l) {
+          t[l] = row[l] != nullptr ? Simd::load(row[l] + i, n) : Simd::set1(0.0f);
+        }
+      }
+      Simd::transpose(t);
+      for (int l = 0; l < n; ++l) {
+        top = Simd::absmax_bits(top, t[l]);
+        Simd::store(panel + (i + l) * kPanel + v * kLanes, t[l]);
+      }
+    }
+    Simd::store(largest + v * kLanes, top);
+  }
+}
+
+void pack_panel(const sn_layer &l, int64_t panel, float *out, float *largest) {
+  int64_t rows[kPanel];
+  const int count = int(smaller(kPanel, l.outputs - panel * kPanel));
+  for (int k = 0; k < count; ++k) rows[k] = panel * kPanel + k;
+  pack_panel(l.w, l.w_stride, rows, count, l.inputs, out, largest);
+}
+
+void pack(const float *w, int64_t w_stride, int64_t outputs, int64_t inputs, float *packed) {
+  const sn_layer layer = {w, w_stride, nullptr, 0, inputs, outputs};
+  const int64_t n = panels(outputs);
+  for (int64_t p = 0; p < n; ++p) {
+    pack_panel(layer, p, packed + (n + p * inputs) * kPanel, packed + p * kPanel);
+  }
+}
+
+struct Panel {
+  const float *w;       // [I][kPanel]
+  const float *largest; // [kPanel]
+};
+
+// A panel of the layer: the packed one, or rearranged now into `room`, (I + 1) * kPanel floats.
+Panel panel_of(const sn_layer &l, int64_t panel, float *room) {
+  if (l.packed != nullptr) {
+    const float *packed = static_cast<const float *>(l.packed);
+    return {packed + (panels(l.outputs) + panel * l.inputs) * kPanel, packed + panel * kPanel};
+  }
+  pack_panel(l, panel, room + kPanel, room);
+  return {room + kPanel, room};
+}
+
+// ---- statistics of rows ----
+
+// The largest |x_i| of a row; infinite or NaN if one is.
+float largest_of(const float *x, int64_t n) {
+  F top = Simd::set1(0.0f);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) top = Simd::absmax_bits(top, Simd::load(x + i));
+  if (i < n) top = Simd::absmax_bits(top, Simd::load(x + i, int(n - i)));
+  float lane[kLanes];
+  Simd::store(lane, top);
+  float best = 0.0f;
+  for (int l = 0; l < kLanes; ++l) {
+    if (!(lane[l] <= best)) best = lane[l];
+    if (best != best) break;
+  }
+  return best;
+}
+
+// Runs body over [0, n) in blocks, on the calling thread alone where there is little to do.
+template <class Body>
+sn_status for_blocks(const sn_executor *ex, int64_t n, int64_t block, int64_t work_per_item,
+                     const Body &body) {
+  const bool small = n * work_per_item < 65536;
+  return parallel_for(small ? nullptr : ex, ceil_div(n, block), [&](int64_t t) {
+    const int64_t end = smaller(n, (t + 1) * block);
+    for (int64_t i = t * block; i < end; ++i) body(i);
+  });
+}
+
+// Rows of the batch that one task handles, so that there are tasks enough for the threads and a
+// rearranged panel serves many rows. Depends on sizes only.
+int64_t rows_per_task(int64_t batch, int64_t panel_count) {
+  const int64_t chunks = larger(1, ceil_div(16, panel_count));
+  return round_up(larger(ceil_div(batch, chunks), smaller(batch, 32)), 8);
+}
+
+} // namespace
+} // namespace sortnet
+
+#endif

@@ -1,0 +1,15 @@
+// The kernels behind the Simd included before: the table of one instruction set.
+#include "bounds.h"
+#include "lp_forward.h"
+#include "sort.h"
+
+namespace sortnet {
+namespace {
+
+constexpr Kernels kernels_of() {
+  return {Simd::name,         packed_bytes, pack, lp_forward, lp_backward_scalar, sort_forward,
+          sort_backward_scalar, lp_bounds,    sort_bounds};
+}
+
+} // namespace
+} // namespace sortnet

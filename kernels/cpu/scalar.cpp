@@ -1,0 +1,244 @@
+#include "scalar.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "parallel.h"
+
+namespace sortnet {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+bool kept(const uint8_t *mask, int64_t row, int64_t width, int64_t i) {
+  return mask == nullptr || mask[row * width + i] != 0;
+}
+
+template <class T> T *room(int64_t n) {
+  const size_t count = static_cast<size_t>(std::max<int64_t>(n, 1));
+  return static_cast<T *>(scratch(ScratchSlot::single, count * sizeof(T)));
+}
+
+// The l_p norm of n non-negative terms, scaled by the largest. NaN where a term is.
+double norm(const float *a, int64_t n, float p) {
+  double top = 0.0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (std::isnan(a[i])) return kNaN;
+    top = std::max(top, double(a[i]));
+  }
+  if (p == kInf || top == 0.0 || std::isinf(top)) return top;
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) sum += std::pow(a[i] / top, double(p));
+  return top * std::pow(sum, 1.0 / double(p));
+}
+
+float sign(float d) { return d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : 0.0f; }
+
+// d y[b, o] / d x[b, i] for every kept i, into g[I].
+void lp_gradient(const LpBackward &c, int64_t b, int64_t o, float *g) {
+  const int64_t I = c.layer.inputs;
+  const double y = c.y[b * c.y_stride + o];
+  bool found = false;
+  for (int64_t i = 0; i < I; ++i) {
+    g[i] = 0.0f;
+    if (found || y == 0.0 || !kept(c.masks.in, b / c.masks.group, I, i)) continue;
+    const float d = c.x[b * c.x_stride + i] - c.layer.w[o * c.layer.w_stride + i];
+    if (c.p == kInf) {
+      found = double(std::fabs(d)) == y;
+      if (found) g[i] = sign(d);
+    } else if (d != 0.0f) {
+      g[i] = std::copysign(float(std::pow(std::fabs(d) / y, double(c.p) - 1.0)), d);
+    }
+  }
+}
+
+// The least and largest |x - w| over [l, u], rounded outward. False: no bound can be given.
+bool interval(float l, float u, float w, float *lo, float *hi) {
+  if (!(l <= u)) return false;
+  const double a = double(l) - double(w), b = double(u) - double(w);
+  if (std::isnan(a) || std::isnan(b)) return false;
+  const double least = std::max({a, -b, 0.0}), largest = std::max(std::fabs(a), std::fabs(b));
+  *lo = float(least);
+  if (double(*lo) > least) *lo = std::nextafterf(*lo, 0.0f);
+  *hi = float(largest);
+  if (double(*hi) < largest) *hi = std::nextafterf(*hi, kInf);
+  return true;
+}
+
+// The outputs of `aggregate(lo, hi, &l, &u, &size)` over the terms' intervals, rounded outward by more
+// than the float64 arithmetic errs: size bounds the sum of the terms' magnitudes. Non-negative
+// outputs if `positive`.
+template <class Aggregate>
+void bounds_one(const Bounds &c, int64_t b, int64_t o, bool positive, const Aggregate &aggregate) {
+  const int64_t I = c.layer.inputs;
+  float *lo = room<float>(2 * I), *hi = lo + I;
+  float *yl = c.y_lower + b * c.y_stride + o, *yu = c.y_upper + b * c.y_stride + o;
+  bool valid = true;
+  for (int64_t i = 0; i < I && valid; ++i) {
+    const int64_t at = b * c.x_stride + i;
+    valid = interval(c.lower[at], c.upper[at], c.layer.w[o * c.layer.w_stride + i], lo + i, hi + i);
+  }
+  double l = 0.0, u = 0.0, size = 0.0;
+  if (valid) aggregate(lo, hi, &l, &u, &size);
+  if (!valid || std::isnan(l) || std::isnan(u) || std::isnan(size)) {
+    *yl = -kInf;
+    *yu = kInf;
+  } else if (size == 0.0) {
+    *yl = *yu = 0.0f;
+  } else {
+    // An infinite lower end comes from infinite weights or inputs, whose real values are unbounded
+    // but finite.
+    const double slack = std::isinf(size) ? 0.0 : size * 0x1p-40;
+    *yl = std::nextafterf(float(l - slack), -kInf);
+    *yu = std::nextafterf(float(u + slack), kInf);
+    if (positive && !(*yl >= 0.0f)) *yl = 0.0f;
+  }
+}
+
+} // namespace
+
+float negligible_fraction(float p, int64_t inputs) {
+  const double n = double(std::max<int64_t>(inputs, 1));
+  return float(std::min(1.0, std::pow(2e-7 * double(p) / n, 1.0 / double(p))));
+}
+
+float lp_one(const LpForward &c, int64_t b, int64_t o) {
+  const int64_t I = c.layer.inputs, g = b / c.masks.group;
+  if (!kept(c.masks.out, g, c.layer.outputs, o)) return 0.0f;
+  float *a = room<float>(I);
+  int64_t n = 0;
+  for (int64_t i = 0; i < I; ++i) {
+    if (kept(c.masks.in, g, I, i)) {
+      a[n++] = std::fabs(c.x[b * c.x_stride + i] - c.layer.w[o * c.layer.w_stride + i]);
+    }
+  }
+  return float(norm(a, n, c.p));
+}
+
+sn_status lp_backward_scalar(const LpBackward &c) {
+  const int64_t B = c.layer.batch, I = c.layer.inputs, O = c.layer.outputs;
+  sn_status status = SN_OK;
+  const auto add = [&](int64_t b, int64_t o, float *g, float *row, float factor) {
+    if (!kept(c.masks.out, b / c.masks.group, O, o)) return;
+    lp_gradient(c, b, o, g);
+    const float dy = factor * c.dy[b * c.dy_stride + o];
+    for (int64_t i = 0; i < I; ++i) {
+      if (g[i] != 0.0f) row[i] += dy * g[i];
+    }
+  };
+  if (c.dx != nullptr) {
+    status = parallel_for(c.ex, B, [&](int64_t b) {
+      float *g = room<float>(I), *row = c.dx + b * c.dx_stride;
+      std::fill(row, row + I, 0.0f);
+      for (int64_t o = 0; o < O; ++o) add(b, o, g, row, 1.0f);
+    });
+  }
+  if (c.dw != nullptr && status == SN_OK) {
+    status = parallel_for(c.ex, O, [&](int64_t o) {
+      float *g = room<float>(I), *row = c.dw + o * c.dw_stride;
+      std::fill(row, row + I, 0.0f);
+      for (int64_t b = 0; b < B; ++b) add(b, o, g, row, -1.0f);
+    });
+  }
+  return status;
+}
+
+float sort_candidates(float *a, int64_t n, const sn_coefficients &coef, int64_t o) {
+  const int64_t K = coef.count;
+  if (K == 0) return 0.0f;
+  if (K < n) std::nth_element(a, a + K - 1, a + n, std::greater<float>());
+  std::sort(a, a + K, std::greater<float>());
+  const float *c = coef.data + o * coef.stride;
+  float y = c[K - 1] * a[K - 1];
+  for (int64_t k = K - 2; k >= 0; --k) y += c[k] * a[k];
+  return y;
+}
+
+float sort_one(const SortForward &c, int64_t b, int64_t o) {
+  const int64_t I = c.layer.inputs;
+  float *a = room<float>(I);
+  for (int64_t i = 0; i < I; ++i) {
+    a[i] = std::fabs(c.x[b * c.x_stride + i] - c.layer.w[o * c.layer.w_stride + i]);
+    if (std::isnan(a[i])) return kNaN;
+  }
+  return sort_candidates(a, I, c.coef, o);
+}
+
+sn_status sort_backward_scalar(const SortBackward &c) {
+  const int64_t B = c.layer.batch, I = c.layer.inputs, O = c.layer.outputs, K = c.coef.count;
+  struct Term {
+    float a, sign;
+    int64_t i;
+  };
+  // The first K terms of neuron (b, o) in order of rank; NaN ranks first.
+  const auto rank = [&](int64_t b, int64_t o) {
+    Term *t = room<Term>(I);
+    for (int64_t i = 0; i < I; ++i) {
+      const float d = c.x[b * c.x_stride + i] - c.layer.w[o * c.layer.w_stride + i];
+      t[i] = {std::isnan(d) ? kInf : std::fabs(d), sign(d), i};
+    }
+    std::partial_sort(t, t + K, t + I, [](const Term &l, const Term &r) {
+      return l.a > r.a || (l.a == r.a && l.i < r.i);
+    });
+    return t;
+  };
+  sn_status status = SN_OK;
+  if (c.dx != nullptr) {
+    status = parallel_for(c.ex, B, [&](int64_t b) {
+      float *row = c.dx + b * c.dx_stride;
+      std::fill(row, row + I, 0.0f);
+      for (int64_t o = 0; o < O; ++o) {
+        const Term *t = rank(b, o);
+        const float dy = c.dy[b * c.dy_stride + o];
+        for (int64_t k = 0; k < K; ++k) {
+          row[t[k].i] += dy * c.coef.data[o * c.coef.stride + k] * t[k].sign;
+        }
+      }
+    });
+  }
+  if ((c.dw != nullptr || c.dcoef != nullptr) && status == SN_OK) {
+    status = parallel_for(c.ex, O, [&](int64_t o) {
+      float *row = c.dw == nullptr ? nullptr : c.dw + o * c.dw_stride;
+      float *dcoef = c.dcoef == nullptr ? nullptr : c.dcoef + o * K;
+      if (row != nullptr) std::fill(row, row + I, 0.0f);
+      if (dcoef != nullptr) std::fill(dcoef, dcoef + K, 0.0f);
+      for (int64_t b = 0; b < B; ++b) {
+        const Term *t = rank(b, o);
+        const float dy = c.dy[b * c.dy_stride + o];
+        for (int64_t k = 0; k < K; ++k) {
+          if (row != nullptr) row[t[k].i] -= dy * c.coef.data[o * c.coef.stride + k] * t[k].sign;
+          if (dcoef != nullptr) dcoef[k] += dy * t[k].a;
+        }
+      }
+    });
+  }
+  return status;
+}
+
+void lp_bounds_one(const Bounds &c, int64_t b, int64_t o) {
+  const int64_t I = c.layer.inputs;
+  bounds_one(c, b, o, true, [&](float *lo, float *hi, double *l, double *u, double *size) {
+    *l = norm(lo, I, c.p);
+    *u = norm(hi, I, c.p);
+    *size = *u;
+  });
+}
+
+void sort_bounds_one(const Bounds &c, int64_t b, int64_t o) {
+  const int64_t I = c.layer.inputs, K = c.coef.count;
+  bounds_one(c, b, o, false, [&](float *lo, float *hi, double *l, double *u, double *size) {
+    std::partial_sort(lo, lo + K, lo + I, std::greater<float>());
+    std::partial_sort(hi, hi + K, hi + I, std::greater<float>());
+    for (int64_t k = 0; k < K; ++k) {
+      const double w = c.coef.data[o * c.coef.stride + k];
+      *l += w * (w < 0.0 ? hi[k] : lo[k]);
+      *u += w * (w < 0.0 ? lo[k] : hi[k]);
+      *size += std::fabs(w) * hi[k];
+    }
+  });
+}
+
+} // namespace sortnet

@@ -1,0 +1,25 @@
+// One output at a time in plain C++ and float64: what the vector kernels hand over because it is
+// rare (NaN, infinite or denormal data, many order statistics) and what no speed is asked of.
+// Compiled for the oldest processor.
+#ifndef SORTNET_CPU_SCALAR_H
+#define SORTNET_CPU_SCALAR_H
+
+#include "kernels.h"
+
+namespace sortnet {
+
+// Largest t with inputs t^p <= 2e-7 p, at most 1.
+float negligible_fraction(float p, int64_t inputs);
+
+float lp_one(const LpForward &c, int64_t b, int64_t o);
+sn_status lp_backward_scalar(const LpBackward &c);
+float sort_one(const SortForward &c, int64_t b, int64_t o);
+// coef . (the K largest of n terms), which are reordered. K <= n, no NaN.
+float sort_candidates(float *a, int64_t n, const sn_coefficients &coef, int64_t o);
+sn_status sort_backward_scalar(const SortBackward &c);
+void lp_bounds_one(const Bounds &c, int64_t b, int64_t o);
+void sort_bounds_one(const Bounds &c, int64_t b, int64_t o);
+
+} // namespace sortnet
+
+#endif
