@@ -35,7 +35,16 @@ inline bool finite(float magnitude) { return magnitude <= FLT_MAX; }
 class Carver {
 public:
   template <class T> void count(int64_t n) { bytes_ += size_t(round_up(n * int64_t(sizeof(T)), 64)); }
-  void open(ScratchSlot slot) { next_ = static_cast<char *>(scratch(slot, bytes_)); }
+  // In a task, where running out of memory is an exception.
+  void open_or_throw(ScratchSlot slot) { next_ = static_cast<char *>(scratch(slot, bytes_)); }
+  bool open(ScratchSlot slot) {
+    try {
+      open_or_throw(slot);
+    } catch (...) {
+      return false;
+    }
+    return true;
+  }
   template <class T> T *take(int64_t n) {
     T *p = reinterpret_cast<T *>(next_);
     next_ += round_up(n * int64_t(sizeof(T)), 64);
@@ -72,44 +81,47 @@ size_t packed_bytes(int64_t outputs, int64_t inputs) {
   return size_t(panels(outputs)) * size_t(inputs + 1) * kPanel * sizeof(float);
 }
 
-// One panel of the rows rows[0..count-1] of w.
-void pack_panel(const float *w, int64_t w_stride, const int64_t *rows, int count, int64_t inputs,
-                float *panel, float *largest) {
-  for (int v = 0; v < kPair; ++v) {
+// Lays `count` <= Width rows of `columns` floats side by side: out[k * Width + r] = row r at the k-th
+// kept column (kept null: all), and undefined values in one column more. Absent rows are zero.
+// `largest`: the largest |value| of each row over all columns, infinite or NaN if one is.
+template <int Width>
+void interleave(const float *const *rows, int count, int64_t columns, const uint8_t *kept,
+                   float *out, float *largest) {
+  constexpr int vectors = Width > kLanes ? Width / kLanes : 1;
+  constexpr int used = Width > kLanes ? kLanes : Width;
+  for (int v = 0; v < vectors; ++v) {
     F top = Simd::set1(0.0f);
-    const float *row[kLanes];
-    for (int l = 0; l < kLanes; ++l) {
-      const int k = v * kLanes + l;
-      row[l] = k < count ? w + rows[k] * w_stride : nullptr;
-    }
-    for (int64_t i = 0; i < inputs; i += kLanes) {
-      const int n = int(smaller(kLanes, inputs - i));
+    float *to = out + v * kLanes;
+    const int present = int(larger(0, smaller(kLanes, count - v * kLanes)));
+    for (int64_t i = 0; i < columns; i += kLanes) {
+      const int n = int(smaller(kLanes, columns - i));
       F t[kLanes];
-      if (n == kLanes) {
+      if (present == kLanes && n == kLanes) {
 #pragma GCC unroll 16
-        for (int l = 0; l < kLanes; ++l) {
-          t[l] = row[l] != nullptr ? Simd::load(row[l] + i) : Simd::set1(0.0f);
-        }
+        for (int l = 0; l < kLanes; ++l) t[l] = Simd::load(rows[v * kLanes + l] + i);
       } else {
         for (int l = 0; l < kLanes; ++l) {
-          t[l] = row[l] != nullptr ? Simd::load(row[l] + i, n) : Simd::set1(0.0f);
+          t[l] = l < present ? Simd::load(rows[v * kLanes + l] + i, n) : Simd::set1(0.0f);
         }
       }
       Simd::transpose(t);
       for (int l = 0; l < n; ++l) {
         top = Simd::absmax_bits(top, t[l]);
-        Simd::store(panel + (i + l) * kPanel + v * kLanes, t[l]);
+        Simd::store_first<used>(to, t[l]);
+        to += kept == nullptr || kept[i + l] != 0 ? Width : 0;
       }
     }
-    Simd::store(largest + v * kLanes, top);
+    float lane[kLanes];
+    Simd::store(lane, top);
+    for (int l = 0; l < kLanes && v * kLanes + l < Width; ++l) largest[v * kLanes + l] = lane[l];
   }
 }
 
 void pack_panel(const sn_layer &l, int64_t panel, float *out, float *largest) {
-  int64_t rows[kPanel];
+  const float *rows[kPanel];
   const int count = int(smaller(kPanel, l.outputs - panel * kPanel));
-  for (int k = 0; k < count; ++k) rows[k] = panel * kPanel + k;
-  pack_panel(l.w, l.w_stride, rows, count, l.inputs, out, largest);
+  for (int k = 0; k < count; ++k) rows[k] = l.w + (panel * kPanel + k) * l.w_stride;
+  interleave<kPanel>(rows, count, l.inputs, nullptr, out, largest);
 }
 
 void pack(const float *w, int64_t w_stride, int64_t outputs, int64_t inputs, float *packed) {
@@ -135,24 +147,6 @@ Panel panel_of(const sn_layer &l, int64_t panel, float *room) {
   return {room + kPanel, room};
 }
 
-// ---- statistics of rows ----
-
-// The largest |x_i| of a row; infinite or NaN if one is.
-float largest_of(const float *x, int64_t n) {
-  F top = Simd::set1(0.0f);
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) top = Simd::absmax_bits(top, Simd::load(x + i));
-  if (i < n) top = Simd::absmax_bits(top, Simd::load(x + i, int(n - i)));
-  float lane[kLanes];
-  Simd::store(lane, top);
-  float best = 0.0f;
-  for (int l = 0; l < kLanes; ++l) {
-    if (!(lane[l] <= best)) best = lane[l];
-    if (best != best) break;
-  }
-  return best;
-}
-
 // Runs body over [0, n) in blocks, on the calling thread alone where there is little to do.
 template <class Body>
 sn_status for_blocks(const sn_executor *ex, int64_t n, int64_t block, int64_t work_per_item,
@@ -169,6 +163,45 @@ sn_status for_blocks(const sn_executor *ex, int64_t n, int64_t block, int64_t wo
 int64_t rows_per_task(int64_t batch, int64_t panel_count) {
   const int64_t chunks = larger(1, ceil_div(16, panel_count));
   return round_up(larger(ceil_div(batch, chunks), smaller(batch, 32)), 8);
+}
+
+// ---- samples ----
+
+// Rows of the next tile when `left` are left and tiles have at most `most` (8 or 4).
+inline int tile_rows(int64_t left, int most) {
+  return left >= 8 && most >= 8 ? 8 : left >= 4 && most >= 4 ? 4 : left >= 2 && most >= 2 ? 2 : 1;
+}
+
+// The samples in the order that tiles read them: the tile that starts at sample b has its rows
+// interleaved from tiles + b * (columns + 1) on.
+struct Samples {
+  float *tiles;
+  float *largest; // of each sample; infinite or NaN if one of its values is
+};
+
+template <int Rows>
+void interleave_rows(const float *x, int64_t stride, int64_t width, const uint8_t *kept, float *out,
+                     float *largest) {
+  const float *rows[Rows];
+  for (int r = 0; r < Rows; ++r) rows[r] = x + r * stride;
+  interleave<Rows>(rows, Rows, width, kept, out, largest);
+}
+
+// Lays out the samples first .. last-1, `columns` inputs kept out of `width`.
+void interleave_samples(const float *x, int64_t stride, int64_t width, const uint8_t *kept,
+                        int64_t columns, int64_t first, int64_t last, int most, const Samples &to) {
+  for (int64_t b = first; b < last;) {
+    const int rows = tile_rows(last - b, most);
+    const float *from = x + b * stride;
+    float *out = to.tiles + b * (columns + 1);
+    switch (rows) {
+      case 8: interleave_rows<8>(from, stride, width, kept, out, to.largest + b); break;
+      case 4: interleave_rows<4>(from, stride, width, kept, out, to.largest + b); break;
+      case 2: interleave_rows<2>(from, stride, width, kept, out, to.largest + b); break;
+      default: interleave_rows<1>(from, stride, width, kept, out, to.largest + b);
+    }
+    b += rows;
+  }
 }
 
 } // namespace

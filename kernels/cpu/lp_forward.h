@@ -11,13 +11,12 @@ namespace {
 constexpr int kMaxRows = kLanes == 16 ? 8 : 4; // rows of a tile: what the registers hold
 constexpr int kMaxTile = 8 * kPair;
 
-// A tile: Rows consecutive samples from x on, and one panel. Slot r * kPair + v belongs to sample r.
+// A tile: Rows samples and a panel, both interleaved. Slot r * kPair + v belongs to sample r and the
+// v-th vector of neurons.
 struct Tile {
-  const float *x;
-  int64_t x_stride;
-  const float *w;
-  const int32_t *inputs; // the kept inputs
-  int64_t count;         // how many
+  const float *x; // [inputs][Rows]
+  const float *w; // [inputs][kPanel]
+  int64_t inputs;
 };
 
 template <int Rows> __attribute__((noinline)) void max_tile(const Tile &t, F *top) {
@@ -26,12 +25,13 @@ template <int Rows> __attribute__((noinline)) void max_tile(const Tile &t, F *to
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < kPair; ++v) acc[r][v] = Simd::set1(0.0f);
   }
-  for (int64_t k = 0; k < t.count; ++k) {
-    const int64_t i = t.inputs[k];
-    const F w0 = Simd::load(t.w + i * kPanel), w1 = Simd::load(t.w + i * kPanel + kLanes);
+  const float *x_at = t.x, *w_at = t.w;
+#pragma GCC unroll 2
+  for (int64_t i = 0; i < t.inputs; ++i, x_at += Rows, w_at += kPanel) {
+    const F w0 = Simd::load(w_at), w1 = Simd::load(w_at + kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const F x = Simd::set1(t.x[r * t.x_stride + i]);
+      const F x = Simd::set1(x_at[r]);
       acc[r][0] = Simd::absmax(acc[r][0], Simd::sub(x, w0));
       acc[r][1] = Simd::absmax(acc[r][1], Simd::sub(x, w1));
     }
@@ -68,19 +68,20 @@ inline int64_t run_length(float p) { return p < 2.0f ? 16 : 32; }
 template <int Rows, class Term>
 __attribute__((noinline)) void sum_tile(const Tile &t, const Term &term, int64_t run, Sum *sum) {
   sum->clear(Rows * kPair);
-  for (int64_t begin = 0; begin < t.count; begin += run) {
-    const int64_t end = smaller(t.count, begin + run);
+  const float *x_at = t.x, *w_at = t.w;
+  for (int64_t begin = 0; begin < t.inputs; begin += run) {
+    const int64_t end = smaller(t.inputs, begin + run);
     F acc[Rows][kPair];
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < kPair; ++v) acc[r][v] = Simd::set1(0.0f);
     }
-    for (int64_t k = begin; k < end; ++k) {
-      const int64_t i = t.inputs[k];
-      const F w0 = Simd::load(t.w + i * kPanel), w1 = Simd::load(t.w + i * kPanel + kLanes);
+#pragma GCC unroll 2
+    for (int64_t i = begin; i < end; ++i, x_at += Rows, w_at += kPanel) {
+      const F w0 = Simd::load(w_at), w1 = Simd::load(w_at + kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const F x = Simd::set1(t.x[r * t.x_stride + i]);
+        const F x = Simd::set1(x_at[r]);
         term.add(Simd::sub(x, w0), Simd::sub(x, w1), r * kPair, acc[r]);
       }
     }
@@ -253,31 +254,21 @@ int rows_of(const Norm &norm) {
   return norm.method == Method::top || norm.method == Method::whole ? kMaxRows : kMaxRows / 2;
 }
 
-// One panel's norms of the samples first .. last-1, stored where `store(sample, values, slow)` says:
-// kPanel values, and a bit for each that must be computed one by one.
+// One panel's norms of the samples first .. last-1, handed to store(sample, values, slow): kPanel
+// values, and a bit for each that must be computed one by one.
 template <class Store>
-void panel_norms(const Tile &first_tile, const Norm &norm, int64_t first, int64_t last,
-                 const float *x, const float *x_largest, const float *w_largest,
-                 const Store &store) {
-  Tile t = first_tile;
+void panel_norms(const Samples &x, const Panel &panel, int64_t inputs, const Norm &norm,
+                 int64_t first, int64_t last, const Store &store) {
   F y[kMaxTile];
   M slow[kMaxTile];
-  const int most = rows_of(norm);
   for (int64_t b = first; b < last;) {
-    t.x = x + b * t.x_stride;
-    const int64_t left = last - b;
-    int rows = 1;
-    if (left >= 8 && most >= 8) {
-      rows = 8;
-      norms<8>(t, norm, x_largest + b, w_largest, y, slow);
-    } else if (left >= 4 && most >= 4) {
-      rows = 4;
-      norms<4>(t, norm, x_largest + b, w_largest, y, slow);
-    } else if (left >= 2) {
-      rows = 2;
-      norms<2>(t, norm, x_largest + b, w_largest, y, slow);
-    } else {
-      norms<1>(t, norm, x_largest + b, w_largest, y, slow);
+    const int rows = tile_rows(last - b, rows_of(norm));
+    const Tile t = {x.tiles + b * (inputs + 1), panel.w, inputs};
+    switch (rows) {
+      case 8: norms<8>(t, norm, x.largest + b, panel.largest, y, slow); break;
+      case 4: norms<4>(t, norm, x.largest + b, panel.largest, y, slow); break;
+      case 2: norms<2>(t, norm, x.largest + b, panel.largest, y, slow); break;
+      default: norms<1>(t, norm, x.largest + b, panel.largest, y, slow);
     }
     for (int r = 0; r < rows; ++r) {
       float values[kPanel];
@@ -299,90 +290,103 @@ uint64_t not_finite(const float *largest) {
   return bits;
 }
 
+int64_t count_kept(const uint8_t *mask, int64_t n) {
+  if (mask == nullptr) return n;
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; ++i) count += mask[i] != 0;
+  return count;
+}
+
 sn_status lp_forward(const LpForward &c) {
   const sn_layer &l = c.layer;
-  const int64_t I = l.inputs, O = l.outputs;
+  const int64_t B = l.batch, I = l.inputs, O = l.outputs;
   const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
-  Carver shared;
-  shared.count<float>(l.batch);
-  try {
-    shared.open(ScratchSlot::shared);
-  } catch (...) {
-    return SN_OUT_OF_MEMORY;
-  }
-  float *x_largest = shared.take<float>(l.batch);
-  for_blocks(c.ex, l.batch, 16, I,
-             [&](int64_t b) { x_largest[b] = largest_of(c.x + b * c.x_stride, I); });
 
   // Without masks the batch is one group, and tasks take panels in turn; with masks every group has
-  // its own panels of kept neurons.
+  // its own samples and panels of kept inputs and neurons.
   const bool masked = c.masks.in != nullptr || c.masks.out != nullptr;
-  const int64_t group = masked ? smaller(c.masks.group, l.batch) : l.batch;
-  const int64_t groups = ceil_div(l.batch, group);
-  const int64_t panel_count = panels(O);
-  const int64_t chunk = masked ? group : rows_per_task(l.batch, panel_count);
-  const int64_t chunks = ceil_div(group, chunk);
-  // Neurons of a task.
-  const int64_t width = masked ? round_up(ceil_div(O, larger(1, 16 / groups)), 4 * kPanel) : kPanel;
+  const int64_t group = masked ? smaller(c.masks.group, B) : B;
+  const int64_t groups = ceil_div(B, group);
+  const int64_t rows = masked ? group : rows_per_task(B, panels(O)); // of a task
+  const int64_t parts = ceil_div(group, rows);                       // of a group
+  const int64_t width = // neurons of a task
+      masked ? round_up(ceil_div(O, larger(1, 16 / groups)), 4 * kPanel) : kPanel;
   const int64_t widths = ceil_div(O, width);
+  const auto mask = [](const uint8_t *m, int64_t g, int64_t n) {
+    return m == nullptr ? nullptr : m + g * n;
+  };
 
-  return parallel_for(c.ex, groups * chunks * widths, [&](int64_t task) {
-    const int64_t g = task / (chunks * widths), part = task % (chunks * widths);
-    const int64_t first = g * group + part % chunks * chunk;
-    const int64_t last = smaller(smaller(first + chunk, (g + 1) * group), l.batch);
-    const int64_t o_first = part / chunks * width, o_last = smaller(O, o_first + width);
-    const uint8_t *in = c.masks.in == nullptr ? nullptr : c.masks.in + g * I;
-    const uint8_t *out = c.masks.out == nullptr ? nullptr : c.masks.out + g * O;
+  Carver shared;
+  shared.count<float>(B * (I + 1));
+  shared.count<float>(B);
+  shared.count<int64_t>(groups);
+  if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
+  const Samples x = {shared.take<float>(B * (I + 1)), shared.take<float>(B)};
+  int64_t *const inputs = shared.take<int64_t>(groups); // kept by each group
+  for (int64_t g = 0; g < groups; ++g) inputs[g] = count_kept(mask(c.masks.in, g, I), I);
+
+  // Where the samples of group g begin; its tiles are laid out as if it were alone.
+  const auto samples = [&](int64_t g) {
+    return Samples{x.tiles + g * group * (I + 1), x.largest + g * group};
+  };
+  const int64_t block = smaller(group, 32);
+  const int64_t blocks = ceil_div(group, block);
+  const sn_status laid = parallel_for(B * I < 65536 ? nullptr : c.ex, groups * blocks, [&](int64_t t) {
+    const int64_t g = t / blocks, first = t % blocks * block;
+    const int64_t last = smaller(smaller(first + block, group), B - g * group);
+    interleave_samples(c.x + g * group * c.x_stride, c.x_stride, I, mask(c.masks.in, g, I), inputs[g],
+                       first, last, rows_of(norm), samples(g));
+  });
+  if (laid != SN_OK) return laid;
+
+  return parallel_for(c.ex, groups * parts * widths, [&](int64_t task) {
+    const int64_t g = task / (parts * widths), part = task % (parts * widths);
+    const int64_t first = part % parts * rows;
+    const int64_t last = smaller(smaller(first + rows, group), B - g * group);
+    const int64_t o_first = part / parts * width, o_last = smaller(O, o_first + width);
+    const uint8_t *const in = mask(c.masks.in, g, I), *const out = mask(c.masks.out, g, O);
+    const Samples here = samples(g);
     Carver memory;
-    memory.count<float>((I + 1) * kPanel);
-    memory.count<int32_t>(I);
-    memory.count<int64_t>(width);
-    memory.open(ScratchSlot::task);
-    float *room = memory.take<float>((I + 1) * kPanel);
-    int32_t *inputs = memory.take<int32_t>(I);
-    int64_t *neurons = memory.take<int64_t>(width);
+    memory.count<float>((I + 2) * kPanel);
+    memory.open_or_throw(ScratchSlot::task);
+    float *const room = memory.take<float>((I + 2) * kPanel);
 
-    int64_t input_count = 0, neuron_count = 0;
-    for (int64_t i = 0; i < I; ++i) {
-      inputs[input_count] = int32_t(i);
-      input_count += in == nullptr || in[i] != 0;
-    }
-    for (int64_t o = o_first; o < o_last; ++o) {
-      neurons[neuron_count] = o;
-      neuron_count += out == nullptr || out[o] != 0;
-    }
     if (out != nullptr) {
       for (int64_t b = first; b < last; ++b) {
-        float *y = c.y + b * c.y_stride;
+        float *y = c.y + (g * group + b) * c.y_stride;
         for (int64_t o = o_first; o < o_last; ++o) y[o] = 0.0f;
       }
     }
-    for (int64_t n = 0; n < neuron_count; n += kPanel) {
-      const int count = int(smaller(kPanel, neuron_count - n));
+    for (int64_t o = o_first; o < o_last;) {
+      int64_t neuron[kPanel];
+      int count = 0;
+      for (; o < o_last && count < kPanel; ++o) {
+        if (out == nullptr || out[o] != 0) neuron[count++] = o;
+      }
+      if (count == 0) break;
       Panel panel;
-      if (out == nullptr) {
-        panel = panel_of(l, (o_first + n) / kPanel, room);
+      if (!masked) {
+        panel = panel_of(l, neuron[0] / kPanel, room);
       } else {
-        pack_panel(l.w, l.w_stride, neurons + n, count, I, room + kPanel, room);
+        const float *weights[kPanel];
+        for (int k = 0; k < count; ++k) weights[k] = l.w + neuron[k] * l.w_stride;
+        interleave<kPanel>(weights, count, I, in, room + kPanel, room);
         panel = {room + kPanel, room};
       }
       const uint64_t bad = not_finite(panel.largest);
-      const Tile tile = {nullptr, c.x_stride, panel.w, inputs, input_count};
       const auto store = [&](int64_t b, const float *values, uint64_t slow) {
-        float *y = c.y + b * c.y_stride;
+        float *y = c.y + (g * group + b) * c.y_stride;
         if (out == nullptr) {
-          std::memcpy(y + o_first + n, values, size_t(count) * sizeof(float));
+          std::memcpy(y + neuron[0], values, size_t(count) * sizeof(float));
         } else {
-          for (int k = 0; k < count; ++k) y[neurons[n + k]] = values[k];
+          for (int k = 0; k < count; ++k) y[neuron[k]] = values[k];
         }
-        slow |= finite(x_largest[b]) ? bad : ~uint64_t(0);
-        if (slow != 0) {
-          for (int k = 0; k < count; ++k) {
-            if (slow >> k & 1) y[neurons[n + k]] = lp_one(c, b, neurons[n + k]);
-          }
+        slow |= finite(here.largest[b]) ? bad : ~uint64_t(0);
+        for (int k = 0; slow != 0 && k < count; ++k) {
+          if (slow >> k & 1) y[neuron[k]] = lp_one(c, g * group + b, neuron[k]);
         }
       };
-      panel_norms(tile, norm, first, last, c.x, x_largest, panel.largest, store);
+      panel_norms(here, panel, inputs[g], norm, first, last, store);
     }
   });
 }

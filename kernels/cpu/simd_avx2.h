@@ -21,6 +21,12 @@ struct Simd {
     return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
   }
   static void store(float *p, F v) { _mm256_storeu_ps(p, v); }
+  template <int Count> static void store_first(float *p, F v) {
+    if (Count == N) store(p, v);
+    else if (Count == 4) _mm_storeu_ps(p, _mm256_castps256_ps128(v));
+    else if (Count == 2) _mm_storel_pi(reinterpret_cast<__m64 *>(p), _mm256_castps256_ps128(v));
+    else _mm_store_ss(p, _mm256_castps256_ps128(v));
+  }
   static F set1(float v) { return _mm256_set1_ps(v); }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }

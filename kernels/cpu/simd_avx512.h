@@ -19,6 +19,10 @@ struct Simd {
   // The first n floats, 0 <= n < N; zeros after them.
   static F load(const float *p, int n) { return _mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p); }
   static void store(float *p, F v) { _mm512_storeu_ps(p, v); }
+  template <int Count> static void store_first(float *p, F v) {
+    if (Count == N) store(p, v);
+    else _mm512_mask_storeu_ps(p, __mmask16((1u << Count) - 1), v);
+  }
   static F set1(float v) { return _mm512_set1_ps(v); }
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }

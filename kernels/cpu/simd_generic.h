@@ -26,6 +26,9 @@ struct Simd {
     return v;
   }
   static void store(float *p, F v) { std::memcpy(p, &v, sizeof v); }
+  template <int Count> static void store_first(float *p, F v) {
+    std::memcpy(p, &v, Count * sizeof(float));
+  }
   static F set1(float v) { return F{v, v, v, v}; }
   static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }
