@@ -165,6 +165,52 @@ int64_t rows_per_task(int64_t batch, int64_t panel_count) {
   return round_up(larger(ceil_div(batch, chunks), smaller(batch, 32)), 8);
 }
 
+// ---- kept inputs ----
+
+// Copies the kept of n floats (kept null: all) to `to` densely; may write kLanes floats beyond. How many.
+int64_t gather(const float *from, const uint8_t *kept, int64_t n, float *to) {
+  if (kept == nullptr) {
+    std::memcpy(to, from, size_t(n) * sizeof(float));
+    return n;
+  }
+  float *const begin = to;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    to += Simd::compress(to, Simd::load(from + i), Simd::nonzero(kept + i));
+  }
+  for (; i < n; ++i) {
+    if (kept[i] != 0) *to++ = from[i];
+  }
+  return to - begin;
+}
+
+// Adds what `gather` would have made of n floats to the kept ones among them.
+void scatter_add(const float *from, const uint8_t *kept, int64_t n, float *to) {
+  if (kept == nullptr) {
+    for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+    return;
+  }
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    from += Simd::expand_add(to + i, from, Simd::nonzero(kept + i));
+  }
+  for (; i < n; ++i) {
+    if (kept[i] != 0) to[i] += *from++;
+  }
+}
+
+int64_t count_kept(const uint8_t *mask, int64_t n) {
+  if (mask == nullptr) return n;
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; ++i) count += mask[i] != 0;
+  return count;
+}
+
+// The row of group g in a mask of n columns; null: all kept.
+inline const uint8_t *mask_row(const uint8_t *mask, int64_t g, int64_t n) {
+  return mask == nullptr ? nullptr : mask + g * n;
+}
+
 // ---- samples ----
 
 // Rows of the next tile when `left` are left and tiles have at most `most` (8 or 4).

@@ -290,13 +290,6 @@ uint64_t not_finite(const float *largest) {
   return bits;
 }
 
-int64_t count_kept(const uint8_t *mask, int64_t n) {
-  if (mask == nullptr) return n;
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; ++i) count += mask[i] != 0;
-  return count;
-}
-
 sn_status lp_forward(const LpForward &c) {
   const sn_layer &l = c.layer;
   const int64_t B = l.batch, I = l.inputs, O = l.outputs;
@@ -312,9 +305,6 @@ sn_status lp_forward(const LpForward &c) {
   const int64_t width = // neurons of a task
       masked ? round_up(ceil_div(O, larger(1, 16 / groups)), 4 * kPanel) : kPanel;
   const int64_t widths = ceil_div(O, width);
-  const auto mask = [](const uint8_t *m, int64_t g, int64_t n) {
-    return m == nullptr ? nullptr : m + g * n;
-  };
 
   Carver shared;
   shared.count<float>(B * (I + 1));
@@ -323,7 +313,7 @@ sn_status lp_forward(const LpForward &c) {
   if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
   const Samples x = {shared.take<float>(B * (I + 1)), shared.take<float>(B)};
   int64_t *const inputs = shared.take<int64_t>(groups); // kept by each group
-  for (int64_t g = 0; g < groups; ++g) inputs[g] = count_kept(mask(c.masks.in, g, I), I);
+  for (int64_t g = 0; g < groups; ++g) inputs[g] = count_kept(mask_row(c.masks.in, g, I), I);
 
   // Where the samples of group g begin; its tiles are laid out as if it were alone.
   const auto samples = [&](int64_t g) {
@@ -334,7 +324,7 @@ sn_status lp_forward(const LpForward &c) {
   const sn_status laid = parallel_for(B * I < 65536 ? nullptr : c.ex, groups * blocks, [&](int64_t t) {
     const int64_t g = t / blocks, first = t % blocks * block;
     const int64_t last = smaller(smaller(first + block, group), B - g * group);
-    interleave_samples(c.x + g * group * c.x_stride, c.x_stride, I, mask(c.masks.in, g, I), inputs[g],
+    interleave_samples(c.x + g * group * c.x_stride, c.x_stride, I, mask_row(c.masks.in, g, I), inputs[g],
                        first, last, rows_of(norm), samples(g));
   });
   if (laid != SN_OK) return laid;
@@ -344,7 +334,7 @@ sn_status lp_forward(const LpForward &c) {
     const int64_t first = part % parts * rows;
     const int64_t last = smaller(smaller(first + rows, group), B - g * group);
     const int64_t o_first = part / parts * width, o_last = smaller(O, o_first + width);
-    const uint8_t *const in = mask(c.masks.in, g, I), *const out = mask(c.masks.out, g, O);
+    const uint8_t *const in = mask_row(c.masks.in, g, I), *const out = mask_row(c.masks.out, g, O);
     const Samples here = samples(g);
     Carver memory;
     memory.count<float>((I + 2) * kPanel);

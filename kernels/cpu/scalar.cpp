@@ -37,19 +37,14 @@ double norm(const float *a, int64_t n, float p) {
 
 float sign(float d) { return d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : 0.0f; }
 
-// d y[b, o] / d x[b, i] for every kept i, into g[I].
+// d y[b, o] / d x[b, i] of a finite p for every i, into g[I].
 void lp_gradient(const LpBackward &c, int64_t b, int64_t o, float *g) {
   const int64_t I = c.layer.inputs;
   const double y = c.y[b * c.y_stride + o];
-  bool found = false;
   for (int64_t i = 0; i < I; ++i) {
-    g[i] = 0.0f;
-    if (found || y == 0.0 || !kept(c.masks.in, b / c.masks.group, I, i)) continue;
     const float d = c.x[b * c.x_stride + i] - c.layer.w[o * c.layer.w_stride + i];
-    if (c.p == kInf) {
-      found = double(std::fabs(d)) == y;
-      if (found) g[i] = sign(d);
-    } else if (d != 0.0f) {
+    g[i] = 0.0f;
+    if (y != 0.0 && d != 0.0f && kept(c.masks.in, b / c.masks.group, I, i)) {
       g[i] = std::copysign(float(std::pow(std::fabs(d) / y, double(c.p) - 1.0)), d);
     }
   }
@@ -105,6 +100,10 @@ float negligible_fraction(float p, int64_t inputs) {
   return float(std::min(1.0, std::pow(2e-7 * double(p) / n, 1.0 / double(p))));
 }
 
+float negligible_slope(float p) {
+  return p > 1.0f ? float(std::pow(2.0, -30.0 / (double(p) - 1.0))) : 0.0f;
+}
+
 float lp_one(const LpForward &c, int64_t b, int64_t o) {
   const int64_t I = c.layer.inputs, g = b / c.masks.group;
   if (!kept(c.masks.out, g, c.layer.outputs, o)) return 0.0f;
@@ -118,32 +117,16 @@ float lp_one(const LpForward &c, int64_t b, int64_t o) {
   return float(norm(a, n, c.p));
 }
 
-sn_status lp_backward_scalar(const LpBackward &c) {
-  const int64_t B = c.layer.batch, I = c.layer.inputs, O = c.layer.outputs;
-  sn_status status = SN_OK;
-  const auto add = [&](int64_t b, int64_t o, float *g, float *row, float factor) {
-    if (!kept(c.masks.out, b / c.masks.group, O, o)) return;
-    lp_gradient(c, b, o, g);
-    const float dy = factor * c.dy[b * c.dy_stride + o];
-    for (int64_t i = 0; i < I; ++i) {
-      if (g[i] != 0.0f) row[i] += dy * g[i];
-    }
-  };
-  if (c.dx != nullptr) {
-    status = parallel_for(c.ex, B, [&](int64_t b) {
-      float *g = room<float>(I), *row = c.dx + b * c.dx_stride;
-      std::fill(row, row + I, 0.0f);
-      for (int64_t o = 0; o < O; ++o) add(b, o, g, row, 1.0f);
-    });
+void lp_backward_one(const LpBackward &c, int64_t b, int64_t o) {
+  const int64_t I = c.layer.inputs;
+  float *g = room<float>(I);
+  lp_gradient(c, b, o, g);
+  const float dy = c.dy[b * c.dy_stride + o];
+  for (int64_t i = 0; i < I; ++i) {
+    if (g[i] == 0.0f) continue;
+    if (c.dx != nullptr) c.dx[b * c.dx_stride + i] += dy * g[i];
+    if (c.dw != nullptr) c.dw[o * c.dw_stride + i] -= dy * g[i];
   }
-  if (c.dw != nullptr && status == SN_OK) {
-    status = parallel_for(c.ex, O, [&](int64_t o) {
-      float *g = room<float>(I), *row = c.dw + o * c.dw_stride;
-      std::fill(row, row + I, 0.0f);
-      for (int64_t b = 0; b < B; ++b) add(b, o, g, row, -1.0f);
-    });
-  }
-  return status;
 }
 
 float sort_candidates(float *a, int64_t n, const sn_coefficients &coef, int64_t o) {

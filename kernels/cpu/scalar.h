@@ -11,8 +11,12 @@ namespace sortnet {
 // Largest t with inputs t^p <= 2e-7 p, at most 1.
 float negligible_fraction(float p, int64_t inputs);
 
+// t with t^(p-1) = 2^-30.
+float negligible_slope(float p);
+
 float lp_one(const LpForward &c, int64_t b, int64_t o);
-sn_status lp_backward_scalar(const LpBackward &c);
+// Adds the gradients through output (b, o) to row b of dx and row o of dw.
+void lp_backward_one(const LpBackward &c, int64_t b, int64_t o);
 float sort_one(const SortForward &c, int64_t b, int64_t o);
 // coef . (the K largest of n terms), which are reordered. K <= n, no NaN.
 float sort_candidates(float *a, int64_t n, const sn_coefficients &coef, int64_t o);

@@ -102,6 +102,15 @@ struct Simd {
     for (uint32_t b = bits(m); b != 0; b &= b - 1) p[n++] = lane[__builtin_ctz(b)];
     return n;
   }
+  static M nonzero(const uint8_t *p) {
+    const __m128i b = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(p));
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_cvtepu8_epi32(b), _mm256_setzero_si256()));
+  }
+  static int expand_add(float *to, const float *p, M m) {
+    int n = 0;
+    for (uint32_t b = bits(m); b != 0; b &= b - 1) to[__builtin_ctz(b)] += p[n++];
+    return n;
+  }
   static void transpose(F *r) {
     F t[8];
     for (int i = 0; i < 8; i += 4) {

@@ -87,6 +87,17 @@ struct Simd {
     _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, v));
     return __builtin_popcount(m);
   }
+  // The lanes whose byte is not 0, N bytes.
+  static M nonzero(const uint8_t *p) {
+    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
+    return __mmask16(~_mm_movemask_epi8(_mm_cmpeq_epi8(b, _mm_setzero_si128())));
+  }
+  // Adds the next floats from p on to the lanes of m; how many.
+  static int expand_add(float *to, const float *p, M m) {
+    const F v = _mm512_maskz_expandloadu_ps(m, p);
+    _mm512_mask_storeu_ps(to, m, _mm512_add_ps(_mm512_maskz_loadu_ps(m, to), v));
+    return __builtin_popcount(m);
+  }
   static void transpose(F *r) {
     F t[16];
     for (int i = 0; i < 16; i += 4) {

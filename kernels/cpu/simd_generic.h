@@ -96,6 +96,16 @@ struct Simd {
     }
     return n;
   }
+  static M nonzero(const uint8_t *p) {
+    return M{-(p[0] != 0), -(p[1] != 0), -(p[2] != 0), -(p[3] != 0)};
+  }
+  static int expand_add(float *to, const float *p, M m) {
+    int n = 0;
+    for (int i = 0; i < N; ++i) {
+      if (m[i] != 0) to[i] += p[n++];
+    }
+    return n;
+  }
   static void transpose(F *r) {
     F t[4];
     for (int i = 0; i < 4; ++i) t[i] = F{r[0][i], r[1][i], r[2][i], r[3][i]};

@@ -1,0 +1,339 @@
+// sn_lp_backward. One lane per input: a task owns a block of inputs, that is columns of dx and dw, and
+// walks all outputs and samples, so that nothing is summed across tasks and nothing is rearranged.
+#ifndef SORTNET_CPU_LP_BACKWARD_H
+#define SORTNET_CPU_LP_BACKWARD_H
+
+#include <atomic>
+
+#include "power.h"
+
+namespace sortnet {
+namespace {
+
+constexpr int64_t kInputBlock = 64;
+constexpr int64_t kNeuronBlock = 64;
+constexpr int kNeurons = kLanes == 16 ? 4 : 2; // whose weights and gradients stay in registers
+
+// |t|^(p-1) sign(t).
+template <int P> struct WholeSlope {
+  F operator()(F d, F inverse) const {
+    if (P == 1) {
+      // inverse is 0 where nothing is wanted, and the sign of 0 is 0.
+      const F t = Simd::mul(d, inverse);
+      const F one = Simd::copysign(Simd::set1(1.0f), t);
+      return Simd::select(Simd::eq(t, Simd::set1(0.0f)), Simd::set1(0.0f), one);
+    }
+    const F t = Simd::mul(d, inverse);
+    if (P == 2) return t;
+    if (P == 3) return Simd::mul(t, Simd::abs(t));
+    const F t2 = Simd::mul(t, t), t3 = Simd::mul(t2, t);
+    if (P == 4) return t3;
+    return Simd::mul(t3, Simd::mul(t2, t2)); // P == 8
+  }
+};
+
+// Any p. Slopes below 2^-30 are 0.
+template <bool Fine> struct Slope {
+  const Exponent &e; // of p - 1
+  F offset, least;
+  F operator()(F d, F inverse) const {
+    const F t = Simd::mul(d, inverse);
+    const M m = Simd::ge(Simd::abs(t), least);
+    if (__builtin_expect(!Simd::any(m), 0)) return Simd::set1(0.0f);
+    return Simd::copysign(Simd::zero_unless(m, power_term<Fine>(e, t, offset)), t);
+  }
+};
+
+// Gathered operands of a task: `columns` inputs, padded to whole vectors with x = w = 0.
+struct SlopeTile {
+  int64_t samples, columns; // columns: a multiple of kLanes
+  const float *x;           // [samples][kInputBlock]
+  float *dx;                // the same, added to
+  const float *w;           // [kNeurons][kInputBlock]
+  float *dw;                // the same, overwritten
+  const float *factors;     // [samples][2 kNeurons]: 1 / y, then dy
+};
+
+template <int Vectors, class SlopeOf>
+inline void slope_columns(const SlopeTile &t, int64_t column, const SlopeOf &slope) {
+  F w[kNeurons][Vectors], dw[kNeurons][Vectors];
+#pragma GCC unroll 4
+  for (int o = 0; o < kNeurons; ++o) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) {
+      w[o][v] = Simd::load(t.w + o * kInputBlock + column + v * kLanes);
+      dw[o][v] = Simd::set1(0.0f);
+    }
+  }
+  const float *x_at = t.x + column, *factor = t.factors;
+  float *dx_at = t.dx + column;
+  for (int64_t b = 0; b < t.samples; ++b) {
+    F x[Vectors], dx[Vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) {
+      x[v] = Simd::load(x_at + v * kLanes);
+      dx[v] = Simd::load(dx_at + v * kLanes);
+    }
+#pragma GCC unroll 4
+    for (int o = 0; o < kNeurons; ++o) {
+      const F inverse = Simd::set1(factor[o]), dy = Simd::set1(factor[kNeurons + o]);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) {
+        const F g = slope(Simd::sub(x[v], w[o][v]), inverse);
+        dx[v] = Simd::fma(dy, g, dx[v]);
+        dw[o][v] = Simd::fnma(dy, g, dw[o][v]);
+      }
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) Simd::store(dx_at + v * kLanes, dx[v]);
+    x_at += kInputBlock;
+    dx_at += kInputBlock;
+    factor += 2 * kNeurons;
+  }
+#pragma GCC unroll 4
+  for (int o = 0; o < kNeurons; ++o) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) {
+      Simd::store(t.dw + o * kInputBlock + column + v * kLanes, dw[o][v]);
+    }
+  }
+}
+
+template <class SlopeOf>
+__attribute__((noinline)) void slope_tile(const SlopeTile &t, const SlopeOf &slope) {
+  int64_t column = 0;
+  for (; column + 2 * kLanes <= t.columns; column += 2 * kLanes) {
+    slope_columns<2>(t, column, slope);
+  }
+  if (column < t.columns) slope_columns<1>(t, column, slope);
+}
+
+// The call's constants and the factors of every output.
+struct Slopes {
+  float p;
+  Exponent e;  // of p - 1
+  float least; // |t|^(p-1) < 2^-30 below
+
+  explicit Slopes(float power)
+      : p(power), e(make_exponent(larger_float(power - 1.0f, 0x1p-20f), 1)),
+        least(negligible_slope(power)) {}
+  static float larger_float(float a, float b) { return a > b ? a : b; }
+
+  void operator()(const SlopeTile &t) const {
+    const FlushToZero mode;
+    if (p == 1.0f) slope_tile(t, WholeSlope<1>());
+    else if (p == 2.0f) slope_tile(t, WholeSlope<2>());
+    else if (p == 3.0f) slope_tile(t, WholeSlope<3>());
+    else if (p == 4.0f) slope_tile(t, WholeSlope<4>());
+    else if (p == 8.0f) slope_tile(t, WholeSlope<8>());
+    else {
+      const F offset = make_offset(e, Simd::set1(0.0f)).offset;
+      if (e.fine) slope_tile(t, Slope<true>{e, offset, Simd::set1(least)});
+      else slope_tile(t, Slope<false>{e, offset, Simd::set1(least)});
+    }
+  }
+};
+
+// A norm whose reciprocal is out of range, or that is not finite: its slopes are computed one by one.
+inline bool odd_norm(float y) { return !(y == 0.0f || (y >= 0x1p-120f && y <= FLT_MAX)); }
+
+sn_status lp_backward_finite(const LpBackward &c) {
+  const sn_layer &l = c.layer;
+  const int64_t B = l.batch, I = l.inputs, O = l.outputs;
+  const bool masked = c.masks.in != nullptr || c.masks.out != nullptr;
+  const int64_t group = larger(1, masked ? smaller(c.masks.group, B) : B);
+  const int64_t groups = ceil_div(B, group);
+  const Slopes slopes(c.p);
+
+  // Neurons come in blocks, so that a block's weights and gradients stay in the cache for all groups.
+  // For each group and block: its kept neurons, and the factors of the group's samples.
+  const int64_t blocks = ceil_div(O, kNeuronBlock);
+  constexpr int64_t row = 2 * kNeurons; // factors of a sample
+  const int64_t block_factors = kNeuronBlock / kNeurons * group * row;
+  Carver shared;
+  shared.count<float>(groups * blocks * block_factors);
+  shared.count<int32_t>(groups * blocks * kNeuronBlock);
+  shared.count<int32_t>(groups * blocks);
+  if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
+  float *const factors = shared.take<float>(groups * blocks * block_factors);
+  int32_t *const neurons = shared.take<int32_t>(groups * blocks * kNeuronBlock);
+  int32_t *const kept = shared.take<int32_t>(groups * blocks);
+  std::atomic<bool> odd{false};
+  sn_status status = parallel_for(
+      B * O < 16384 ? nullptr : c.ex, groups * blocks, [&](int64_t task) {
+        const int64_t g = task / blocks, o_first = task % blocks * kNeuronBlock;
+        const int64_t samples = smaller(group, B - g * group);
+        const uint8_t *out = mask_row(c.masks.out, g, O);
+        int32_t *const list = neurons + task * kNeuronBlock;
+        int32_t count = 0;
+        for (int64_t o = o_first; o < smaller(O, o_first + kNeuronBlock); ++o) {
+          list[count] = int32_t(o);
+          count += out == nullptr || out[o] != 0;
+        }
+        kept[task] = count;
+        bool any_odd = false;
+        for (int64_t b = 0; b < samples; ++b) {
+          const float *y = c.y + (g * group + b) * c.y_stride;
+          const float *dy = c.dy + (g * group + b) * c.dy_stride;
+          for (int32_t n = 0; n < round_up(count, kNeurons); ++n) {
+            const float norm = n < count ? y[list[n]] : 0.0f;
+            const bool is_odd = odd_norm(norm), use = norm != 0.0f && !is_odd;
+            any_odd = any_odd || is_odd;
+            float *f = factors + task * block_factors + (n / kNeurons * group + b) * row + n % kNeurons;
+            f[0] = use ? 1.0f / norm : 0.0f;
+            f[kNeurons] = use ? dy[list[n]] : 0.0f;
+          }
+        }
+        if (any_odd) odd.store(true, std::memory_order_relaxed);
+      });
+  if (status != SN_OK) return status;
+
+  status = parallel_for(c.ex, ceil_div(I, kInputBlock), [&](int64_t task) {
+    const int64_t i = task * kInputBlock, width = smaller(kInputBlock, I - i);
+    constexpr int64_t neuron_floats = kNeurons * kInputBlock + kLanes;
+    const int64_t sample_floats = B * kInputBlock + kLanes;
+    Carver memory;
+    for (int k = 0; k < 2; ++k) memory.count<float>(sample_floats);
+    for (int k = 0; k < 2; ++k) memory.count<float>(neuron_floats);
+    memory.open_or_throw(ScratchSlot::task);
+    float *const x = memory.take<float>(sample_floats), *const dx = memory.take<float>(sample_floats);
+    float *const w = memory.take<float>(neuron_floats), *const dw = memory.take<float>(neuron_floats);
+    const auto kept_inputs = [&](int64_t g) {
+      return c.masks.in == nullptr ? nullptr : c.masks.in + g * I + i;
+    };
+    const auto gather_row = [&](const float *from, const uint8_t *in, int64_t columns, float *to) {
+      for (int64_t k = gather(from, in, width, to); k < columns; ++k) to[k] = 0.0f;
+    };
+    for (int64_t b = 0; b < B; ++b) {
+      gather_row(c.x + b * c.x_stride + i, kept_inputs(b / group), kInputBlock, x + b * kInputBlock);
+    }
+    std::memset(dx, 0, size_t(B * kInputBlock) * sizeof(float));
+    for (int64_t o = 0; o < O && c.dw != nullptr; ++o) {
+      std::memset(c.dw + o * c.dw_stride + i, 0, size_t(width) * sizeof(float));
+    }
+    for (int64_t block = 0; block < blocks; ++block) {
+      for (int64_t g = 0; g < groups; ++g) {
+        const uint8_t *in = kept_inputs(g);
+        const int64_t columns = round_up(count_kept(in, width), kLanes);
+        const int64_t at = g * blocks + block, first = g * group;
+        const int32_t *list = neurons + at * kNeuronBlock;
+        for (int32_t n = 0; n < kept[at]; n += kNeurons) {
+          const int count = int(smaller(kNeurons, kept[at] - n));
+          for (int k = 0; k < kNeurons; ++k) {
+            const int64_t o = list[n + (k < count ? k : 0)];
+            gather_row(l.w + o * l.w_stride + i, in, columns, w + k * kInputBlock);
+          }
+          slopes({smaller(group, B - first), columns, x + first * kInputBlock,
+                  dx + first * kInputBlock, w, dw,
+                  factors + at * block_factors + n / kNeurons * group * row});
+          for (int k = 0; k < count && c.dw != nullptr; ++k) {
+            scatter_add(dw + k * kInputBlock, in, width, c.dw + list[n + k] * c.dw_stride + i);
+          }
+        }
+      }
+    }
+    for (int64_t b = 0; b < B && c.dx != nullptr; ++b) {
+      float *to = c.dx + b * c.dx_stride + i;
+      std::memset(to, 0, size_t(width) * sizeof(float));
+      scatter_add(dx + b * kInputBlock, kept_inputs(b / group), width, to);
+    }
+  });
+  if (status != SN_OK || !odd.load()) return status;
+  return parallel_for(nullptr, B, [&](int64_t b) {
+    const uint8_t *out = mask_row(c.masks.out, b / c.masks.group, O);
+    for (int64_t o = 0; o < O; ++o) {
+      if ((out == nullptr || out[o] != 0) && odd_norm(c.y[b * c.y_stride + o])) {
+        lp_backward_one(c, b, o);
+      }
+    }
+  });
+}
+
+// The first kept i with |x_i - w_i| = y, or -1.
+int64_t first_at(const float *x, const float *w, const uint8_t *kept, int64_t n, float y) {
+  const F at = Simd::set1(y);
+  const auto hits = [&](int64_t i) {
+    return Simd::eq(Simd::abs(Simd::sub(Simd::load(x + i), Simd::load(w + i))), at);
+  };
+  const auto first = [&](int64_t i, M m) -> int64_t {
+    for (uint32_t bits = Simd::bits(m); bits != 0; bits &= bits - 1) {
+      const int64_t k = i + __builtin_ctz(bits);
+      if (kept == nullptr || kept[k] != 0) return k;
+    }
+    return -1;
+  };
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    const M a = hits(i), b = hits(i + kLanes), c = hits(i + 2 * kLanes), d = hits(i + 3 * kLanes);
+    if (Simd::any(a, b) || Simd::any(c, d)) {
+      int64_t k = first(i, a);
+      if (k < 0) k = first(i + kLanes, b);
+      if (k < 0) k = first(i + 2 * kLanes, c);
+      if (k < 0) k = first(i + 3 * kLanes, d);
+      if (k >= 0) return k;
+    }
+  }
+  for (; i < n; ++i) {
+    const float d = x[i] - w[i];
+    if ((d < 0.0f ? -d : d) == y && (kept == nullptr || kept[i] != 0)) return i;
+  }
+  return -1;
+}
+
+// p = inf: one input per output has a slope.
+sn_status lp_backward_top(const LpBackward &c) {
+  const sn_layer &l = c.layer;
+  const int64_t B = l.batch, I = l.inputs, O = l.outputs;
+  Carver shared;
+  shared.count<int32_t>(B * O);
+  if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
+  int32_t *const at = shared.take<int32_t>(B * O);
+  constexpr int64_t kRows = 8;
+  const auto slope = [&](int64_t b, int64_t o, int64_t i) {
+    const float d = c.x[b * c.x_stride + i] - l.w[o * l.w_stride + i];
+    const float dy = c.dy[b * c.dy_stride + o];
+    return d > 0.0f ? dy : d < 0.0f ? -dy : 0.0f;
+  };
+  sn_status status = parallel_for(c.ex, ceil_div(B, kRows), [&](int64_t task) {
+    const int64_t first = task * kRows, last = smaller(B, first + kRows);
+    for (int64_t b = first; b < last && c.dx != nullptr; ++b) {
+      std::memset(c.dx + b * c.dx_stride, 0, size_t(I) * sizeof(float));
+    }
+    for (int64_t o = 0; o < O; ++o) {
+      for (int64_t b = first; b < last; ++b) {
+        const int64_t g = b / c.masks.group;
+        const uint8_t *out = mask_row(c.masks.out, g, O);
+        const float y = c.y[b * c.y_stride + o];
+        int64_t i = -1;
+        if (y != 0.0f && (out == nullptr || out[o] != 0)) {
+          i = first_at(c.x + b * c.x_stride, l.w + o * l.w_stride, mask_row(c.masks.in, g, I), I, y);
+        }
+        at[b * O + o] = int32_t(i);
+        if (i >= 0 && c.dx != nullptr) c.dx[b * c.dx_stride + i] += slope(b, o, i);
+      }
+    }
+  });
+  if (status != SN_OK || c.dw == nullptr) return status;
+  constexpr int64_t kOutputs = 16;
+  return parallel_for(c.ex, ceil_div(O, kOutputs), [&](int64_t task) {
+    const int64_t first = task * kOutputs, last = smaller(O, first + kOutputs);
+    for (int64_t o = first; o < last; ++o) {
+      std::memset(c.dw + o * c.dw_stride, 0, size_t(I) * sizeof(float));
+    }
+    for (int64_t b = 0; b < B; ++b) {
+      for (int64_t o = first; o < last; ++o) {
+        const int64_t i = at[b * O + o];
+        if (i >= 0) c.dw[o * c.dw_stride + i] -= slope(b, o, i);
+      }
+    }
+  });
+}
+
+sn_status lp_backward(const LpBackward &c) {
+  return c.p == kInfinity ? lp_backward_top(c) : lp_backward_finite(c);
+}
+
+} // namespace
+} // namespace sortnet
+
+#endif
