@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sortnet.theory.coq_check import REAL_AXIOMS, SOURCES, CoqMissing, ProofRow, check_proofs
+from sortnet.theory.registry import results
 
 needs_coq = pytest.mark.skipif(
     shutil.which("coqc") is None, reason="coqc is not installed (Debian/Ubuntu: apt install coq)"
@@ -122,6 +124,22 @@ def test_the_page_shows_the_sources_as_they_are() -> None:
     assert [part for part in shown if part not in sources] == []
     kept = set(re.findall(r"^(?:Definition|Fixpoint|Inductive) (\w+)", "\n".join(shown), re.M))
     assert kept == set(re.findall(r"^(?:Definition|Fixpoint|Inductive) (\w+)", sources, re.M))
+
+
+def test_the_python_names_on_the_page_exist() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "coq.md").read_text()
+    names = set(re.findall(r"`(sortnet\.theory\.[\w.]+)`", page))
+    assert len(names) > 30
+    for name in names:
+        module, _, attribute = name.removeprefix("sortnet.theory.").partition(".")
+        found = importlib.import_module(f"sortnet.theory.{module}")
+        assert not attribute or hasattr(found, attribute), name
+
+
+def test_every_statement_is_a_row_of_the_theory_report() -> None:
+    reported = [theorem for result in results() for theorem in result.coq]
+    source = (SOURCES / "Statements.v").read_text()
+    assert sorted(reported) == sorted(re.findall(r"Definition (\w+)_statement", source))
 
 
 def test_missing_coqc_is_said_clearly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

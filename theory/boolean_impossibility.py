@@ -160,5 +160,5 @@ RESULT = Result(
         ),
         Check("threshold functions: one affine layer reaches 1/(2d)", "exact", _threshold),
     ),
-    coq=("theorem_3_5", "theorem_3_5_tight"),
+    coq=("theorem_3_5", "theorem_3_5_tight", "theorem_3_5_tight_symmetric"),
 )

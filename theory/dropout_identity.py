@@ -150,4 +150,5 @@ RESULT = Result(
         Check("the identity, for symbols rho and x", "exhaustive", _symbolic),
         Check("the identity and the truncation bound", "sampled", _sampled),
     ),
+    coq=("dropout_identity",),
 )

@@ -165,6 +165,7 @@ RESULT = Result(
         Check("trained SortNets cross 1/(2d)", "exact", _trained_sort),
         Check("two distance layers equal x_(k) on the whole cube", "exact", _order_statistics),
     ),
+    coq=("theorem_3_8_boolean", "theorem_3_8_radius", "theorem_3_8_order_statistic"),
 )
 
 CEILING = Result(

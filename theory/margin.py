@@ -134,7 +134,14 @@ RESULT = Result(
         ),
         Check("the radius cannot be enlarged: a tie at exactly that distance", "exact", _tight),
     ),
-    coq=("margin_certificate", "weights_to_radius", "computed_margin", "rounded_certificate"),
+    coq=(
+        "margin_certificate",
+        "margin_certificate_closed",
+        "weights_to_radius",
+        "weights_to_radius_norm",
+        "computed_margin",
+        "rounded_certificate",
+    ),
 )
 
 LIPSCHITZ = Result(
@@ -148,5 +155,10 @@ LIPSCHITZ = Result(
             _sampled_lipschitz,
         ),
     ),
-    coq=("network_lipschitz", "sortnet_neuron_lipschitz", "order_stat_lipschitz"),
+    coq=(
+        "network_lipschitz",
+        "network_norm",
+        "sortnet_neuron_lipschitz",
+        "order_stat_lipschitz",
+    ),
 )

@@ -94,5 +94,5 @@ RESULT = Result(
         Check("every unit of the drawn networks has mass within the bound", "sampled", _sampled),
         Check("a distance neuron escapes the bound 1: its mass is d", "exact", _escape),
     ),
-    coq=("mass_lemma", "mass_lemma_groupsort"),
+    coq=("mass_lemma", "mass_lemma_groupsort", "mass_lemma_norm"),
 )

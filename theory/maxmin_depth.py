@@ -290,5 +290,12 @@ RESULT = Result(
         Check("the tournament equals max with the least depth", "exact", _tournaments),
         Check("sorting networks become MaxMin networks equal to x_(k)", "exact", _order_statistics),
     ),
-    coq=("groupsort_radius", "groupsort_error", "groupsort_depth"),
+    coq=(
+        "groupsort_radius",
+        "groupsort_radius_norm",
+        "groupsort_error",
+        "groupsort_error_norm",
+        "groupsort_depth",
+        "theorem_3_9_tight",
+    ),
 )

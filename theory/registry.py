@@ -8,9 +8,10 @@ from .results import Result
 
 DEFINITIONS = Result(
     "definitions",
-    "The terms of the Coq statements mean what they should: norm, sort, cyclic points, families.",
+    "The terms of the Coq statements mean what they should: norm, sort, order statistics, cyclic "
+    "points, families.",
     (),
-    coq=("norm_is_max", "sort_sorts", "cyclic_ones", "families"),
+    coq=("norm_is_max", "sort_sorts", "order_stat_counts", "cyclic_ones", "families"),
 )
 
 
