@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -74,13 +75,64 @@ def theory_command(
         raise click.ClickException(f"{len(failed)} of {len(rows)} checks failed")
 
 
+@theory_command.command(name="check")
+@click.argument("model", type=click.Path(path_type=Path), metavar="RUN_OR_ONNX")
+@click.option("--k", default=1, show_default=True, help="Cyclic points with k-1 and k ones.")
+@click.option(
+    "--base", type=click.Choice(["cyclic", "random"]), default="cyclic", show_default=True,
+    help="The points: cyclic ones, or a random image and one moved pixel in each pair.",
+)  # fmt: skip
+@click.option("--exact", is_flag=True, help="Exact arithmetic; for small models, may take minutes.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Write the layers to FILE as JSON.",
+)  # fmt: skip
+def check_command(model: Path, k: int, base: str, exact: bool, json_file: Path | None) -> None:
+    """Put a trained model under the mass lemma.
+
+    Moves every input by at most 1, one at a time, and adds up how far each unit moves. A unit of
+    a standard Lipschitz network cannot move by more than the product of the layers' norms in all
+    ("if standard"); GroupSort networks are bounded by G^s times that, distance networks and
+    SortNets by the number of pairs.
+    """
+    try:
+        from .model_check import check_model
+
+        found = check_model(model, k=k, base=base, exact=exact)
+        if json_file is not None:
+            report.write_document(asdict(found), json_file)
+    except ModuleNotFoundError as missing:
+        text = f"this check needs {missing.name}: pip install 'sortnet[train]'"
+        raise click.ClickException(text) from None
+    except (ValueError, OSError) as error:
+        raise click.ClickException(" ".join(str(error).split())) from None
+    table = Table("layer", "units", "measured mass", "bound", "if standard", "more than standard")
+    for row in found.layers:
+        table.add_row(
+            row.layer,
+            str(row.units),
+            f"{row.measured:.4g}",
+            f"{row.bound:.4g}",
+            f"{row.if_standard:.4g}",
+            "yes" if row.measured > 1.001 * row.if_standard else "no",
+        )
+    table.title = f"{found.family}; {found.pairs}; measured in {found.arithmetic} arithmetic"
+    _console().print(table)
+    if not found.within:
+        raise click.ClickException("a layer exceeds its bound: the weights break a constraint")
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
 def _show(rows: list[report.Row]) -> None:
     table = Table("result", "statement", "how it is known", "range", "s", "pass")
     for row in rows:
         verdict = {True: "yes", False: "[red]NO[/red]", None: "-"}[row.passed]
         cells = (row.result, row.statement, row.known_by, row.range, f"{row.seconds:.1f}")
         table.add_row(*map(escape, cells), verdict)
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = _console()
     console.print(table)
     for row in rows:
         if row.passed is False:

@@ -8,8 +8,7 @@ the bounds then scale with :attr:`.networks.Network.norm`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -25,7 +24,7 @@ from sortnet.nn import (
 )
 from sortnet.nn import PiecewiseLinear as LearnedActivation
 
-from .exact import ONE, ZERO, Vector, absolute_sum, vector
+from .exact import ONE, ZERO, Number, absolute_sum, fraction, vector
 from .networks import (
     ABSOLUTE_VALUE,
     RELU,
@@ -87,21 +86,21 @@ def _layer(module: nn.Module, width: int) -> Layer | None:
     if isinstance(module, nn.Flatten | nn.Identity):
         return None
     if isinstance(module, Normalize):
-        factor = 1 / Fraction(module.std)
-        return _normalized(factor, Fraction(module.mean), width)
+        factor = 1 / fraction(module.std)
+        return Scale(width, factor, -fraction(module.mean) * factor)
     if isinstance(module, Negate):
         return Scale(width, -ONE)
     if isinstance(module, MeanShift):
-        return Shift(_vector(module.running_mean))
+        return Shift(vector(_values(module.running_mean)))
     if isinstance(module, SortLinear):
-        coefficients = _vector(module.coefficients())
-        return _sort(module, [coefficients] * module.out_features)
+        coefficients = [_values(module.coefficients())] * module.out_features
+        return exact_sort(_rows(module.weight), coefficients, _values(module.bias))
     if isinstance(module, OrderStatisticLinear):
-        return _sort(module, _rows(module.coefficients()))
+        return exact_sort(_rows(module.weight), _rows(module.coefficients()), _values(module.bias))
     if isinstance(module, LipschitzLinear):
-        return _affine(_rows(module.projected_weight()), module.bias)
+        return exact_affine(_rows(module.projected_weight()), _values(module.bias))
     if isinstance(module, nn.Linear):
-        return _affine(_rows(module.weight), module.bias)
+        return exact_affine(_rows(module.weight), _values(module.bias))
     if isinstance(module, GroupSort):
         return ExactGroupSort(width, module.group)
     if isinstance(module, LearnedActivation):
@@ -113,38 +112,45 @@ def _layer(module: nn.Module, width: int) -> Layer | None:
     raise ValueError(f"a {type(module).__name__} layer has no exact form here")
 
 
-def _normalized(factor: Fraction, mean: Fraction, width: int) -> Scale:
-    return Scale(width, factor, -mean * factor)
+def exact_affine(rows: Sequence[Sequence[Number]], bias: Sequence[Number]) -> Affine:
+    """An affine layer that declares its true norm, at least 1 (see the module's text)."""
+    exact = tuple(vector(row) for row in rows)
+    return Affine(exact, vector(bias), max(ONE, *(absolute_sum(row) for row in exact)))
 
 
-def _affine(rows: list[Vector], bias: Tensor | None) -> Affine:
-    norm = max(ONE, *(absolute_sum(row) for row in rows))
-    return Affine(tuple(rows), () if bias is None else _vector(bias), norm)
+def exact_sort(
+    centres: Sequence[Sequence[Number]],
+    coefficients: Sequence[Sequence[Number]],
+    bias: Sequence[Number],
+) -> Sort:
+    """A SortNet layer that declares its true norm, at least 1.
+
+    Args:
+        centres: [width_out, width_in].
+        coefficients: [width_out, k]: weights of the k largest differences, k <= width_in.
+        bias: [width_out] or empty.
+    """
+    padding = (ZERO,) * (len(centres[0]) - len(coefficients[0]))
+    weights = tuple((*vector(row), *padding) for row in coefficients)
+    offsets = tuple(tuple(-c for c in vector(row)) for row in centres)
+    return Sort(weights, offsets, vector(bias), max(ONE, *(absolute_sum(row) for row in weights)))
 
 
-def _sort(module: SortLinear | OrderStatisticLinear, coefficients: list[Vector]) -> Sort:
-    padding = (ZERO,) * (module.in_features - len(coefficients[0]))
-    weights = tuple((*row, *padding) for row in coefficients)
-    offsets = tuple(tuple(-c for c in row) for row in _rows(module.weight))
-    norm = max(ONE, *(absolute_sum(row) for row in weights))
-    return Sort(weights, offsets, () if module.bias is None else _vector(module.bias), norm)
+def _values(tensor: Tensor | None) -> list[float]:
+    return [] if tensor is None else tensor.detach().double().tolist()
+
+
+def _rows(tensor: Tensor) -> list[list[float]]:
+    return tensor.detach().double().tolist()
 
 
 def _activation(module: LearnedActivation) -> Activation:
-    knots = _vector(module.knots)
+    knots = vector(_values(module.knots))
     functions = []
-    for slopes in _rows(module.slope.clamp(-1, 1)):
+    for slopes in map(vector, _rows(module.slope.clamp(-1, 1))):
         points = [(knots[0], ZERO)]
         for j in range(1, len(knots)):
             t, value = points[-1]
             points.append((knots[j], value + slopes[j] * (knots[j] - t)))
         functions.append(PiecewiseLinear(tuple(points), slopes[0], slopes[-1]))
     return Activation(tuple(functions))
-
-
-def _vector(values: Tensor) -> Vector:
-    return vector(values.detach().double().tolist())
-
-
-def _rows(values: Tensor) -> list[Vector]:
-    return [vector(row) for row in values.detach().double().tolist()]

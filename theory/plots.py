@@ -88,7 +88,8 @@ def radius_figure(thorough: bool = False) -> Figure:
         name = f"bound {2**s}/(2d)" if s else "bound 1/(2d)"
         axes.plot(search.DIMENSIONS, limits, "--", color=str(0.2 * s), lw=1, label=name)
     for label, colour, marker, best in _series(lambda f: search.radii(f, thorough), max):
-        axes.plot(list(best), list(best.values()), marker, color=colour, label=label, ms=5)
+        filled = "none" if label.endswith(" 1 sorting layer") else colour
+        axes.plot(list(best), list(best.values()), marker, color=colour, mfc=filled, label=label)
     axes.set_yscale("log", base=2)
     axes.legend(fontsize=8)
     return figure
@@ -102,7 +103,8 @@ def error_figure(thorough: bool = False) -> Figure:
         name = f"bound 1/2 - {2**s}/(2d)"
         axes.plot(search.DIMENSIONS, limits, "--", color=str(0.2 * s), lw=1, label=name)
     for label, colour, marker, best in _series(lambda f: search.errors(f, thorough), min):
-        axes.plot(list(best), list(best.values()), marker, color=colour, label=label, ms=5)
+        filled = "none" if label.endswith(" 1 sorting layer") else colour
+        axes.plot(list(best), list(best.values()), marker, color=colour, mfc=filled, label=label)
     axes.legend(fontsize=8)
     return figure
 

@@ -117,6 +117,14 @@ def write_json(rows: Iterable[Row], path: str | Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    document = [{k: v for k, v in asdict(row).items() if k != "problem"} for row in rows]
+    write_document([{k: v for k, v in asdict(row).items() if k != "problem"} for row in rows], path)
+
+
+def write_document(document: object, path: str | Path) -> None:
+    """Write JSON, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n")

@@ -1,0 +1,148 @@
+"""The table of `sortnet theory`, its files and its errors."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from sortnet.theory import boolean_impossibility, cli, coq_check, plots, registry, report, search
+from sortnet.theory.cli import theory_command
+from sortnet.theory.results import Check, Evidence, Refuted, Result
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(theory_command, list(arguments))
+
+
+@pytest.fixture
+def no_coq(monkeypatch):
+    def missing():
+        raise coq_check.CoqMissing("the proofs need coqc")
+
+    monkeypatch.setattr(report, "check_proofs", missing)
+
+
+def proof(theorem: str, passed: bool = True) -> coq_check.ProofRow:
+    return coq_check.ProofRow(theorem, f"statement of {theorem}", "Mass.v", (), 0.5, passed)
+
+
+def result_with(check, coq: tuple[str, ...] = ()) -> Result:
+    return Result("toy", "a toy statement", (Check("a toy check", "exact", check),), coq)
+
+
+def found(thorough: bool) -> Evidence:
+    return Evidence("exact", "two cases", 2)
+
+
+def refuted(thorough: bool) -> Evidence:
+    raise Refuted("here is a counterexample")
+
+
+def unavailable(thorough: bool) -> Evidence:
+    raise ModuleNotFoundError("no module", name="hypothesis")
+
+
+def test_rows_say_how_each_thing_is_known(monkeypatch):
+    proofs = [proof("first"), proof("second", passed=False)]
+    monkeypatch.setattr(report, "check_proofs", lambda: proofs)
+    rows = list(report.run([result_with(found, ("first", "second", "third"))]))
+    assert [row.known_by for row in rows] == [*["proved in Coq"] * 3, "exact on 2 networks"]
+    assert [row.passed for row in rows] == [True, False, False, True]
+    assert rows[0].statement == "statement of first"
+
+
+def test_what_cannot_run_is_neither_passed_nor_failed(no_coq):
+    rows = list(report.run([result_with(unavailable, ("first",))]))
+    assert [row.known_by for row in rows] == [
+        "not run: coqc missing",
+        "not run: hypothesis missing",
+    ]
+    assert [row.passed for row in rows] == [None, None]
+
+
+def test_a_refuted_row_carries_its_counterexample():
+    (row,) = report.run([result_with(refuted)])
+    assert row.passed is False
+    assert row.problem == "here is a counterexample"
+
+
+def test_every_coq_theorem_belongs_to_a_result():
+    statements = (coq_check.SOURCES / "Statements.v").read_text()
+    named = [t for result in registry.results() for t in result.coq]
+    assert len(set(named)) == len(named)
+    for theorem in named:
+        assert f"Definition {theorem}_statement" in statements
+
+
+def test_json_rows(no_coq, tmp_path):
+    target = tmp_path / "rows.json"
+    result = invoke("--only", "dropout identity", "--json", str(target))
+    assert result.exit_code == 0, result.output
+    rows = json.loads(target.read_text())
+    keys = {"result", "statement", "known_by", "range", "seconds", "passed"}
+    assert rows and all(set(row) == keys and row["passed"] for row in rows)
+    assert {row["known_by"] for row in rows} == {"exhaustive", "sampled"}
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "3.7"], "no result is called '3.7'"),
+        (["--only", "McShane", "--json", "no/such/folder/rows.json"], "no folder"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message):
+    result = invoke(*arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert result.output.startswith("Error: ") and len(result.output.splitlines()) == 1
+
+
+def test_a_failed_check_is_an_exit_code(monkeypatch):
+    monkeypatch.setattr(cli, "select", lambda only: (result_with(refuted),))
+    result = invoke()
+    assert result.exit_code == 1
+    assert "here is a counterexample" in result.output
+    assert "1 of 1 checks failed" in result.output
+
+
+def test_counterexamples_are_not_read_as_markup(monkeypatch):
+    def bracketed(thorough: bool) -> Evidence:
+        return Evidence("exhaustive", "on [0,1]^d and [bold]")
+
+    monkeypatch.setattr(cli, "select", lambda only: (result_with(bracketed),))
+    assert "on [0,1]^d and [bold]" in invoke().output
+
+
+def test_figures(monkeypatch, tmp_path):
+    trained = tuple(
+        search.Found(shape, d, 1, boolean_impossibility.threshold_example(d, 1), 1 / (2 * d))
+        for d in search.DIMENSIONS
+        for shape in search.shapes(False)
+    )
+    for name in ("radii", "errors"):
+        monkeypatch.setattr(
+            search, name, lambda family, thorough: [f for f in trained if f.shape.family == family]
+        )
+    files = plots.write_all(tmp_path / "figures")
+    assert [f.name for f in files] == ["radius.png", "error.png", "depth.png"]
+    assert all(f.read_bytes().startswith(b"\x89PNG") for f in files)
+    assert len(list((tmp_path / "figures").iterdir())) == 3
+
+
+def test_import_is_light():
+    code = (
+        "import sys, sortnet.theory, sortnet.theory.cli, sortnet.theory.registry as r; r.results();"
+        "heavy = {'torch', 'hypothesis', 'sympy', 'matplotlib', 'numpy'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_the_whole_report_passes(tmp_path):
+    result = invoke("--json", str(tmp_path / "rows.json"), "--plot", str(tmp_path / "figures"))
+    assert result.exit_code == 0, result.output
