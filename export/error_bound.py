@@ -42,7 +42,7 @@ UNIT64 = 2.0**-53
 TINY = 2.0**-100
 """More than everything that underflow, flushed to zero or gradual, can add to one operation."""
 
-TANH_ERROR = 2.0**-20
+TANH_ERROR = 2.0**-19
 """Largest absolute error of a float32 Tanh that is accepted; the runtime checks it at start."""
 
 LARGEST = 2.0**100

@@ -158,9 +158,12 @@ class CertifiedSession:
         if self._library:
             options.register_custom_ops_library(str(library_path("sortnet_ort")))
         # From the bytes that were verified: a file that changes meanwhile changes nothing.
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=self._providers
-        )
+        try:
+            return onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=self._providers
+            )
+        except Exception as error:  # ONNX Runtime's own types share no base but this
+            raise NotProvedError(f"ONNX Runtime refuses the file: {error}") from None
 
     def _interval_session(self) -> onnxruntime.InferenceSession:
         with self._lock:

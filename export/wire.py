@@ -162,6 +162,9 @@ def wire(graph: onnx.GraphProto) -> tuple[tuple[Value, ...], list[Node]]:
         )
         values[tensor.name] = Const(tensor.name, tensor)
     nodes = []
+    names = [proto.name for proto in graph.node if proto.name]
+    if len(set(names)) < len(names):
+        raise RefusedError("two nodes have the same name")
     for proto in graph.node:
         label = proto.name or (proto.output[0] if proto.output else proto.op_type)
         _no_others(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from sortnet.export.spec import (
 from sortnet.native import library_path
 
 F32 = np.float32
+ZERO = Fraction(0)
 
 
 def neuron(rng: np.random.Generator, inputs: int, outputs: int, k: int, rho: float) -> SortNeuron:
@@ -143,3 +145,53 @@ def start(
     source = str(model) if isinstance(model, Path) else model
     providers = ["CPUExecutionProvider"]
     return onnxruntime.InferenceSession(source, _options(library, optimize), providers=providers)
+
+
+def evaluate_exact(network: Network, pixels: list[Fraction]) -> list[Fraction]:
+    """Logits over the rational numbers; no tanh."""
+    v = pixels
+    for op in network.ops:
+        v = _apply_exact(op, v)
+    return v
+
+
+def _fractions(array: Array) -> list[Fraction]:
+    return [Fraction(float(value)) for value in array]
+
+
+def _apply_exact(op: Op, v: list[Fraction]) -> list[Fraction]:
+    match op:
+        case Normalize():
+            return [(x - Fraction(op.mean)) / Fraction(op.std) for x in v]
+        case Flatten():
+            return v
+        case SortNeuron():
+            coefficients = _fractions(op.coefficients)
+            result = []
+            for row in op.W:
+                a = sorted((abs(x - w) for x, w in zip(v, _fractions(row), strict=True)))[::-1]
+                result.append(sum((c * y for c, y in zip(coefficients, a, strict=False)), ZERO))
+            return result
+        case SortConv():
+            padded = [*v, ZERO]
+            columns = [_apply_exact(op.neuron, [padded[i] for i in row]) for row in op.patches]
+            return [column[o] for o in range(len(op.neuron.W)) for column in columns]
+        case Shift():
+            return [x - c for x, c in zip(v, _fractions(op.values), strict=True)]
+        case Bias():
+            return [x + c for x, c in zip(v, _fractions(op.values), strict=True)]
+        case Negate():
+            return [-x for x in v]
+        case Affine():
+            return [
+                sum((x * w for x, w in zip(v, _fractions(row), strict=True)), Fraction(float(b)))
+                for row, b in zip(op.W, op.b, strict=True)
+            ]
+        case GroupSort():
+            groups = [v[i : i + op.size] for i in range(0, len(v), op.size)]
+            return [x for group in groups for x in sorted(group)[::-1]]
+        case Activation(kind="relu"):
+            return [max(x, ZERO) for x in v]
+        case Activation(kind="abs"):
+            return [abs(x) for x in v]
+    raise AssertionError(op)

@@ -1,0 +1,550 @@
+"""A file that was changed is refused, or it is verified as what it has become."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from networks import F32, evaluate, images, neuron
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from sortnet.export import CertifiedSession
+from sortnet.export.graph import build_model
+from sortnet.export.read import read_model
+from sortnet.export.spec import (
+    Activation,
+    Affine,
+    Bias,
+    Flatten,
+    GroupSort,
+    Negate,
+    Network,
+    Normalize,
+    Op,
+    Shift,
+    SortConv,
+)
+from sortnet.export.verifier import verify_model
+
+
+def network(head: bool) -> Network:
+    """Every kind of operation once."""
+    rng = np.random.default_rng(5)
+    vector = lambda n: rng.normal(size=n).astype(F32)  # noqa: E731
+    matrix = lambda o, i: (rng.normal(size=(o, i)) / 4).astype(F32)  # noqa: E731
+    patches = rng.integers(0, 13, size=(3, 4))
+    ops: list[Op] = [
+        Normalize(0.5, 0.25),
+        Flatten(),
+        SortConv(patches, neuron(rng, 4, 2, 2, 0.5)),
+        Activation("abs"),
+        Affine(matrix(6, 6), vector(6)),
+        GroupSort(3),
+        neuron(rng, 6, 5, 3, 0.5),
+        Shift(vector(5)),
+    ]
+    if head:
+        ops += [Activation("tanh"), Affine(matrix(3, 5), vector(3))]
+    else:
+        ops += [neuron(rng, 5, 3, 2, 0.5), Bias(vector(3)), Negate()]
+    return Network((1, 3, 4), tuple(ops))
+
+
+NETWORKS = {"margin": network(False), "interval": network(True)}
+MODELS = {
+    "margin": build_model(NETWORKS["margin"]),
+    "interval": build_model(NETWORKS["interval"], Fraction(1, 100)),
+}
+KINDS = sorted(MODELS)
+
+
+def copy(kind: str) -> ModelProto:
+    model = ModelProto()
+    model.CopyFrom(MODELS[kind])
+    return model
+
+
+def node(model: ModelProto, op: str, place: int = 0) -> NodeProto:
+    return [n for n in model.graph.node if n.op_type == op][place]
+
+
+def constant(model: ModelProto, name: str) -> TensorProto:
+    return next(t for t in model.graph.initializer if t.name.startswith(name))
+
+
+def change(tensor: TensorProto, edit: Callable[[np.ndarray], np.ndarray]) -> None:
+    value = np.asarray(edit(numpy_helper.to_array(tensor).copy()))
+    tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+
+
+def scale(name: str, factor: float) -> Callable[[ModelProto], None]:
+    return lambda model: change(constant(model, name), lambda v: (v * factor).astype(v.dtype))
+
+
+def put(name: str, value: float) -> Callable[[ModelProto], None]:
+    return lambda model: change(constant(model, name), lambda v: np.full_like(v, value))
+
+
+def insert_before(model: ModelProto, target: NodeProto, place: int, op: str, **more: int) -> None:
+    """A new node on one input of ``target``."""
+    old = target.input[place]
+    new = helper.make_node(op, [old], ["hidden"], name="hidden", **more)
+    target.input[place] = "hidden"
+    nodes = list(model.graph.node)
+    nodes.insert(nodes.index(target), new)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def attribute(op: str, name: str, value: float) -> Callable[[ModelProto], None]:
+    def edit(model: ModelProto) -> None:
+        target = node(model, op)
+        kept = [a for a in target.attribute if a.name != name]
+        del target.attribute[:]
+        target.attribute.extend([*kept, helper.make_attribute(name, value)])
+
+    return edit
+
+
+def rename_op(op: str, new: str) -> Callable[[ModelProto], None]:
+    return lambda model: setattr(node(model, op), "op_type", new)
+
+
+def hidden(op: str, on: str, place: int = 0, **more: int) -> Callable[[ModelProto], None]:
+    return lambda model: insert_before(model, node(model, on), place, op, **more)
+
+
+def hidden_mul(model: ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(F32(3.0), "factor"))
+    hidden("Mul", "SortNeuron")(model)
+    next(n for n in model.graph.node if n.name == "hidden").input.append("factor")
+
+
+def function_body(model: ModelProto) -> None:
+    body = model.functions[0]
+    next(n for n in body.node if n.op_type == "Abs").op_type = "Relu"
+
+
+def function_constant(model: ModelProto) -> None:
+    shrink = next(n for n in model.functions[0].node if "shrink" in n.output)
+    shrink.attribute[0].t.CopyFrom(numpy_helper.from_array(np.float64(1.5)))
+
+
+def function_added(model: ModelProto) -> None:
+    """A function under a standard operator's name would replace it."""
+    fake = onnx.FunctionProto()
+    fake.CopyFrom(model.functions[0])
+    fake.name, fake.domain = "Sub", ""
+    model.functions.append(fake)
+
+
+def function_overload(model: ModelProto) -> None:
+    model.functions[0].overload = "other"
+    for n in model.graph.node:
+        if n.op_type == "SortNeuron":
+            n.overload = "other"
+
+
+def swap_outputs(model: ModelProto) -> None:
+    first = ModelProto()
+    first.CopyFrom(model)
+    model.graph.output[0].CopyFrom(first.graph.output[2])
+    model.graph.output[2].CopyFrom(first.graph.output[0])
+
+
+def radius_is_a_logit(model: ModelProto) -> None:
+    """The last node named radius copies something else."""
+    target = next(n for n in model.graph.node if "radius" in n.output)
+    target.CopyFrom(helper.make_node("ReduceMax", ["logits", "axis_one"], ["radius"], keepdims=0))
+    if not any(t.name == "axis_one" for t in model.graph.initializer):
+        model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axis_one"))
+
+
+def external_data(model: ModelProto) -> None:
+    tensor = constant(model, "weight")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+def overridable(model: ModelProto) -> None:
+    """An initializer that is also an input could be replaced at run time."""
+    tensor = constant(model, "weight")
+    model.graph.input.append(
+        helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, list(tensor.dims))
+    )
+
+
+def extra_input(model: ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ["N"]))
+
+
+def extra_output(model: ModelProto) -> None:
+    model.graph.output.append(helper.make_tensor_value_info("v0", TensorProto.FLOAT, None))
+
+
+def cycle(model: ModelProto) -> None:
+    node(model, "Sub").input[0] = "logits"
+
+
+def two_definitions(model: ModelProto) -> None:
+    extra = helper.make_node("Neg", ["input"], ["logits"], name="again")
+    model.graph.node.append(extra)
+
+
+def dead_node(model: ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Neg", ["input"], ["unused"], name="unused"))
+
+
+def dead_constant(model: ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(F32([1, 2]), "payload"))
+
+
+def bypass_layer(model: ModelProto) -> None:
+    """The Abs node reads the input of the convolution instead of its output."""
+    node(model, "Abs").input[0] = next(
+        n for n in model.graph.node if n.op_type == "Flatten"
+    ).output[0]
+
+
+def label_of_radius(model: ModelProto) -> None:
+    node(model, "ArgMax").op_type = "ArgMin"
+
+
+def box_of_another_tensor(model: ModelProto) -> None:
+    node(model, "GreaterOrEqual").input[0] = node(model, "Div").output[0]
+
+
+def no_box(model: ModelProto) -> None:
+    target = node(model, "And") if "And" in {n.op_type for n in model.graph.node} else None
+    assert target is not None
+    target.op_type = "Or"
+
+
+def opset(version: int) -> Callable[[ModelProto], None]:
+    return lambda model: setattr(model.opset_import[0], "version", version)
+
+
+def foreign_opset(model: ModelProto) -> None:
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def foreign_domain(model: ModelProto) -> None:
+    node(model, "SortNeuron").domain = "ai.sortnets"
+
+
+def dimensions(name: str, dims: list[int]) -> Callable[[ModelProto], None]:
+    def edit(model: ModelProto) -> None:
+        tensor = constant(model, name)
+        del tensor.dims[:]
+        tensor.dims.extend(dims)
+
+    return edit
+
+
+def huge_input(model: ModelProto) -> None:
+    for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]:
+        dim.dim_value = 2**40
+
+
+def fixed_batch(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def wrong_value_info(model: ModelProto) -> None:
+    info = next(i for i in model.graph.value_info if i.name == "v0")
+    info.type.tensor_type.shape.dim[1].dim_value = 7
+
+
+def double_weights(model: ModelProto) -> None:
+    change(constant(model, "weight"), lambda v: v.astype(np.float64))
+
+
+def half_weights(model: ModelProto) -> None:
+    change(constant(model, "weight"), lambda v: v.astype(np.float16))
+
+
+def sparse(model: ModelProto) -> None:
+    values = numpy_helper.from_array(F32([1.0]), "sparse")
+    indices = numpy_helper.from_array(np.array([0]), "indices")
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [4]))
+
+
+def subgraph(model: ModelProto) -> None:
+    inner = helper.make_graph([], "inner", [], [])
+    node(model, "Sub").attribute.append(helper.make_attribute("body", inner))
+
+
+def training(model: ModelProto) -> None:
+    model.training_info.add()
+
+
+def typed_data(model: ModelProto) -> None:
+    """Readers that disagree on which of two copies counts would see two networks."""
+    constant(model, "weight").float_data.extend([0.0] * 8)
+
+
+def patch_beyond(model: ModelProto) -> None:
+    change(constant(model, "patches"), lambda v: v + 100)
+
+
+def patch_negative(model: ModelProto) -> None:
+    change(constant(model, "patches"), lambda v: v - 20)
+
+
+def unknown_op(model: ModelProto) -> None:
+    node(model, "Abs").op_type = "Exp"
+
+
+def affine_unbiased(model: ModelProto) -> None:
+    target = node(model, "Gemm")
+    target.attribute.append(helper.make_attribute("alpha", 0.5))
+
+
+def single_precision(model: ModelProto) -> None:
+    """The affine layer without its casts to float64."""
+    for cast in [n for n in model.graph.node if n.op_type == "Cast"]:
+        for a in cast.attribute:
+            a.i = TensorProto.FLOAT
+
+
+def radius_rank(model: ModelProto) -> None:
+    """Take the margin between the first and itself, or of other classes."""
+    put("second", 2)(model)
+
+
+def bounds_swapped(model: ModelProto) -> None:
+    target = node(model, "SortNeuronBounds")
+    target.input[0], target.input[1] = target.input[1], target.input[0]
+
+
+def bounds_outputs_swapped(model: ModelProto) -> None:
+    target = node(model, "SortNeuronBounds", 1)
+    target.output[0], target.output[1] = target.output[1], target.output[0]
+
+
+def bounds_other_weights(model: ModelProto) -> None:
+    target = node(model, "SortNeuronBounds", 1)
+    other = numpy_helper.to_array(constant(model, target.input[2])) * F32(0.5)
+    model.graph.initializer.append(numpy_helper.from_array(other, "tame"))
+    target.input[2] = "tame"
+
+
+def bounds_point(model: ModelProto) -> None:
+    """Both bounds are the upper one."""
+    target = node(model, "SortNeuronBounds", 1)
+    target.input[0] = target.input[1]
+
+
+def bounds_wide_weights(model: ModelProto) -> None:
+    """The worst margin uses rows of a tamer copy of the last layer."""
+    target = next(n for n in model.graph.node if "row_differences" in n.output)
+    source = next(n for n in model.graph.node if n.output[0] == target.input[1])
+    other = numpy_helper.to_array(constant(model, source.input[0])) * F32(0.5)
+    model.graph.initializer.append(numpy_helper.from_array(other, "tame"))
+    cast = helper.make_node("Cast", ["tame"], ["tame_wide"], to=TensorProto.DOUBLE)
+    model.graph.node.insert(0, cast)
+    target.input[1] = "tame_wide"
+
+
+BOTH: dict[str, Callable[[ModelProto], None]] = {
+    "rho": attribute("SortNeuron", "rho", 1.5),
+    "negative rho": attribute("SortNeuron", "rho", -0.5),
+    "k": attribute("SortNeuron", "k", 99),
+    "k zero": attribute("SortNeuron", "k", 0),
+    "k as a float": attribute("SortNeuron", "k", 2.0),
+    "another attribute": attribute("SortNeuron", "gain", 2.0),
+    "normalisation scaled": scale("std", 1 / 64),
+    "std zero": put("std", 0),
+    "std negative": put("std", -0.25),
+    "offset far away": scale("mean", 1e7),
+    "weights huge": scale("weight2", 1e30),
+    "weights NaN": put("weight2", math.nan),
+    "weights infinite": put("shift", math.inf),
+    "hidden Mul": hidden_mul,
+    "hidden Cast": hidden("Cast", "SortNeuron", to=TensorProto.FLOAT16),
+    "hidden Clip": hidden("Clip", "Abs"),
+    "hidden Identity": hidden("Identity", "Abs"),
+    "hidden Dropout": hidden("Dropout", "Abs"),
+    "label on something else": hidden("Neg", "ArgMax"),
+    "function body": function_body,
+    "function constant": function_constant,
+    "function missing": lambda model: model.functions.pop() and None,
+    "function of a standard name": function_added,
+    "function overload": function_overload,
+    "outputs swapped": swap_outputs,
+    "radius is a logit": radius_is_a_logit,
+    "external data": external_data,
+    "weights as input": overridable,
+    "extra input": extra_input,
+    "extra output": extra_output,
+    "cycle": cycle,
+    "one name for all nodes": lambda model: (
+        [setattr(n, "name", "x") for n in model.graph.node] and None
+    ),
+    "name defined twice": two_definitions,
+    "dead node": dead_node,
+    "dead constant": dead_constant,
+    "layer bypassed": bypass_layer,
+    "ArgMin": label_of_radius,
+    "last of equal labels": attribute("ArgMax", "select_last_index", 1),
+    "box of another tensor": box_of_another_tensor,
+    "box test weakened": no_box,
+    "box too wide": lambda model: put("one", 2)(model),
+    "opset 17": opset(17),
+    "opset 22": opset(22),
+    "foreign opset": foreign_opset,
+    "foreign domain": foreign_domain,
+    "IR version": lambda model: setattr(model, "ir_version", 3),
+    "weights transposed": dimensions("weight6", [6, 5]),
+    "huge dimensions": dimensions("weight6", [2**40, 2**40]),
+    "negative dimensions": dimensions("weight6", [-1, 6]),
+    "huge input": huge_input,
+    "fixed batch": fixed_batch,
+    "wrong declared shape": wrong_value_info,
+    "float64 weights": double_weights,
+    "float16 weights": half_weights,
+    "sparse initializer": sparse,
+    "subgraph": subgraph,
+    "training information": training,
+    "two copies of the weights": typed_data,
+    "patches beyond the input": patch_beyond,
+    "negative patches": patch_negative,
+    "unknown activation": unknown_op,
+    "swapped operation": rename_op("Sub", "Add"),
+    "Gemm with a factor": affine_unbiased,
+    "casts to single precision": single_precision,
+    "groups of another size": lambda model: change(
+        constant(model, "groups"), lambda v: v[[0, 2, 1]]
+    ),
+    "padding with two": lambda model: change(constant(model, "one_zero_more"), lambda v: v * 2),
+    "transposition": attribute("Transpose", "perm", [0, 1, 2]),  # type: ignore[arg-type]
+    "smallest instead of largest": attribute("TopK", "largest", 0),
+}
+
+MARGIN: dict[str, Callable[[ModelProto], None]] = {
+    "no slack": put("margin_slack", 0),
+    "slack a little small": scale("margin_slack", 1 - 2**-20),
+    "slack NaN": put("margin_slack", math.nan),
+    "slack infinite": put("margin_slack", math.inf),
+    "slack negative": put("margin_slack", -1),
+    "scale": scale("margin_scale", 1 + 2**-20),
+    "scale negative": put("margin_scale", -1),
+    "margin to another rank": radius_rank,
+    "affine weights scaled": scale("weight4", 1.01),
+    "top 2 of something else": hidden("Abs", "TopK", 0),
+}
+
+INTERVAL: dict[str, Callable[[ModelProto], None]] = {
+    "eps": scale("eps", 1.01),
+    "eps NaN": put("eps", math.nan),
+    "reach": scale("reach", 0.99),
+    "reach without rounding": lambda model: change(
+        constant(model, "reach"), lambda v: numpy_helper.to_array(constant(model, "eps"))
+    ),
+    "interval slack": put("interval_slack", 0),
+    "widening": put("widen", 0),
+    "widening negative": scale("widen", -1),
+    "bounds swapped": bounds_swapped,
+    "bounds' outputs swapped": bounds_outputs_swapped,
+    "bounds with other weights": bounds_other_weights,
+    "bounds of a point": bounds_point,
+    "rows of another matrix": bounds_wide_weights,
+    "bounds with another rho": attribute("SortNeuronBounds", "rho", 0.0),
+    "class numbers": lambda model: change(constant(model, "classes"), lambda v: v[::-1]),
+    "certified by or": lambda model: setattr(node(model, "And", -1), "op_type", "Or"),
+    "apart or equal": rename_op("Greater", "GreaterOrEqual"),
+}
+
+CASES = [
+    *[(kind, name, edit) for kind in KINDS for name, edit in BOTH.items()],
+    *[("margin", name, edit) for name, edit in MARGIN.items()],
+    *[("interval", name, edit) for name, edit in INTERVAL.items()],
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_untouched_files_are_proved_and_read_back(kind: str) -> None:
+    assert verify_model(MODELS[kind]).proved
+    read = read_model(MODELS[kind]).network
+    x = images(np.random.default_rng(0), read, 20)
+    assert (evaluate(read, x) == evaluate(NETWORKS[kind], x)).all()
+
+
+@pytest.mark.parametrize(("kind", "name", "edit"), CASES, ids=[f"{k}-{n}" for k, n, _ in CASES])
+def test_tampering_is_refused(
+    kind: str, name: str, edit: Callable[[ModelProto], None], tmp_path: Path
+) -> None:
+    model = copy(kind)
+    edit(model)
+    assert model.SerializeToString() != MODELS[kind].SerializeToString()
+    proof = verify_model(model)
+    assert not proof.proved and proof.reasons and all(proof.reasons)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=r"model\.onnx"):
+        CertifiedSession(tmp_path / "model.onnx")
+
+
+def with_room(edit: Callable[[ModelProto], None]) -> Callable[[ModelProto], None]:
+    """An edit of a file whose radius is smaller than it could be."""
+
+    def both(model: ModelProto) -> None:
+        edit(model)
+        scale("margin_slack", 2)(model)
+        scale("margin_scale", 0.5)(model)
+
+    return both
+
+
+HARMLESS: dict[str, Callable[[ModelProto], None]] = {
+    "names": lambda model: (
+        [setattr(n, "name", f"x{i}") for i, n in enumerate(model.graph.node)] and None
+    ),
+    "no names": lambda model: [n.ClearField("name") for n in model.graph.node] and None,
+    "documentation": lambda model: setattr(model, "doc_string", "radius is always 1"),
+    "producer": lambda model: setattr(model, "producer_name", "someone"),
+    "no declared shapes": lambda model: model.graph.ClearField("value_info"),
+    "weights halved": scale("weight6", 0.5),
+    "another rho": with_room(attribute("SortNeuron", "rho", 0.25)),
+    "less sorting": with_room(attribute("SortNeuron", "k", 1)),
+    "wider std": scale("std", 2.0),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_other_networks_are_verified_as_what_they_are(name: str, tmp_path: Path) -> None:
+    """Where the constants in the graph still suffice, the certificates of the new network hold."""
+    model = copy("margin")
+    HARMLESS[name](model)
+    proof = verify_model(model)
+    assert proof.proved, proof.reasons
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    session = CertifiedSession(path)
+    rng = np.random.default_rng(3)
+    x = images(rng, session.network, 50)
+    prediction = session.predict(x)
+    assert (evaluate(session.network, x).argmax(1) == prediction.label).all()
+    reach = prediction.radius[:, None, None, None].astype(np.float64)
+    for _ in range(50):
+        near = np.clip(x + rng.choice([-1, 1], size=x.shape) * reach, 0, 1)
+        assert (evaluate(session.network, near).argmax(1) == prediction.label).all()
+
+
+def test_metadata_is_compared_and_never_believed() -> None:
+    model = copy("margin")
+    lies = {"sortnet.lipschitz": "1e-9", "sortnet.error_bound": "0.0", "sortnet.box": "[0, 255]"}
+    for prop in model.metadata_props:
+        prop.value = lies.get(prop.key, prop.value)
+    proof, honest = verify_model(model), verify_model(MODELS["margin"])
+    assert proof.proved and len(proof.notes) == 3 and not honest.notes
+    assert proof.analysis == honest.analysis
+
+
+def test_there_are_enough_kinds() -> None:
+    assert len(BOTH) + len(MARGIN) + len(INTERVAL) >= 40
