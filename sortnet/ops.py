@@ -1,4 +1,4 @@
-"""The kernels as PyTorch operators: float32 on CPU through the C ABI, with fake and autograd rules.
+"""The kernels as PyTorch operators: float32, through the C ABIs, with fake and autograd rules.
 
 `torch.ops.sortnet.*` and the functions of this module are the same thing. They accept
 `torch.compile`, `torch.export` and `torch.library.opcheck`; derivatives of derivatives are not
@@ -8,8 +8,9 @@ defined. `sortnet.nn.functional` is the public face: it checks less common input
 import torch
 from torch import Tensor
 
-from . import native
+from . import cuda, native
 
+_DEVICES = ("cpu", "cuda")
 # (sample, output, input) triples below which one thread is faster: about 20 microseconds of work.
 _WORTH_THREADS = 1 << 18
 
@@ -44,6 +45,8 @@ def _check_masks(
                 f"{name} must be bool [{rows}, {columns}] (one row per {group} samples), "
                 f"got {mask.dtype} {list(mask.shape)}"
             )
+        if mask is not None and mask.device != x.device:
+            raise ValueError(f"{name} must be on {x.device}, got {mask.device}")
 
 
 def _check_coef(w: Tensor, coef: Tensor) -> None:
@@ -95,11 +98,20 @@ def _executor(x: Tensor, w: Tensor) -> native.Executor | None:
     return native.executor(torch.get_num_threads())
 
 
+def _call(name: str, x: Tensor, w: Tensor, *arguments: object) -> None:
+    """Run a kernel on the device of x and w, or queue it on the current stream of a GPU."""
+    if x.device.type == "cuda":
+        with torch.cuda.device(x.device):
+            cuda.call(name, *arguments, torch.cuda.current_stream().cuda_stream)
+    else:
+        native.call(f"sn_{name}", *arguments, _executor(x, w))
+
+
 def _contiguous(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous()
 
 
-@torch.library.custom_op("sortnet::lp_distance", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sortnet::lp_distance", mutates_args=(), device_types=_DEVICES)
 def lp_distance(
     x: Tensor, w: Tensor, p: float, in_mask: Tensor | None, out_mask: Tensor | None, group: int
 ) -> Tensor:
@@ -121,8 +133,10 @@ def lp_distance(
     x, w = _rows(x), _rows(w)
     in_mask, out_mask = _contiguous(in_mask), _contiguous(out_mask)
     y = x.new_empty(x.shape[0], w.shape[0])
-    native.call(
-        "sn_lp_forward",
+    _call(
+        "lp_forward",
+        x,
+        w,
         _layer(x, w),
         _masks(in_mask, out_mask, group),
         p,
@@ -130,7 +144,6 @@ def lp_distance(
         x.stride(0),
         y.data_ptr(),
         w.shape[0],
-        _executor(x, w),
     )
     return y
 
@@ -144,7 +157,9 @@ def _(
     return x.new_empty(x.shape[0], w.shape[0])
 
 
-@torch.library.custom_op("sortnet::lp_distance_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op(
+    "sortnet::lp_distance_backward", mutates_args=(), device_types=("cpu", "cuda")
+)
 def lp_distance_backward(
     x: Tensor,
     w: Tensor,
@@ -168,8 +183,10 @@ def lp_distance_backward(
     in_mask, out_mask = _contiguous(in_mask), _contiguous(out_mask)
     dx = x.new_empty(x.shape if need_x else 0)
     dw = w.new_empty(w.shape if need_w else 0)
-    native.call(
-        "sn_lp_backward",
+    _call(
+        "lp_backward",
+        x,
+        w,
         _layer(x, w),
         _masks(in_mask, out_mask, group),
         p,
@@ -183,7 +200,6 @@ def lp_distance_backward(
         x.shape[1],
         dw.data_ptr() if need_w else None,
         w.shape[1],
-        _executor(x, w),
     )
     return dx, dw
 
@@ -219,7 +235,7 @@ def _lp_backward(ctx, dy: Tensor):  # type: ignore[no-untyped-def]
 lp_distance.register_autograd(_lp_backward, setup_context=_lp_setup)
 
 
-@torch.library.custom_op("sortnet::sort_neuron", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sortnet::sort_neuron", mutates_args=(), device_types=_DEVICES)
 def sort_neuron(x: Tensor, w: Tensor, coef: Tensor) -> Tensor:
     """y[b, o] = sum_k coef_k |x[b] - w[o]|_(k) (`sn_sort_forward`).
 
@@ -235,15 +251,16 @@ def sort_neuron(x: Tensor, w: Tensor, coef: Tensor) -> Tensor:
     _check_coef(w, coef)
     x, w, coef = _rows(x), _rows(w), coef.contiguous()
     y = x.new_empty(x.shape[0], w.shape[0])
-    native.call(
-        "sn_sort_forward",
+    _call(
+        "sort_forward",
+        x,
+        w,
         _layer(x, w),
         _coefficients(coef),
         x.data_ptr(),
         x.stride(0),
         y.data_ptr(),
         w.shape[0],
-        _executor(x, w),
     )
     return y
 
@@ -255,7 +272,9 @@ def _(x: Tensor, w: Tensor, coef: Tensor) -> Tensor:
     return x.new_empty(x.shape[0], w.shape[0])
 
 
-@torch.library.custom_op("sortnet::sort_neuron_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op(
+    "sortnet::sort_neuron_backward", mutates_args=(), device_types=("cpu", "cuda")
+)
 def sort_neuron_backward(
     x: Tensor, w: Tensor, coef: Tensor, dy: Tensor, need_x: bool, need_w: bool, need_coef: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -269,8 +288,10 @@ def sort_neuron_backward(
     dx = x.new_empty(x.shape if need_x else 0)
     dw = w.new_empty(w.shape if need_w else 0)
     dcoef = w.new_empty((w.shape[0], coef.shape[-1]) if need_coef else 0)
-    native.call(
-        "sn_sort_backward",
+    _call(
+        "sort_backward",
+        x,
+        w,
         _layer(x, w),
         _coefficients(coef),
         x.data_ptr(),
@@ -282,7 +303,6 @@ def sort_neuron_backward(
         dw.data_ptr() if need_w else None,
         w.shape[1],
         dcoef.data_ptr() if need_coef else None,
-        _executor(x, w),
     )
     return dx, dw, dcoef
 
@@ -314,7 +334,9 @@ def _sort_backward(ctx, dy: Tensor):  # type: ignore[no-untyped-def]
 sort_neuron.register_autograd(_sort_backward, setup_context=_sort_setup)
 
 
-@torch.library.custom_op("sortnet::lp_distance_bounds", mutates_args=(), device_types="cpu")
+@torch.library.custom_op(
+    "sortnet::lp_distance_bounds", mutates_args=(), device_types=("cpu", "cuda")
+)
 def lp_distance_bounds(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tuple[Tensor, Tensor]:
     """Bounds of ||x - w||_p for all real x in [lower, upper], rounded outward (`sn_lp_bounds`).
 
@@ -332,8 +354,10 @@ def lp_distance_bounds(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tup
     lower, upper, w = lower.contiguous(), upper.contiguous(), _rows(w)
     y_lower = lower.new_empty(lower.shape[0], w.shape[0])
     y_upper = torch.empty_like(y_lower)
-    native.call(
-        "sn_lp_bounds",
+    _call(
+        "lp_bounds",
+        lower,
+        w,
         _layer(lower, w),
         p,
         lower.data_ptr(),
@@ -342,7 +366,6 @@ def lp_distance_bounds(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tup
         y_lower.data_ptr(),
         y_upper.data_ptr(),
         w.shape[0],
-        _executor(lower, w),
     )
     return y_lower, y_upper
 
@@ -356,7 +379,9 @@ def _(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tuple[Tensor, Tensor
     return lower.new_empty(shape), lower.new_empty(shape)
 
 
-@torch.library.custom_op("sortnet::sort_neuron_bounds", mutates_args=(), device_types="cpu")
+@torch.library.custom_op(
+    "sortnet::sort_neuron_bounds", mutates_args=(), device_types=("cpu", "cuda")
+)
 def sort_neuron_bounds(
     lower: Tensor, upper: Tensor, w: Tensor, coef: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -376,8 +401,10 @@ def sort_neuron_bounds(
     lower, upper, w, coef = lower.contiguous(), upper.contiguous(), _rows(w), coef.contiguous()
     y_lower = lower.new_empty(lower.shape[0], w.shape[0])
     y_upper = torch.empty_like(y_lower)
-    native.call(
-        "sn_sort_bounds",
+    _call(
+        "sort_bounds",
+        lower,
+        w,
         _layer(lower, w),
         _coefficients(coef),
         lower.data_ptr(),
@@ -386,7 +413,6 @@ def sort_neuron_bounds(
         y_lower.data_ptr(),
         y_upper.data_ptr(),
         w.shape[0],
-        _executor(lower, w),
     )
     return y_lower, y_upper
 
@@ -401,6 +427,6 @@ def _(lower: Tensor, upper: Tensor, w: Tensor, coef: Tensor) -> tuple[Tensor, Te
 
 
 # Automatic mixed precision must never reach a certificate: these operators always run in float32.
-for _device in ("cpu", "cuda"):
+for _device in _DEVICES:
     for _op in (lp_distance, sort_neuron, lp_distance_bounds, sort_neuron_bounds):
         _op.register_autocast(_device, torch.float32)

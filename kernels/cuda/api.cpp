@@ -20,41 +20,41 @@ sn_status guarded(Body body) {
   try {
     body();
     return SN_OK;
-  } catch (const Failure& f) {
+  } catch (const Failure &f) {
     last_error = f.message;
     return f.status;
-  } catch (const std::exception& e) {
+  } catch (const std::exception &e) {
     last_error = e.what();
     return SN_OUT_OF_MEMORY;
   }
 }
 
-void require(bool condition, const char* message) {
+void require(bool condition, const char *message) {
   if (!condition) throw Failure{SN_INVALID_ARGUMENT, message};
 }
 
 // Device memory of one call, in the order of its stream.
 class Scratch {
  public:
-  explicit Scratch(void* stream) : stream_(stream) {}
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
+  explicit Scratch(void *stream) : stream_(stream) {}
+  Scratch(const Scratch &) = delete;
+  Scratch &operator=(const Scratch &) = delete;
   ~Scratch() {
     for (uint64_t p : held_) driver().free(p, stream_);
   }
   template <class T>
-  T* get(i64 count) {
+  T *get(i64 count) {
     uint64_t p = 0;
     held_.reserve(held_.size() + 1);
     check(driver().alloc(&p, static_cast<size_t>(std::max<i64>(count, 1)) * sizeof(T),
                          memory_pool(), stream_),
           "scratch memory on the device");
     held_.push_back(p);
-    return reinterpret_cast<T*>(p);
+    return reinterpret_cast<T *>(p);
   }
 
  private:
-  void* stream_;
+  void *stream_;
   std::vector<uint64_t> held_;
 };
 
@@ -63,19 +63,19 @@ struct Grid {
 };
 
 template <class... A>
-void launch(Variant variant, const char* name, Grid grid, unsigned threads, void* stream,
+void launch(Variant variant, const char *name, Grid grid, unsigned threads, void *stream,
             A... arguments) {
   if (grid.x == 0 || grid.y == 0) return;
   require(grid.x <= 0x7fffffff && grid.y <= 0xffff,
           "a layer of this size is not supported on GPUs");
-  void* parameters[] = {&arguments...};
+  void *parameters[] = {&arguments...};
   check(driver().launch(kernel(variant, name), unsigned(grid.x), unsigned(grid.y), 1, threads, 1, 1,
                         0, stream, parameters, nullptr),
         name);
 }
 
 i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
-uint64_t address(const void* p) { return reinterpret_cast<uint64_t>(p); }
+uint64_t address(const void *p) { return reinterpret_cast<uint64_t>(p); }
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr Variant kBase{0, 0};
@@ -94,12 +94,12 @@ constexpr Shape kSelect{64, 64, 128},
 constexpr Shape kSort{32, 32, 128}, kSortSelect{32, 32, 256}, kSortBounds{16, 32, 256};  // sort.cuh
 constexpr Shape kMaxBounds{32, 64, 128}, kPowerBounds{16, 32, 128};                      // base.cuh
 
-bool matrix(const void* data, i64 rows, i64 columns, i64 stride) {
+bool matrix(const void *data, i64 rows, i64 columns, i64 stride) {
   if (rows == 0 || columns == 0) return true;
   return data != nullptr && (rows == 1 || stride >= columns);
 }
 
-void validate(const sn_layer* l) {
+void validate(const sn_layer *l) {
   constexpr i64 most = 0x3fffffff;  // indices are 31 bits with a sign beside
   require(l != nullptr && l->batch >= 0 && l->inputs >= 0 && l->outputs >= 0,
           "the layer's sizes must not be negative");
@@ -107,18 +107,18 @@ void validate(const sn_layer* l) {
   require(matrix(l->w, l->outputs, l->inputs, l->w_stride), "w must be [O, I] with w_stride >= I");
   require(l->packed == nullptr, "packed weights are for CPUs");
 }
-void validate_matrix(const char* what, const void* data, i64 rows, i64 columns, i64 stride) {
+void validate_matrix(const char *what, const void *data, i64 rows, i64 columns, i64 stride) {
   require(matrix(data, rows, columns, stride), what);
 }
 void validate_p(float p) { require(p >= 1.0f, "p must be in [1, inf]"); }
-void validate(const sn_layer& l, const sn_coefficients* c) {
+void validate(const sn_layer &l, const sn_coefficients *c) {
   require(c != nullptr && c->count >= 0 && c->count <= l.inputs &&
               (c->stride == 0 || c->stride >= c->count) &&
               (c->count == 0 || l.outputs == 0 || c->data != nullptr),
           "coefficients must be [K] or [O, K] with K <= I");
 }
 
-LayerArgs layer_args(const sn_layer& l, const float* x, i64 x_stride, float* y, i64 y_stride) {
+LayerArgs layer_args(const sn_layer &l, const float *x, i64 x_stride, float *y, i64 y_stride) {
   LayerArgs a{};
   a.x = x;
   a.x_stride = x_stride;
@@ -133,18 +133,18 @@ LayerArgs layer_args(const sn_layer& l, const float* x, i64 x_stride, float* y, 
 }
 
 // A part [b0, b0 + n) of the batch, starting at a group of the masks.
-sn_masks mask_part(const sn_masks& m, const sn_layer& l, i64 b0) {
+sn_masks mask_part(const sn_masks &m, const sn_layer &l, i64 b0) {
   sn_masks part = m;
   if (part.in != nullptr) part.in += b0 / m.group * l.inputs;
   if (part.out != nullptr) part.out += b0 / m.group * l.outputs;
   return part;
 }
 
-void index_masks(LayerArgs* a, const sn_masks& m, Scratch* scratch, void* stream) {
+void index_masks(LayerArgs *a, const sn_masks &m, Scratch *scratch, void *stream) {
   if (m.in == nullptr && m.out == nullptr) return;
   a->rows.group = int(std::min<i64>(m.group, 0x3fffffff));
   i64 groups = ceil_div(a->rows.batch, a->rows.group);
-  auto list = [&](const uint8_t* mask, int columns, const int** index, const int** count) {
+  auto list = [&](const uint8_t *mask, int columns, const int **index, const int **count) {
     if (mask == nullptr) return;
     int *i = scratch->get<int>(groups * columns), *n = scratch->get<int>(groups);
     launch(kBase, "sn_mask_index", {groups, 1}, 256, stream, mask, columns, i, n);
@@ -156,22 +156,22 @@ void index_masks(LayerArgs* a, const sn_masks& m, Scratch* scratch, void* stream
 }
 
 // Whether the kernels that copy 16 bytes at a time apply.
-bool vector_copies(const LayerArgs& a) {
+bool vector_copies(const LayerArgs &a) {
   return a.in_index == nullptr && a.out_index == nullptr && a.inputs % 4 == 0 &&
          a.x_stride % 4 == 0 && a.w_stride % 4 == 0 && address(a.x) % 16 == 0 &&
          address(a.w) % 16 == 0;
 }
 
-i64 row_tiles(const LayerArgs& a, int rows_per_tile) {
+i64 row_tiles(const LayerArgs &a, int rows_per_tile) {
   return ceil_div(a.rows.batch, a.rows.group) * ceil_div(a.rows.group, rows_per_tile);
 }
-Grid tiles(const LayerArgs& a, Shape s) {
+Grid tiles(const LayerArgs &a, Shape s) {
   return {row_tiles(a, s.rows) * ceil_div(a.outputs, s.columns), 1};
 }
 
 template <class... A>
-void launch_tiles(Variant v, const std::string& name, const LayerArgs& a, Shape vector,
-                  Shape gather, void* stream, A... more) {
+void launch_tiles(Variant v, const std::string &name, const LayerArgs &a, Shape vector,
+                  Shape gather, void *stream, A... more) {
   if (vector_copies(a))
     launch(v, name.c_str(), tiles(a, vector), vector.threads, stream, a, more...);
   else
@@ -188,8 +188,8 @@ float ratio_cut(float exponent, float bits) {
   return std::min(float(std::exp2(-double(bits) / exponent)), 1.0f - 0x1p-20f);
 }
 
-void lp_forward(const sn_layer& l, const sn_masks* masks, float p, const float* x, i64 x_stride,
-                float* y, i64 y_stride, void* stream) {
+void lp_forward(const sn_layer &l, const sn_masks *masks, float p, const float *x, i64 x_stride,
+                float *y, i64 y_stride, void *stream) {
   Scratch scratch(stream);
   LayerArgs a = layer_args(l, x, x_stride, y, y_stride);
   if (masks != nullptr) index_masks(&a, *masks, &scratch, stream);
@@ -208,8 +208,8 @@ void lp_forward(const sn_layer& l, const sn_masks* masks, float p, const float* 
 }
 
 // Gradients of outputs that select inputs: scatters what `code` lists.
-void scatter(SparseArgs a, float* dx, i64 dx_stride, float* dw, i64 dw_stride, float* dcoef,
-             void* stream) {
+void scatter(SparseArgs a, float *dx, i64 dx_stride, float *dw, i64 dw_stride, float *dcoef,
+             void *stream) {
   constexpr int range = 2560;  // of base.cuh
   i64 ranges = ceil_div(a.inputs, range);
   bool add = a.add;
@@ -231,16 +231,16 @@ void scatter(SparseArgs a, float* dx, i64 dx_stride, float* dw, i64 dw_stride, f
   }
 }
 
-void fill_zero(float* to, i64 rows, i64 columns, i64 stride, void* stream) {
+void fill_zero(float *to, i64 rows, i64 columns, i64 stride, void *stream) {
   if (to == nullptr || rows == 0 || columns == 0) return;
   check(driver().fill32_2d(address(to), size_t(std::max(stride, columns)) * 4, 0, size_t(columns),
                            size_t(rows), stream),
         "cuMemsetD2D32Async");
 }
 
-void max_backward(const sn_layer& l, const sn_masks* masks, const float* x, i64 x_stride,
-                  const float* y, i64 y_stride, const float* dy, i64 dy_stride, float* dx,
-                  i64 dx_stride, float* dw, i64 dw_stride, void* stream) {
+void max_backward(const sn_layer &l, const sn_masks *masks, const float *x, i64 x_stride,
+                  const float *y, i64 y_stride, const float *dy, i64 dy_stride, float *dx,
+                  i64 dx_stride, float *dw, i64 dw_stride, void *stream) {
   i64 group = masks != nullptr ? masks->group : 1;
   i64 part = std::max<i64>(1, kScratch / l.outputs);
   part = std::max<i64>(group, part / group * group);
@@ -249,9 +249,9 @@ void max_backward(const sn_layer& l, const sn_masks* masks, const float* x, i64 
     sn_layer some = l;
     some.batch = std::min<i64>(part, l.batch - b0);
     LayerArgs a = layer_args(some, x + b0 * x_stride, x_stride,
-                             const_cast<float*>(y) + b0 * y_stride, y_stride);
+                             const_cast<float *>(y) + b0 * y_stride, y_stride);
     if (masks != nullptr) index_masks(&a, mask_part(*masks, l, b0), &scratch, stream);
-    int* code = scratch.get<int>(some.batch * l.outputs);
+    int *code = scratch.get<int>(some.batch * l.outputs);
     check(driver().fill8(address(code), 0xff, size_t(some.batch * l.outputs) * 4, stream),
           "cuMemsetD8Async");
     launch_tiles(kBase, "sn_max_select", a, kSelect, kSelectGather, stream, code);
@@ -263,9 +263,9 @@ void max_backward(const sn_layer& l, const sn_masks* masks, const float* x, i64 
   }
 }
 
-void power_backward(const sn_layer& l, const sn_masks* masks, float p, const float* x, i64 x_stride,
-                    const float* y, i64 y_stride, const float* dy, i64 dy_stride, float* dx,
-                    i64 dx_stride, float* dw, i64 dw_stride, void* stream) {
+void power_backward(const sn_layer &l, const sn_masks *masks, float p, const float *x, i64 x_stride,
+                    const float *y, i64 y_stride, const float *dy, i64 dy_stride, float *dx,
+                    i64 dx_stride, float *dw, i64 dw_stride, void *stream) {
   constexpr i64 warps = 8, inputs = 64, step = 4, samples = 32;  // of lp.cuh
   LayerArgs a = layer_args(l, x, x_stride, nullptr, 0);
   if (masks != nullptr && (masks->in != nullptr || masks->out != nullptr))
@@ -327,7 +327,7 @@ void in_parts(i64 batch, i64 per_row, Part part) {
   for (i64 b0 = 0; b0 < batch; b0 += rows) part(b0, std::min(rows, batch - b0));
 }
 
-CoefArgs coef_args(const sn_coefficients& c) {
+CoefArgs coef_args(const sn_coefficients &c) {
   CoefArgs a{};
   a.coef = c.data;
   a.coef_stride = c.stride;
@@ -336,7 +336,7 @@ CoefArgs coef_args(const sn_coefficients& c) {
 }
 
 // Queues the kernel for any K over parts of the batch. `sides`: lists per output.
-void sort_any(const char* name, LayerArgs a, CoefArgs c, i64 batch, i64 sides, void* stream) {
+void sort_any(const char *name, LayerArgs a, CoefArgs c, i64 batch, i64 sides, void *stream) {
   i64 per_row = a.outputs * std::max<i64>(1, c.count) * sides;
   in_parts(batch, per_row, [&](i64 b0, i64 n) {
     Scratch scratch(stream);
@@ -352,8 +352,8 @@ void sort_any(const char* name, LayerArgs a, CoefArgs c, i64 batch, i64 sides, v
   });
 }
 
-void sort_forward(const sn_layer& l, const sn_coefficients& coef, const float* x, i64 x_stride,
-                  float* y, i64 y_stride, void* stream) {
+void sort_forward(const sn_layer &l, const sn_coefficients &coef, const float *x, i64 x_stride,
+                  float *y, i64 y_stride, void *stream) {
   LayerArgs a = layer_args(l, x, x_stride, y, y_stride);
   CoefArgs c = coef_args(coef);
   if (coef.count >= 1 && coef.count <= kSmallK)
@@ -362,9 +362,9 @@ void sort_forward(const sn_layer& l, const sn_coefficients& coef, const float* x
     sort_any("sn_sort_any", a, c, l.batch, 1, stream);
 }
 
-void sort_backward(const sn_layer& l, const sn_coefficients& coef, const float* x, i64 x_stride,
-                   const float* dy, i64 dy_stride, float* dx, i64 dx_stride, float* dw,
-                   i64 dw_stride, float* dcoef, void* stream) {
+void sort_backward(const sn_layer &l, const sn_coefficients &coef, const float *x, i64 x_stride,
+                   const float *dy, i64 dy_stride, float *dx, i64 dx_stride, float *dw,
+                   i64 dw_stride, float *dcoef, void *stream) {
   in_parts(l.batch, l.outputs * coef.count, [&](i64 b0, i64 n) {
     Scratch scratch(stream);
     sn_layer some = l;
@@ -385,21 +385,21 @@ void sort_backward(const sn_layer& l, const sn_coefficients& coef, const float* 
   });
 }
 
-LayerArgs bounds_args(const sn_layer& l, const float* lower, const float* upper, i64 x_stride,
-                      float* y_lower, float* y_upper, i64 y_stride, Scratch* scratch,
-                      void* stream) {
+LayerArgs bounds_args(const sn_layer &l, const float *lower, const float *upper, i64 x_stride,
+                      float *y_lower, float *y_upper, i64 y_stride, Scratch *scratch,
+                      void *stream) {
   LayerArgs a = layer_args(l, lower, x_stride, y_lower, y_stride);
   a.x2 = upper;
   a.y2 = y_upper;
-  unsigned char* invalid = scratch->get<unsigned char>(l.batch);
+  unsigned char *invalid = scratch->get<unsigned char>(l.batch);
   launch(kBase, "sn_check_rows", {l.batch, 1}, 128, stream, lower, upper, x_stride, int(l.inputs),
          invalid);
   a.invalid = invalid;
   return a;
 }
 
-void validate_bounds(const sn_layer& l, const float* lower, const float* upper, i64 x_stride,
-                     const float* y_lower, const float* y_upper, i64 y_stride) {
+void validate_bounds(const sn_layer &l, const float *lower, const float *upper, i64 x_stride,
+                     const float *y_lower, const float *y_upper, i64 y_stride) {
   validate_matrix("lower must be [B, I] with x_stride >= I", lower, l.batch, l.inputs, x_stride);
   validate_matrix("upper must be [B, I] with x_stride >= I", upper, l.batch, l.inputs, x_stride);
   validate_matrix("y_lower must be [B, O] with y_stride >= O", y_lower, l.batch, l.outputs,
@@ -414,9 +414,9 @@ extern "C" {
 
 int32_t sn_cuda_abi_version(void) { return SN_ABI_VERSION; }
 
-const char* sn_cuda_last_error(void) { return last_error.c_str(); }
+const char *sn_cuda_last_error(void) { return last_error.c_str(); }
 
-sn_status sn_cuda_set_nvrtc(const char* library) {
+sn_status sn_cuda_set_nvrtc(const char *library) {
   return guarded([&] { set_nvrtc(library); });
 }
 
@@ -434,8 +434,8 @@ sn_status sn_cuda_prepare(float p, int64_t K) {
   });
 }
 
-sn_status sn_cuda_lp_forward(const sn_layer* layer, const sn_masks* masks, float p, const float* x,
-                             int64_t x_stride, float* y, int64_t y_stride, void* stream) {
+sn_status sn_cuda_lp_forward(const sn_layer *layer, const sn_masks *masks, float p, const float *x,
+                             int64_t x_stride, float *y, int64_t y_stride, void *stream) {
   return guarded([&] {
     validate(layer);
     validate_p(p);
@@ -445,18 +445,19 @@ sn_status sn_cuda_lp_forward(const sn_layer* layer, const sn_masks* masks, float
     validate_matrix("y must be [B, O] with y_stride >= O", y, layer->batch, layer->outputs,
                     y_stride);
     if (layer->batch == 0 || layer->outputs == 0) return;
+    ensure_context(y);
     lp_forward(*layer, masks, p, x, x_stride, y, y_stride, stream);
   });
 }
 
-sn_status sn_cuda_lp_backward(const sn_layer* layer, const sn_masks* masks, float p, const float* x,
-                              int64_t x_stride, const float* y, int64_t y_stride, const float* dy,
-                              int64_t dy_stride, float* dx, int64_t dx_stride, float* dw,
-                              int64_t dw_stride, void* stream) {
+sn_status sn_cuda_lp_backward(const sn_layer *layer, const sn_masks *masks, float p, const float *x,
+                              int64_t x_stride, const float *y, int64_t y_stride, const float *dy,
+                              int64_t dy_stride, float *dx, int64_t dx_stride, float *dw,
+                              int64_t dw_stride, void *stream) {
   return guarded([&] {
     validate(layer);
     validate_p(p);
-    const sn_layer& l = *layer;
+    const sn_layer &l = *layer;
     require(masks == nullptr || masks->group >= 1, "the group of the masks must be at least 1");
     validate_matrix("x must be [B, I] with x_stride >= I", x, l.batch, l.inputs, x_stride);
     validate_matrix("y must be [B, O] with y_stride >= O", y, l.batch, l.outputs, y_stride);
@@ -466,6 +467,7 @@ sn_status sn_cuda_lp_backward(const sn_layer* layer, const sn_masks* masks, floa
     if (dw != nullptr)
       validate_matrix("dw must be [O, I] with dw_stride >= I", dw, l.outputs, l.inputs, dw_stride);
     if (l.inputs == 0) return;
+    ensure_context(dx != nullptr ? dx : dw);
     if (l.batch == 0 || l.outputs == 0) {
       fill_zero(dx, l.batch, l.inputs, dx_stride, stream);
       fill_zero(dw, l.outputs, l.inputs, dw_stride, stream);
@@ -479,8 +481,8 @@ sn_status sn_cuda_lp_backward(const sn_layer* layer, const sn_masks* masks, floa
   });
 }
 
-sn_status sn_cuda_sort_forward(const sn_layer* layer, const sn_coefficients* coef, const float* x,
-                               int64_t x_stride, float* y, int64_t y_stride, void* stream) {
+sn_status sn_cuda_sort_forward(const sn_layer *layer, const sn_coefficients *coef, const float *x,
+                               int64_t x_stride, float *y, int64_t y_stride, void *stream) {
   return guarded([&] {
     validate(layer);
     validate(*layer, coef);
@@ -489,24 +491,26 @@ sn_status sn_cuda_sort_forward(const sn_layer* layer, const sn_coefficients* coe
     validate_matrix("y must be [B, O] with y_stride >= O", y, layer->batch, layer->outputs,
                     y_stride);
     if (layer->batch == 0 || layer->outputs == 0) return;
+    ensure_context(y);
     sort_forward(*layer, *coef, x, x_stride, y, y_stride, stream);
   });
 }
 
-sn_status sn_cuda_sort_backward(const sn_layer* layer, const sn_coefficients* coef, const float* x,
-                                int64_t x_stride, const float* dy, int64_t dy_stride, float* dx,
-                                int64_t dx_stride, float* dw, int64_t dw_stride, float* dcoef,
-                                void* stream) {
+sn_status sn_cuda_sort_backward(const sn_layer *layer, const sn_coefficients *coef, const float *x,
+                                int64_t x_stride, const float *dy, int64_t dy_stride, float *dx,
+                                int64_t dx_stride, float *dw, int64_t dw_stride, float *dcoef,
+                                void *stream) {
   return guarded([&] {
     validate(layer);
     validate(*layer, coef);
-    const sn_layer& l = *layer;
+    const sn_layer &l = *layer;
     validate_matrix("x must be [B, I] with x_stride >= I", x, l.batch, l.inputs, x_stride);
     validate_matrix("dy must be [B, O] with dy_stride >= O", dy, l.batch, l.outputs, dy_stride);
     if (dx != nullptr)
       validate_matrix("dx must be [B, I] with dx_stride >= I", dx, l.batch, l.inputs, dx_stride);
     if (dw != nullptr)
       validate_matrix("dw must be [O, I] with dw_stride >= I", dw, l.outputs, l.inputs, dw_stride);
+    ensure_context(dx != nullptr ? dx : dw != nullptr ? dw : dcoef);
     if (l.batch == 0 || l.outputs == 0 || coef->count == 0) {
       fill_zero(dx, l.batch, l.inputs, dx_stride, stream);
       fill_zero(dw, l.outputs, l.inputs, dw_stride, stream);
@@ -518,15 +522,16 @@ sn_status sn_cuda_sort_backward(const sn_layer* layer, const sn_coefficients* co
   });
 }
 
-sn_status sn_cuda_lp_bounds(const sn_layer* layer, float p, const float* lower, const float* upper,
-                            int64_t x_stride, float* y_lower, float* y_upper, int64_t y_stride,
-                            void* stream) {
+sn_status sn_cuda_lp_bounds(const sn_layer *layer, float p, const float *lower, const float *upper,
+                            int64_t x_stride, float *y_lower, float *y_upper, int64_t y_stride,
+                            void *stream) {
   return guarded([&] {
     validate(layer);
     validate_p(p);
-    const sn_layer& l = *layer;
+    const sn_layer &l = *layer;
     validate_bounds(l, lower, upper, x_stride, y_lower, y_upper, y_stride);
     if (l.batch == 0 || l.outputs == 0) return;
+    ensure_context(y_lower);
     Scratch scratch(stream);
     LayerArgs a =
         bounds_args(l, lower, upper, x_stride, y_lower, y_upper, y_stride, &scratch, stream);
@@ -539,15 +544,16 @@ sn_status sn_cuda_lp_bounds(const sn_layer* layer, float p, const float* lower, 
   });
 }
 
-sn_status sn_cuda_sort_bounds(const sn_layer* layer, const sn_coefficients* coef,
-                              const float* lower, const float* upper, int64_t x_stride,
-                              float* y_lower, float* y_upper, int64_t y_stride, void* stream) {
+sn_status sn_cuda_sort_bounds(const sn_layer *layer, const sn_coefficients *coef,
+                              const float *lower, const float *upper, int64_t x_stride,
+                              float *y_lower, float *y_upper, int64_t y_stride, void *stream) {
   return guarded([&] {
     validate(layer);
     validate(*layer, coef);
-    const sn_layer& l = *layer;
+    const sn_layer &l = *layer;
     validate_bounds(l, lower, upper, x_stride, y_lower, y_upper, y_stride);
     if (l.batch == 0 || l.outputs == 0) return;
+    ensure_context(y_lower);
     Scratch scratch(stream);
     LayerArgs a =
         bounds_args(l, lower, upper, x_stride, y_lower, y_upper, y_stride, &scratch, stream);

@@ -10,26 +10,27 @@ namespace {
 constexpr int kOutOfMemory = 2, kNoDevice = 100;
 
 template <class F>
-void bind(F*& target, void* library, const char* name) {
-  void* symbol = find_symbol(library, name);
+void bind(F *&target, void *library, const char *name) {
+  void *symbol = find_symbol(library, name);
   if (symbol == nullptr)
     throw Failure{SN_UNSUPPORTED, std::string("the NVIDIA driver is too old: it has no ") + name};
-  target = reinterpret_cast<F*>(symbol);
+  target = reinterpret_cast<F *>(symbol);
 }
 
 Driver open_driver() {
-  static const char* const names[] = {"libcuda.so.1", nullptr};
+  static const char *const names[] = {"libcuda.so.1", nullptr};
   std::string error;
-  void* library = open_library(names, &error);
+  void *library = open_library(names, &error);
   if (library == nullptr) throw Failure{SN_UNSUPPORTED, "no NVIDIA driver: " + error};
   Driver d{};
   bind(d.error_string, library, "cuGetErrorString");
   bind(d.init, library, "cuInit");
-  bind(d.driver_version, library, "cuDriverGetVersion");
   bind(d.device_count, library, "cuDeviceGetCount");
-  bind(d.device_get, library, "cuDeviceGet");
   bind(d.device_attribute, library, "cuDeviceGetAttribute");
   bind(d.current_context, library, "cuCtxGetCurrent");
+  bind(d.set_context, library, "cuCtxSetCurrent");
+  bind(d.retain_context, library, "cuDevicePrimaryCtxRetain");
+  bind(d.pointer_attribute, library, "cuPointerGetAttribute");
   bind(d.context_device, library, "cuCtxGetDevice");
   bind(d.module_load, library, "cuModuleLoadData");
   bind(d.module_function, library, "cuModuleGetFunction");
@@ -45,7 +46,7 @@ Driver open_driver() {
   if (result == kNoDevice || (result == 0 && count == 0))
     throw Failure{SN_UNSUPPORTED, "the NVIDIA driver sees no device"};
   if (result != 0) {
-    const char* text = nullptr;
+    const char *text = nullptr;
     d.error_string(result, &text);
     throw Failure{SN_CUDA_FAILED, std::string("the NVIDIA driver does not start: ") +
                                       (text != nullptr ? text : "unknown error") + " (" +
@@ -56,19 +57,19 @@ Driver open_driver() {
 
 }  // namespace
 
-void* open_library(const char* const* names, std::string* error) {
+void *open_library(const char *const *names, std::string *error) {
   for (; *names != nullptr; ++names) {
-    if (void* library = dlopen(*names, RTLD_NOW | RTLD_LOCAL)) return library;
-    const char* text = dlerror();
+    if (void *library = dlopen(*names, RTLD_NOW | RTLD_LOCAL)) return library;
+    const char *text = dlerror();
     if (!error->empty()) *error += "; ";
     *error += text != nullptr ? text : *names;
   }
   return nullptr;
 }
 
-void* find_symbol(void* library, const char* name) { return dlsym(library, name); }
+void *find_symbol(void *library, const char *name) { return dlsym(library, name); }
 
-const Driver& driver() {
+const Driver &driver() {
   static std::mutex mutex;
   static bool opened = false;
   static Driver d;
@@ -80,9 +81,9 @@ const Driver& driver() {
   return d;
 }
 
-void check(int result, const char* what) {
+void check(int result, const char *what) {
   if (result == 0) return;
-  const char* text = nullptr;
+  const char *text = nullptr;
   driver().error_string(result, &text);
   throw Failure{result == kOutOfMemory ? SN_OUT_OF_MEMORY : sn_status{SN_CUDA_FAILED},
                 std::string(what) + ": " + (text != nullptr ? text : "unknown error") +

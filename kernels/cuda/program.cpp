@@ -19,40 +19,40 @@ namespace {
 
 // NVRTC's C ABI, as far as it is used.
 struct Nvrtc {
-  int (*version)(int*, int*);
-  int (*arch_count)(int*);
-  int (*archs)(int*);
-  int (*create)(void**, const char*, const char*, int, const char* const*, const char* const*);
-  int (*compile)(void*, int, const char* const*);
-  int (*log_size)(void*, size_t*);
-  int (*log)(void*, char*);
-  int (*cubin_size)(void*, size_t*);
-  int (*cubin)(void*, char*);
-  int (*ptx_size)(void*, size_t*);
-  int (*ptx)(void*, char*);
-  int (*destroy)(void**);
-  const char* (*error)(int);
+  int (*version)(int *, int *);
+  int (*arch_count)(int *);
+  int (*archs)(int *);
+  int (*create)(void **, const char *, const char *, int, const char *const *, const char *const *);
+  int (*compile)(void *, int, const char *const *);
+  int (*log_size)(void *, size_t *);
+  int (*log)(void *, char *);
+  int (*cubin_size)(void *, size_t *);
+  int (*cubin)(void *, char *);
+  int (*ptx_size)(void *, size_t *);
+  int (*ptx)(void *, char *);
+  int (*destroy)(void **);
+  const char *(*error)(int);
 };
 
 std::mutex mutex;
 std::string nvrtc_library;
 
 template <class F>
-void bind(F*& target, void* library, const char* name) {
-  void* symbol = find_symbol(library, name);
+void bind(F *&target, void *library, const char *name) {
+  void *symbol = find_symbol(library, name);
   if (symbol == nullptr)
     throw Failure{SN_CUDA_FAILED, std::string("NVRTC is too old: it has no ") + name};
-  target = reinterpret_cast<F*>(symbol);
+  target = reinterpret_cast<F *>(symbol);
 }
 
-const Nvrtc& nvrtc() {
+const Nvrtc &nvrtc() {
   static bool opened = false;
   static Nvrtc n{};
   if (opened) return n;
-  const char* names[] = {"libnvrtc.so.13", "libnvrtc.so.12", nullptr};
-  const char* own[] = {nvrtc_library.c_str(), nullptr};
+  const char *names[] = {"libnvrtc.so.13", "libnvrtc.so.12", nullptr};
+  const char *own[] = {nvrtc_library.c_str(), nullptr};
   std::string error;
-  void* library = open_library(nvrtc_library.empty() ? names : own, &error);
+  void *library = open_library(nvrtc_library.empty() ? names : own, &error);
   if (library == nullptr)
     throw Failure{
         SN_CUDA_FAILED,
@@ -75,7 +75,7 @@ const Nvrtc& nvrtc() {
   return n;
 }
 
-void check_nvrtc(int result, const char* what) {
+void check_nvrtc(int result, const char *what) {
   if (result != 0)
     throw Failure{SN_CUDA_FAILED, std::string(what) + " failed: " + nvrtc().error(result)};
 }
@@ -112,27 +112,27 @@ std::vector<std::string> options_of(Variant v, Target target) {
   return options;
 }
 
-uint64_t fnv1a(const std::string& text, uint64_t hash) {
+uint64_t fnv1a(const std::string &text, uint64_t hash) {
   for (unsigned char c : text) hash = (hash ^ c) * 1099511628211ull;
   return hash;
 }
 
 std::string cache_folder() {
-  if (const char* own = std::getenv("SORTNET_CACHE_DIR"); own != nullptr && *own) return own;
-  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg)
+  if (const char *own = std::getenv("SORTNET_CACHE_DIR"); own != nullptr && *own) return own;
+  if (const char *xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg)
     return std::string(xdg) + "/sortnet";
-  const char* home = std::getenv("HOME");
+  const char *home = std::getenv("HOME");
   return home != nullptr && *home ? std::string(home) + "/.cache/sortnet" : "";
 }
 
-void make_folder(const std::string& path) {
+void make_folder(const std::string &path) {
   for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
     mkdir(path.substr(0, at).c_str(), 0700);
     if (at == std::string::npos) return;
   }
 }
 
-std::string read_file(const std::string& path) {
+std::string read_file(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (file) text << file.rdbuf();
@@ -140,7 +140,7 @@ std::string read_file(const std::string& path) {
 }
 
 // The cache only saves time: where it cannot be written, the next process compiles again.
-void write_file(const std::string& folder, const std::string& path, const std::string& content) {
+void write_file(const std::string &folder, const std::string &path, const std::string &content) {
   make_folder(folder);
   std::string temporary = path + ".XXXXXX";
   int handle = mkstemp(temporary.data());
@@ -155,13 +155,13 @@ void write_file(const std::string& folder, const std::string& path, const std::s
   if (!whole || rename(temporary.c_str(), path.c_str()) != 0) unlink(temporary.c_str());
 }
 
-std::string compile(const std::vector<std::string>& options, bool binary) {
-  const Nvrtc& n = nvrtc();
-  void* program = nullptr;
+std::string compile(const std::vector<std::string> &options, bool binary) {
+  const Nvrtc &n = nvrtc();
+  void *program = nullptr;
   check_nvrtc(n.create(&program, kProgram, "program.cu", kHeaderCount, kHeaders, kHeaderNames),
               "nvrtcCreateProgram");
-  std::vector<const char*> words;
-  for (const std::string& o : options) words.push_back(o.c_str());
+  std::vector<const char *> words;
+  for (const std::string &o : options) words.push_back(o.c_str());
   int result = n.compile(program, static_cast<int>(words.size()), words.data());
   std::string code;
   std::string problem;
@@ -186,8 +186,8 @@ std::string compile(const std::vector<std::string>& options, bool binary) {
 
 constexpr int kMajor = 75, kMinor = 76;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
-void* load(Variant variant) {
-  const Driver& d = driver();
+void *load(Variant variant) {
+  const Driver &d = driver();
   int device = 0, major = 0, minor = 0;
   check(d.context_device(&device), "cuCtxGetDevice");
   check(d.device_attribute(&major, kMajor, device), "cuDeviceGetAttribute");
@@ -200,14 +200,14 @@ void* load(Variant variant) {
   int version[2] = {};
   check_nvrtc(nvrtc().version(&version[0], &version[1]), "nvrtcVersion");
   std::string key = std::to_string(version[0]) + "." + std::to_string(version[1]);
-  for (const std::string& o : options) key += " " + o;
+  for (const std::string &o : options) key += " " + o;
   for (int h = 0; h < kHeaderCount; ++h) key += kHeaders[h];
   char name[64];
   std::snprintf(name, sizeof name, "/kernels-%016llx.%s",
                 static_cast<unsigned long long>(fnv1a(key + kProgram, 14695981039346656037ull)),
                 target.binary ? "cubin" : "ptx");
   std::string folder = cache_folder(), path = folder + name;
-  void* module = nullptr;
+  void *module = nullptr;
   if (!folder.empty()) {
     std::string cached = read_file(path);
     // A damaged file is no reason to fail: compile and write it again.
@@ -219,8 +219,8 @@ void* load(Variant variant) {
   return module;
 }
 
-void* current_context() {
-  void* context = nullptr;
+void *current_context() {
+  void *context = nullptr;
   check(driver().current_context(&context), "cuCtxGetCurrent");
   if (context == nullptr)
     throw Failure{SN_INVALID_ARGUMENT, "no CUDA context is current on this thread"};
@@ -229,37 +229,53 @@ void* current_context() {
 
 }  // namespace
 
-void* kernel(Variant variant, const char* name) {
-  static std::map<std::tuple<void*, int, int>, void*> modules;
-  static std::map<std::pair<void*, std::string>, void*> functions;
-  void* context = current_context();
+void ensure_context(const void *memory) {
+  constexpr int kOrdinal = 9;  // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+  const Driver &d = driver();
+  void *context = nullptr;
+  check(d.current_context(&context), "cuCtxGetCurrent");
+  if (context != nullptr || memory == nullptr) return;
+  int device = 0;
+  if (d.pointer_attribute(&device, kOrdinal, reinterpret_cast<uint64_t>(memory)) != 0)
+    throw Failure{SN_INVALID_ARGUMENT, "expected addresses on a GPU"};
+  static std::map<int, void *> retained;
   std::lock_guard<std::mutex> lock(mutex);
-  void*& module = modules[{context, variant.program, variant.parameter}];
+  void *&primary = retained[device];
+  if (primary == nullptr) check(d.retain_context(&primary, device), "cuDevicePrimaryCtxRetain");
+  check(d.set_context(primary), "cuCtxSetCurrent");
+}
+
+void *kernel(Variant variant, const char *name) {
+  static std::map<std::tuple<void *, int, int>, void *> modules;
+  static std::map<std::pair<void *, std::string>, void *> functions;
+  void *context = current_context();
+  std::lock_guard<std::mutex> lock(mutex);
+  void *&module = modules[{context, variant.program, variant.parameter}];
   if (module == nullptr) module = load(variant);
-  void*& function = functions[{module, name}];
+  void *&function = functions[{module, name}];
   if (function == nullptr) check(driver().module_function(&function, module, name), name);
   return function;
 }
 
-void* memory_pool() {
+void *memory_pool() {
   // CUmemPoolProps of the driver's C ABI: pinned memory on one device, the rest 0.
   struct Properties {
     int type = 1, handles = 0, location = 1, device = 0;
-    void* security = nullptr;
+    void *security = nullptr;
     size_t size = 0;
     unsigned short usage = 0;
     unsigned char reserved[54] = {};
   };
-  static std::map<int, void*> pools;
+  static std::map<int, void *> pools;
   int device = 0;
   current_context();
   check(driver().context_device(&device), "cuCtxGetDevice");
   std::lock_guard<std::mutex> lock(mutex);
-  void*& pool = pools[device];
+  void *&pool = pools[device];
   if (pool == nullptr) {
     Properties properties;
     properties.device = device;
-    void* made = nullptr;
+    void *made = nullptr;
     check(driver().pool_create(&made, &properties), "cuMemPoolCreate");
     uint64_t keep = uint64_t(256) << 20;  // do not hand that much back between calls
     check(driver().pool_set(made, 4, &keep), "cuMemPoolSetAttribute");
@@ -268,7 +284,7 @@ void* memory_pool() {
   return pool;
 }
 
-void set_nvrtc(const char* library) {
+void set_nvrtc(const char *library) {
   std::lock_guard<std::mutex> lock(mutex);
   nvrtc_library = library != nullptr ? library : "";
 }

@@ -13,12 +13,16 @@ struct Variant {
   int parameter;  // SN_P or SN_TOPK
 };
 
+// Makes sure that a context is current: a thread that has none yet (a fresh thread of a framework
+// that sets contexts up late) gets the primary one of the device that holds `memory`.
+void ensure_context(const void *memory);
+
 // The kernel `name` of a program in the current context. Throws Failure.
-void* kernel(Variant variant, const char* name);
+void *kernel(Variant variant, const char *name);
 
 // The memory pool of the current context's device.
-void* memory_pool();
+void *memory_pool();
 
-void set_nvrtc(const char* library);
+void set_nvrtc(const char *library);
 
 }  // namespace sn

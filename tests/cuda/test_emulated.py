@@ -2,14 +2,14 @@
 
 from fractions import Fraction
 
+import cuda_reference as reference
 import numpy as np
 import pytest
+from cuda_emulated import Gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sortnet.native import Coefficients, Layer, Masks
 
-import cuda_reference as reference
-from cuda_emulated import Gpu
+from sortnet.native import Coefficients, Layer, Masks
 
 Array = np.ndarray
 SMALL = settings(max_examples=12)
@@ -149,7 +149,7 @@ def test_gradients(gpu: Gpu, case: Case, p: float) -> None:
 
 
 def test_gradients_of_a_batch_in_parts(gpu: Gpu) -> None:
-    """More than 256 samples: dw is a sum over launches, in order; the fast and the odd path agree."""
+    """More than 256 samples: dw is a sum over several launches."""
     case = Case((300, 6, 5), 0, False, 0).with_masks(32, "io")
     y = reference.lp_forward(case.x, case.w, 8.0, case.keep_in, case.keep_out).astype(np.float32)
     dx, dw = backward(gpu, case, 8.0, y)
@@ -270,18 +270,24 @@ def test_bounds_enclose_exact_arithmetic(
     norm_bounds = bounds(gpu, "lp_bounds", case, power, lower, upper)
     for b in range(case.B):
         for o in range(case.O):
-            pairs = [exact_interval(*map(float, t)) for t in zip(lower[b], upper[b], case.w[o])]
+            pairs = [
+                exact_interval(*map(float, t))
+                for t in zip(lower[b], upper[b], case.w[o], strict=True)
+            ]
             low = sorted((p[0] for p in pairs), reverse=True)
             high = sorted((p[1] for p in pairs), reverse=True)
             row = [Fraction(float(c)) for c in coef[0 if shared else o]]
             exact = [
                 sum(
-                    (c * (u if (c > 0) == side else v) for c, u, v in zip(row, high, low)),
+                    (
+                        c * (u if (c > 0) == side else v)
+                        for c, u, v in zip(row, high, low, strict=False)
+                    ),
                     Fraction(0),
                 )
                 for side in (False, True)
             ]
-            size = sum((abs(c) * u for c, u in zip(row, high)), Fraction(0))
+            size = sum((abs(c) * u for c, u in zip(row, high, strict=False)), Fraction(0))
             slack = size * (len(row) + 1) / 2**22
             assert exact[0] - slack <= Fraction(float(sorted_bounds[0][b, o])) <= exact[0]
             assert exact[1] <= Fraction(float(sorted_bounds[1][b, o])) <= exact[1] + slack

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cuda_emulated import Gpu
+
 from sortnet.native import Layer, NativeError
 
 ONES = np.ones((2, 4), dtype=np.float32)
@@ -24,7 +25,7 @@ def process(programs: Path, cache: Path, **environment: str):  # type: ignore[no
     ("environment", "message"),
     [
         ({"SN_FAKE_CAPABILITY": "75"}, "compute capability 7.5; 8.0 or later is needed"),
-        ({"SN_FAKE_NO_CONTEXT": "1"}, "no CUDA context is current"),
+        ({"SN_FAKE_FAIL": "cuPointerGetAttribute"}, "expected addresses on a GPU"),
         ({"SN_FAKE_FAIL": "nvrtcCompileProgram"}, "cannot compile the kernels .*fake error"),
         ({"SN_FAKE_FAIL": "cuModuleLoadData"}, "cuModuleLoadData: out of memory"),
         (

@@ -15,16 +15,16 @@ struct Rows {
 
 // One layer's operands. The index lists are those of `mask_index`; null: all kept, in order.
 struct LayerArgs {
-  const float* x;   // [B, I]; the lower bounds in the kernels of intervals
-  const float* x2;  // [B, I] the upper bounds
+  const float *x;   // [B, I]; the lower bounds in the kernels of intervals
+  const float *x2;  // [B, I] the upper bounds
   i64 x_stride;
-  const float* w;  // [O, I]
+  const float *w;  // [O, I]
   i64 w_stride;
   int inputs, outputs;
   Rows rows;
   const int *in_index, *in_count;    // [G, I], [G]: kept inputs of each group, ascending
   const int *out_index, *out_count;  // [G, O], [G]
-  const unsigned char* invalid;      // [B]: rows of intervals that are empty or NaN
+  const unsigned char *invalid;      // [B]: rows of intervals that are empty or NaN
   float *y, *y2;                     // [B, O]; y2: the upper bounds
   i64 y_stride;
 };
@@ -39,9 +39,9 @@ struct PrepareArgs {
   i64 y_stride, dy_stride;
   int outputs;
   Rows rows;
-  const unsigned char* out_mask;  // [G, O] or null
+  const unsigned char *out_mask;  // [G, O] or null
   float *inverse, *factor;        // [O, tiles * 32]: 1 / y and dy, 0 where nothing flows
-  unsigned char* live;            // [O, tiles]: does anything flow to this tile of samples?
+  unsigned char *live;            // [O, tiles]: does anything flow to this tile of samples?
   int tiles;
 };
 
@@ -50,13 +50,13 @@ struct BackwardArgs {
   i64 x_stride, w_stride;
   int inputs, outputs;
   Rows rows;
-  const unsigned char* in_mask;  // [G, I] or null
+  const unsigned char *in_mask;  // [G, I] or null
   const float *inverse, *factor;
-  const unsigned char* live;
+  const unsigned char *live;
   int tiles;
   int chunk;  // outputs per block
-  float* dx;  // [chunks, 256, I] partial sums, or null
-  float* dw;  // [O, I] or null
+  float *dx;  // [chunks, 256, I] partial sums, or null
+  float *dw;  // [O, I] or null
   i64 dw_stride;
   int add;  // dw is added to, not overwritten
 };
@@ -67,23 +67,23 @@ struct SparseArgs {
   i64 x_stride, w_stride;
   int inputs, outputs, count;  // count = K
   int rows;                    // samples of this part of the batch
-  const int* code;
-  const float* coef;  // null: 1
+  const int *code;
+  const float *coef;  // null: 1
   i64 coef_stride;
-  const float* dy;
+  const float *dy;
   i64 dy_stride;
-  float* out;
+  float *out;
   i64 out_stride;
   int add;
 };
 
 struct CoefArgs {
-  const float* coef;
+  const float *coef;
   i64 coef_stride;
   int count;
-  int* code;  // [rows, O, K] or null
-  float*
-      values;  // [rows, O, max(1, K)], or twice that for bounds: scratch of the kernels for any K
+  int *code;  // [rows, O, K] or null
+  float
+      *values;  // [rows, O, max(1, K)], or twice that for bounds: scratch of the kernels for any K
 };
 
 }  // namespace sn

@@ -11,7 +11,7 @@ __device__ __forceinline__ float not_a_number() { return __int_as_float(0x7fffff
 
 // The kept entries of each row of a mask, ascending, and their number. A block of 256: one row.
 extern "C" __global__ void __launch_bounds__(256)
-    sn_mask_index(const unsigned char* mask, int columns, int* index, int* count) {
+    sn_mask_index(const unsigned char *mask, int columns, int *index, int *count) {
   __shared__ int of_warp[8];
   int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32, total = 0;
   i64 row = static_cast<i64>(blockIdx.x) * columns;
@@ -34,16 +34,16 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // l_inf forward: two instructions per difference.
 template <class T>
-__device__ __forceinline__ void max_forward(const LayerArgs& args) {
+__device__ __forceinline__ void max_forward(const LayerArgs &args) {
   __shared__ typename T::Shared shared;
   T tile(shared, args);
   if (tile.empty()) return;
   float top[T::TM][T::TN] = {};
   tile.run(
-      [&](int, float4(&x)[1][T::TM], const float4& w, int j) {
+      [&](int, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
         for (int m = 0; m < T::TM; ++m) {
-          const float4& v = x[0][m];
+          const float4 &v = x[0][m];
           float t = max_nan(top[m][j], fabsf(v.x - w.x));
           t = max_nan(t, fabsf(v.y - w.y));
           t = max_nan(t, fabsf(v.z - w.z));
@@ -66,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(MaxGather::THREADS)
 // The first input that attains y: code is -1 everywhere before. Inputs come in ascending order and
 // one thread owns an output, so the first hit is the first code it writes.
 template <class T>
-__device__ __forceinline__ void max_select(const LayerArgs& args, int* code) {
+__device__ __forceinline__ void max_select(const LayerArgs &args, int *code) {
   __shared__ typename T::Shared shared;
   T tile(shared, args);
   if (tile.empty()) return;
@@ -81,14 +81,14 @@ __device__ __forceinline__ void max_select(const LayerArgs& args, int* code) {
       top[m][j] = y > 0.0f ? y : not_a_number();  // equal to nothing
     }
   tile.run(
-      [&](int k, float4(&x)[1][T::TM], const float4& w, int j) {
+      [&](int k, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
         for (int m = 0; m < T::TM; ++m) {
-          const float4& v = x[0][m];
+          const float4 &v = x[0][m];
           float d[4] = {v.x - w.x, v.y - w.y, v.z - w.z, v.w - w.w};
           float y = top[m][j];
           if (fabsf(d[0]) == y || fabsf(d[1]) == y || fabsf(d[2]) == y || fabsf(d[3]) == y) {
-            int* to = code +
+            int *to = code +
                       static_cast<i64>(tile.rows.begin + tile.ty + m * T::TY) * args.outputs +
                       shared.column[tile.tx + j * T::TX];
             if (*to < 0) {
@@ -105,11 +105,11 @@ __device__ __forceinline__ void max_select(const LayerArgs& args, int* code) {
 using SelectTile = Tile<4, 8, 8, 16, true>;
 using SelectGather = Tile<4, 8, 16, 8, false>;
 extern "C" __global__ void __launch_bounds__(SelectTile::THREADS)
-    sn_max_select(LayerArgs a, int* code) {
+    sn_max_select(LayerArgs a, int *code) {
   max_select<SelectTile>(a, code);
 }
 extern "C" __global__ void __launch_bounds__(SelectGather::THREADS)
-    sn_max_select_gather(LayerArgs a, int* code) {
+    sn_max_select_gather(LayerArgs a, int *code) {
   max_select<SelectGather>(a, code);
 }
 
@@ -120,7 +120,7 @@ extern "C" __global__ void __launch_bounds__(SelectGather::THREADS)
 constexpr int kRange = 2560, kQuarters = 4;
 
 template <bool WEIGHTS>
-__device__ __forceinline__ void scatter(const SparseArgs& a) {
+__device__ __forceinline__ void scatter(const SparseArgs &a) {
   __shared__ float sums[kQuarters][kRange];
   int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32;
   int row = static_cast<int>(blockIdx.x), i0 = static_cast<int>(blockIdx.y) * kRange;
@@ -156,7 +156,7 @@ __device__ __forceinline__ void scatter(const SparseArgs& a) {
     }
   }
   __syncthreads();
-  float* out = a.out + static_cast<i64>(row) * a.out_stride + i0;
+  float *out = a.out + static_cast<i64>(row) * a.out_stride + i0;
   for (int z = tid; z < range; z += kQuarters * 32) {
     float sum = a.add ? out[z] : 0.0f;
     for (int q = 0; q < kQuarters; ++q) sum += sums[q][z];
@@ -199,8 +199,8 @@ __device__ __forceinline__ Span span(float l, float u, float w) {
 
 // Rows with lower > upper or NaN anywhere.
 extern "C" __global__ void __launch_bounds__(128)
-    sn_check_rows(const float* lower, const float* upper, i64 stride, int inputs,
-                  unsigned char* invalid) {
+    sn_check_rows(const float *lower, const float *upper, i64 stride, int inputs,
+                  unsigned char *invalid) {
   __shared__ int bad;
   if (threadIdx.x == 0) bad = 0;
   __syncthreads();
@@ -211,7 +211,7 @@ extern "C" __global__ void __launch_bounds__(128)
   if (threadIdx.x == 0) invalid[blockIdx.x] = static_cast<unsigned char>(bad);
 }
 
-__device__ __forceinline__ void write_bounds(const LayerArgs& a, int b, int o, float lower,
+__device__ __forceinline__ void write_bounds(const LayerArgs &a, int b, int o, float lower,
                                              float upper) {
   bool bad = a.invalid[b] || is_nan(lower) || is_nan(upper);
   a.y[place(a, b, o)] = bad ? -infinity() : lower;
@@ -226,7 +226,7 @@ extern "C" __global__ void __launch_bounds__(BoundsTile::THREADS) sn_max_bounds(
   if (tile.empty()) return;
   float low[T::TM][T::TN] = {}, high[T::TM][T::TN] = {};
   tile.run(
-      [&](int, float4(&x)[2][T::TM], const float4& w, int j) {
+      [&](int, float4(&x)[2][T::TM], const float4 &w, int j) {
 #pragma unroll
         for (int m = 0; m < T::TM; ++m) {
           const float4 &l = x[0][m], &u = x[1][m];
@@ -263,7 +263,7 @@ extern "C" __global__ void __launch_bounds__(PowerBoundsTile::THREADS)
     return a > 0.0f && scale > 0.0f ? pow(static_cast<double>(a) / scale, p) : 0.0;
   };
   tile.run(
-      [&](int, float4(&x)[2][T::TM], const float4& w, int j) {
+      [&](int, float4(&x)[2][T::TM], const float4 &w, int j) {
 #pragma unroll
         for (int m = 0; m < T::TM; ++m) {
           const float4 &l = x[0][m], &u = x[1][m];
@@ -332,7 +332,7 @@ __device__ __forceinline__ void repeated_maximum(int inputs, int count, At at, E
   }
 }
 
-__device__ __forceinline__ float coefficient(const CoefArgs& c, int o, int k) {
+__device__ __forceinline__ float coefficient(const CoefArgs &c, int o, int k) {
   return c.coef[static_cast<i64>(o) * c.coef_stride + k];
 }
 
@@ -343,7 +343,7 @@ extern "C" __global__ void __launch_bounds__(128) sn_sort_any(LayerArgs a, CoefA
   const float *x = a.x + static_cast<i64>(b) * a.x_stride,
               *w = a.w + static_cast<i64>(o) * a.w_stride;
   int count = max(1, c.count);  // a NaN counts even when no order statistic does
-  float* values = c.values + at * count;
+  float *values = c.values + at * count;
   repeated_maximum(
       a.inputs, count, [&](int i) { return fabsf(x[i] - w[i]); },
       [&](int k, unsigned long long key) {
@@ -369,7 +369,7 @@ extern "C" __global__ void __launch_bounds__(128) sn_sort_bounds_any(LayerArgs a
   int b = static_cast<int>(at / a.outputs), o = static_cast<int>(at % a.outputs);
   const float *l = a.x + static_cast<i64>(b) * a.x_stride,
               *u = a.x2 + static_cast<i64>(b) * a.x_stride;
-  const float* w = a.w + static_cast<i64>(o) * a.w_stride;
+  const float *w = a.w + static_cast<i64>(o) * a.w_stride;
   int count = max(1, c.count);
   float *low = c.values + at * 2 * count, *high = low + count;
   repeated_maximum(

@@ -28,12 +28,12 @@ __device__ __forceinline__ float ex2(float a) {
 
 // Asynchronous copies to shared memory: `valid` bytes are read (0: none), the rest is filled with
 // 0.
-__device__ __forceinline__ void copy16(float* to, const float* from, int valid) {
+__device__ __forceinline__ void copy16(float *to, const float *from, int valid) {
   unsigned at = static_cast<unsigned>(__cvta_generic_to_shared(to));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from), "r"(valid)
                : "memory");
 }
-__device__ __forceinline__ void copy4(float* to, const float* from, int valid) {
+__device__ __forceinline__ void copy4(float *to, const float *from, int valid) {
   unsigned at = static_cast<unsigned>(__cvta_generic_to_shared(to));
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(at), "l"(from), "r"(valid)
                : "memory");

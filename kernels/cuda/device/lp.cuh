@@ -23,10 +23,10 @@ __device__ __forceinline__ float whole_power(float a) {
 }
 
 // One output by one thread in float64: where float32 sums of powers could over- or underflow.
-__device__ inline float norm_slow(const LayerArgs& a, const RowTile& rows, int b, int o, float p) {
+__device__ inline float norm_slow(const LayerArgs &a, const RowTile &rows, int b, int o, float p) {
   const float *x = a.x + static_cast<i64>(b) * a.x_stride,
               *w = a.w + static_cast<i64>(o) * a.w_stride;
-  const int* index = a.in_index ? a.in_index + static_cast<i64>(rows.group) * a.inputs : nullptr;
+  const int *index = a.in_index ? a.in_index + static_cast<i64>(rows.group) * a.inputs : nullptr;
   int depth = a.in_count ? a.in_count[rows.group] : a.inputs;
   float top = 0.0f;
   for (int k = 0; k < depth; ++k) {
@@ -46,8 +46,8 @@ __device__ inline float norm_slow(const LayerArgs& a, const RowTile& rows, int b
 // Partial sums over 64 inputs are added to the total: the error of a sum of n terms grows with
 // 64 + n / 64 roundings, not with n.
 template <class T>
-__device__ __forceinline__ void power_forward(const LayerArgs& args,
-                                              [[maybe_unused]] const PowerArgs& power) {
+__device__ __forceinline__ void power_forward(const LayerArgs &args,
+                                              [[maybe_unused]] const PowerArgs &power) {
   __shared__ typename T::Shared shared;
   T tile(shared, args);
   if (tile.empty()) return;
@@ -62,7 +62,7 @@ __device__ __forceinline__ void power_forward(const LayerArgs& args,
       }
   };
 #if SN_P > 0
-  auto body = [&](int, float4(&x)[1][T::TM], const float4& w, int j) {
+  auto body = [&](int, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
     for (int m = 0; m < T::TM; ++m) {
       auto term = [&](float d) {
@@ -73,7 +73,7 @@ __device__ __forceinline__ void power_forward(const LayerArgs& args,
           part[m][j] = __fmaf_rn(half, half, part[m][j]);
         }
       };
-      const float4& v = x[0][m];
+      const float4 &v = x[0][m];
       term(v.x - w.x), term(v.y - w.y), term(v.z - w.z), term(v.w - w.w);
     }
   };
@@ -105,10 +105,10 @@ __device__ __forceinline__ void power_forward(const LayerArgs& args,
       inverse[m][j] = top > 1e-30f && top < 1e30f ? 1.0f / top : 0.0f;
     }
   float p = power.p, cut = power.cut;
-  auto body = [&](int, float4(&x)[1][T::TM], const float4& w, int j) {
+  auto body = [&](int, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
     for (int m = 0; m < T::TM; ++m) {
-      const float4& v = x[0][m];
+      const float4 &v = x[0][m];
       float s = inverse[m][j];
       float r0 = fabsf((v.x - w.x) * s), r1 = fabsf((v.y - w.y) * s);
       float r2 = fabsf((v.z - w.z) * s), r3 = fabsf((v.w - w.w) * s);
@@ -186,7 +186,7 @@ struct BackwardShared {
   unsigned char kept[kWarps][kInputs];
 };
 
-__device__ __forceinline__ void backward_load(BackwardShared& s, const BackwardArgs& a, int o0,
+__device__ __forceinline__ void backward_load(BackwardShared &s, const BackwardArgs &a, int o0,
                                               int end, int i0, int buffer, int tid) {
   // 256 threads: inverse and factor are 4 x 256 floats each, 16 bytes per thread.
   int q = tid / 64, col = tid % 64 * 4, o = o0 + q;
@@ -344,7 +344,7 @@ extern "C" __global__ void __launch_bounds__(256, 1)
     if (a.dw) {
       int q = tid / 64, i = i0 + tid % 64, o = o0 + step * kStep + q;
       if (o < end && i < a.inputs) {
-        float* to = a.dw + static_cast<i64>(o) * a.dw_stride + i;
+        float *to = a.dw + static_cast<i64>(o) * a.dw_stride + i;
         float sum = a.add ? *to : 0.0f;
         for (int t = 0; t < kWarps; ++t) sum += s.dw[t][q][tid % 64];
         *to = sum;
@@ -353,7 +353,7 @@ extern "C" __global__ void __launch_bounds__(256, 1)
     __syncthreads();
   }
   if (!a.dx) return;
-  float* part = a.dx + (static_cast<i64>(blockIdx.y) * kWarps + warp) * 32 * a.inputs + i0;
+  float *part = a.dx + (static_cast<i64>(blockIdx.y) * kWarps + warp) * 32 * a.inputs + i0;
 #pragma unroll
   for (int j = 0; j < 8; ++j)
 #pragma unroll
@@ -366,7 +366,7 @@ extern "C" __global__ void __launch_bounds__(256, 1)
 
 // dx = the sum over the chunks of outputs, in order; 0 at dropped inputs. A block: one row.
 extern "C" __global__ void __launch_bounds__(256)
-    sn_power_dx(BackwardArgs a, int chunks, float* dx, i64 dx_stride) {
+    sn_power_dx(BackwardArgs a, int chunks, float *dx, i64 dx_stride) {
   RowTile rows = row_tile(a.rows, a.rows.first + static_cast<int>(blockIdx.x) / 32, kRowsPerTile);
   int r = static_cast<int>(blockIdx.x) % 32;
   if (r >= rows.count) return;

@@ -21,20 +21,20 @@ __device__ __forceinline__ void insert(float (&v)[K], float a) {
 }
 
 template <class T>
-__device__ __forceinline__ void sort_forward(const LayerArgs& args, const CoefArgs& c) {
+__device__ __forceinline__ void sort_forward(const LayerArgs &args, const CoefArgs &c) {
   __shared__ typename T::Shared shared;
   T tile(shared, args);
   if (tile.empty()) return;
   float v[T::TM][T::TN][K] = {};
   unsigned nan = 0;  // bit m * TN + j: that output met a NaN
   tile.run(
-      [&](int, float4(&x)[1][T::TM], const float4& w, int j) {
+      [&](int, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
         for (int m = 0; m < T::TM; ++m) {
-          const float4& q = x[0][m];
+          const float4 &q = x[0][m];
           float a0 = fabsf(q.x - w.x), a1 = fabsf(q.y - w.y), a2 = fabsf(q.z - w.z),
                 a3 = fabsf(q.w - w.w);
-          float& least = v[m][j][K - 1];
+          float &least = v[m][j][K - 1];
           // !(a <= least) and not a > least: a NaN must not slip through.
           if (!(a0 <= least) || !(a1 <= least) || !(a2 <= least) || !(a3 <= least)) {
             if (is_nan(a0) || is_nan(a1) || is_nan(a2) || is_nan(a3)) nan |= 1u << (m * T::TN + j);
@@ -82,10 +82,10 @@ extern "C" __global__ void __launch_bounds__(SortSelectTile::THREADS)
 #pragma unroll
       for (int k = 0; k < K; ++k) code[m][j][k] = -1;
   tile.run(
-      [&](int at, float4(&x)[1][T::TM], const float4& w, int j) {
+      [&](int at, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
         for (int m = 0; m < T::TM; ++m) {
-          const float4& q = x[0][m];
+          const float4 &q = x[0][m];
           float d[4] = {q.x - w.x, q.y - w.y, q.z - w.z, q.w - w.w};
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
@@ -110,7 +110,7 @@ extern "C" __global__ void __launch_bounds__(SortSelectTile::THREADS)
       },
       [] {});
   tile.outputs([&](int b, int o, int m, int j) {
-    int* to = c.code + (static_cast<i64>(b) * args.outputs + o) * K;
+    int *to = c.code + (static_cast<i64>(b) * args.outputs + o) * K;
 #pragma unroll
     for (int k = 0; k < K; ++k) to[k] = code[m][j][k];
   });
@@ -127,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(SortBoundsTile::THREADS)
   float low[T::TM][T::TN][K] = {}, high[T::TM][T::TN][K] = {};
   unsigned nan = 0;
   tile.run(
-      [&](int, float4(&x)[2][T::TM], const float4& w, int j) {
+      [&](int, float4(&x)[2][T::TM], const float4 &w, int j) {
 #pragma unroll
         for (int m = 0; m < T::TM; ++m) {
           const float4 &l = x[0][m], &u = x[1][m];

@@ -20,7 +20,7 @@ __host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / 
 struct RowTile {
   int group, begin, count;
 };
-__device__ __forceinline__ RowTile row_tile(const Rows& rows, int tile, int rows_per_tile) {
+__device__ __forceinline__ RowTile row_tile(const Rows &rows, int tile, int rows_per_tile) {
   int per_group = ceil_div(rows.group, rows_per_tile);
   RowTile t;
   t.group = tile / per_group;
@@ -32,7 +32,7 @@ __device__ __forceinline__ RowTile row_tile(const Rows& rows, int tile, int rows
   t.count = max(0, static_cast<int>(end - begin));
   return t;
 }
-inline __device__ int row_tiles(const Rows& rows, int rows_per_tile) {
+inline __device__ int row_tiles(const Rows &rows, int rows_per_tile) {
   return ceil_div(rows.batch, rows.group) * ceil_div(rows.group, rows_per_tile);
 }
 
@@ -50,14 +50,14 @@ struct Tile {
     int column[BN];  // the outputs of this block, -1 past the end
   };
 
-  Shared& shared;
-  const LayerArgs& a;
+  Shared &shared;
+  const LayerArgs &a;
   RowTile rows;
   int depth;  // inputs to go through: I, or the kept ones
-  const int* in_index;
+  const int *in_index;
   int tx, ty, tid, column0;
 
-  __device__ __forceinline__ Tile(Shared& shared_, const LayerArgs& args)
+  __device__ __forceinline__ Tile(Shared &shared_, const LayerArgs &args)
       : shared(shared_), a(args) {
     int row_blocks = row_tiles(a.rows, BM);
     int block = static_cast<int>(blockIdx.x);
@@ -70,7 +70,7 @@ struct Tile {
     depth = a.in_count ? a.in_count[rows.group] : a.inputs;
     in_index = a.in_index ? a.in_index + static_cast<i64>(rows.group) * a.inputs : nullptr;
     int columns = a.out_count ? a.out_count[rows.group] : a.outputs;
-    const int* out_index =
+    const int *out_index =
         a.out_index ? a.out_index + static_cast<i64>(rows.group) * a.outputs : nullptr;
     for (int n = tid; n < BN; n += THREADS) {
       int c = column0 + n;
@@ -83,10 +83,10 @@ struct Tile {
   __device__ __forceinline__ bool empty() const { return rows.count == 0 || shared.column[0] < 0; }
 
   // The start of row r of the stacked operands (x, x2, w); null past the end.
-  __device__ __forceinline__ const float* row(int r) const {
+  __device__ __forceinline__ const float *row(int r) const {
     if (r < PLANES * BM) {
       int m = r % BM;
-      const float* base = r < BM ? a.x : a.x2;
+      const float *base = r < BM ? a.x : a.x2;
       return m < rows.count ? base + static_cast<i64>(rows.begin + m) * a.x_stride : nullptr;
     }
     int c = shared.column[r - PLANES * BM];
@@ -119,7 +119,7 @@ struct Tile {
       bool inside = i < depth;
       if (inside && in_index) i = in_index[i];
       for (int r = tid / kDepth; r < ROWS; r += THREADS / kDepth) {
-        const float* from = row(r);
+        const float *from = row(r);
         bool any = inside && from;
         copy4(&shared.data[buffer][r][k], any ? from + i : a.w, any ? 4 : 0);
       }
@@ -150,10 +150,10 @@ struct Tile {
         for (int plane = 0; plane < PLANES; ++plane)
 #pragma unroll
           for (int m = 0; m < TM; ++m)
-            x[plane][m] = *reinterpret_cast<const float4*>(&data[plane * BM + ty + m * TY][k]);
+            x[plane][m] = *reinterpret_cast<const float4 *>(&data[plane * BM + ty + m * TY][k]);
 #pragma unroll
         for (int j = 0; j < TN; ++j) {
-          float4 w = *reinterpret_cast<const float4*>(&data[PLANES * BM + tx + j * TX][k]);
+          float4 w = *reinterpret_cast<const float4 *>(&data[PLANES * BM + tx + j * TX][k]);
           body(step * kDepth + k, x, w, j);
         }
       }
@@ -187,7 +187,7 @@ struct Tile {
 };
 
 // An output's place in [B, O].
-__device__ __forceinline__ i64 place(const LayerArgs& a, int b, int o) {
+__device__ __forceinline__ i64 place(const LayerArgs &a, int b, int o) {
   return static_cast<i64>(b) * a.y_stride + o;
 }
 

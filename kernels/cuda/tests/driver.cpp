@@ -18,24 +18,24 @@
 
 namespace {
 
-int fails(const char* name) {
+int fails(const char *name) {
   const char *which = std::getenv("SN_FAKE_FAIL"), *code = std::getenv("SN_FAKE_ERROR");
   if (which == nullptr || std::strcmp(which, name) != 0) return 0;
   return code != nullptr ? std::atoi(code) : 2;
 }
 
 int capability() {
-  const char* text = std::getenv("SN_FAKE_CAPABILITY");
+  const char *text = std::getenv("SN_FAKE_CAPABILITY");
   return text != nullptr ? std::atoi(text) : 90;
 }
 
-using Emulate = int (*)(const char*, const unsigned*, unsigned, void**);
+using Emulate = int (*)(const char *, const unsigned *, unsigned, void **);
 struct Function {
   Emulate emulate;
   std::string name;
 };
 
-std::map<void*, size_t> held;
+std::map<void *, size_t> held;
 
 }  // namespace
 
@@ -46,70 +46,75 @@ FAKE int cuInit(unsigned) {
   FAIL_IF_ASKED();
   return 0;
 }
-FAKE int cuDriverGetVersion(int* v) { return *v = 13000, 0; }
-FAKE int cuDeviceGetCount(int* n) {
+FAKE int cuDeviceGetCount(int *n) {
   FAIL_IF_ASKED();
   return *n = std::getenv("SN_FAKE_NO_DEVICE") ? 0 : 1, 0;
 }
-FAKE int cuDeviceGet(int* d, int i) { return *d = i, 0; }
-FAKE int cuDeviceGetAttribute(int* v, int which, int) {
+FAKE int cuDeviceGetAttribute(int *v, int which, int) {
   return *v = which == 75 ? capability() / 10 : capability() % 10, 0;
 }
-FAKE int cuCtxGetCurrent(void** c) {
+thread_local void *current = nullptr;
+FAKE int cuCtxGetCurrent(void **c) { return *c = current, 0; }
+FAKE int cuCtxSetCurrent(void *c) { return current = c, 0; }
+FAKE int cuDevicePrimaryCtxRetain(void **c, int) {
+  FAIL_IF_ASKED();
   static int context;
-  *c = std::getenv("SN_FAKE_NO_CONTEXT") ? nullptr : &context;
-  return 0;
+  return *c = &context, 0;
 }
-FAKE int cuCtxGetDevice(int* d) { return *d = 0, 0; }
-FAKE int cuGetErrorString(int error, const char** text) {
+FAKE int cuPointerGetAttribute(void *v, int, uint64_t) {
+  FAIL_IF_ASKED();
+  return *static_cast<int *>(v) = 0, 0;
+}
+FAKE int cuCtxGetDevice(int *d) { return *d = 0, 0; }
+FAKE int cuGetErrorString(int error, const char **text) {
   *text = error == 2 ? "out of memory" : "fake failure";
   return 0;
 }
-FAKE int cuModuleLoadData(void** module, const void* code) {
+FAKE int cuModuleLoadData(void **module, const void *code) {
   FAIL_IF_ASKED();
-  std::string text(static_cast<const char*>(code));
+  std::string text(static_cast<const char *>(code));
   if (text.rfind("options ", 0) != 0) return 200;  // not code
-  auto value = [&](const char* name) {
+  auto value = [&](const char *name) {
     size_t at = text.find(name);
     return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + std::strlen(name));
   };
   int program = value("-DSN_PROGRAM="),
       parameter = program == 1 ? value("-DSN_P=") : value("-DSN_TOPK=");
-  const char* folder = std::getenv("SN_FAKE_PROGRAMS");
+  const char *folder = std::getenv("SN_FAKE_PROGRAMS");
   std::string path = std::string(folder ? folder : ".") + "/program-" + std::to_string(program) +
                      "-" + std::to_string(parameter) + ".so";
   *module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (*module == nullptr) std::fprintf(stderr, "%s\n", dlerror());
   return *module ? 0 : 301;
 }
-FAKE int cuModuleGetFunction(void** function, void* module, const char* name) {
+FAKE int cuModuleGetFunction(void **function, void *module, const char *name) {
   auto emulate = reinterpret_cast<Emulate>(dlsym(module, "sn_emulate"));
   if (emulate(name, nullptr, 0, nullptr) != 0) return 500;
   *function = new Function{emulate, name};
   return 0;
 }
-FAKE int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
-                        unsigned, unsigned, unsigned, void*, void** parameters, void**) {
+FAKE int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                        unsigned, unsigned, unsigned, void *, void **parameters, void **) {
   FAIL_IF_ASKED();
-  const auto* f = static_cast<const Function*>(function);
+  const auto *f = static_cast<const Function *>(function);
   const unsigned grid[3] = {gx, gy, gz};
   return f->emulate(f->name.c_str(), grid, bx, parameters);
 }
-FAKE int cuMemPoolCreate(void** pool, const void*) { return *pool = &held, 0; }
-FAKE int cuMemPoolSetAttribute(void*, int, void*) { return 0; }
+FAKE int cuMemPoolCreate(void **pool, const void *) { return *pool = &held, 0; }
+FAKE int cuMemPoolSetAttribute(void *, int, void *) { return 0; }
 // Scratch memory comes filled with NaN, and with a fence behind it.
 constexpr size_t kFence = 256;
-FAKE int cuMemAllocFromPoolAsync(uint64_t* p, size_t size, void*, void*) {
+FAKE int cuMemAllocFromPoolAsync(uint64_t *p, size_t size, void *, void *) {
   FAIL_IF_ASKED();
-  void* memory = std::aligned_alloc(256, (size + kFence + 255) / 256 * 256);
+  void *memory = std::aligned_alloc(256, (size + kFence + 255) / 256 * 256);
   std::memset(memory, 0xff, size + kFence);
   held[memory] = size;
   *p = reinterpret_cast<uint64_t>(memory);
   return 0;
 }
-FAKE int cuMemFreeAsync(uint64_t p, void*) {
-  void* memory = reinterpret_cast<void*>(p);
-  const auto* fence = static_cast<const unsigned char*>(memory) + held.at(memory);
+FAKE int cuMemFreeAsync(uint64_t p, void *) {
+  void *memory = reinterpret_cast<void *>(p);
+  const auto *fence = static_cast<const unsigned char *>(memory) + held.at(memory);
   for (size_t i = 0; i < kFence; ++i)
     if (fence[i] != 0xff) {
       std::fprintf(stderr, "a kernel wrote past its scratch memory\n");
@@ -120,30 +125,30 @@ FAKE int cuMemFreeAsync(uint64_t p, void*) {
   return 0;
 }
 FAKE int sn_fake_held() { return static_cast<int>(held.size()); }
-FAKE int cuMemsetD8Async(uint64_t to, unsigned char value, size_t count, void*) {
-  std::memset(reinterpret_cast<void*>(to), value, count);
+FAKE int cuMemsetD8Async(uint64_t to, unsigned char value, size_t count, void *) {
+  std::memset(reinterpret_cast<void *>(to), value, count);
   return 0;
 }
 FAKE int cuMemsetD2D32Async(uint64_t to, size_t pitch, unsigned value, size_t width, size_t height,
-                            void*) {
+                            void *) {
   for (size_t r = 0; r < height; ++r)
-    for (size_t c = 0; c < width; ++c) reinterpret_cast<unsigned*>(to + r * pitch)[c] = value;
+    for (size_t c = 0; c < width; ++c) reinterpret_cast<unsigned *>(to + r * pitch)[c] = value;
   return 0;
 }
 
 namespace {
 std::string code;
 }
-FAKE int nvrtcVersion(int* major, int* minor) { return *major = 13, *minor = 0; }
-FAKE int nvrtcGetNumSupportedArchs(int* n) { return *n = 3, 0; }
-FAKE int nvrtcGetSupportedArchs(int* a) { return a[0] = 75, a[1] = 80, a[2] = 90, 0; }
-FAKE int nvrtcCreateProgram(void** program, const char*, const char*, int, const char* const*,
-                            const char* const*) {
+FAKE int nvrtcVersion(int *major, int *minor) { return *major = 13, *minor = 0; }
+FAKE int nvrtcGetNumSupportedArchs(int *n) { return *n = 3, 0; }
+FAKE int nvrtcGetSupportedArchs(int *a) { return a[0] = 75, a[1] = 80, a[2] = 90, 0; }
+FAKE int nvrtcCreateProgram(void **program, const char *, const char *, int, const char *const *,
+                            const char *const *) {
   return *program = &code, 0;
 }
-FAKE int nvrtcCompileProgram(void*, int count, const char* const* options) {
-  if (const char* log = std::getenv("SN_FAKE_LOG")) {
-    std::FILE* file = std::fopen(log, "a");
+FAKE int nvrtcCompileProgram(void *, int count, const char *const *options) {
+  if (const char *log = std::getenv("SN_FAKE_LOG")) {
+    std::FILE *file = std::fopen(log, "a");
     for (int i = 0; i < count; ++i) std::fprintf(file, "%s ", options[i]);
     std::fprintf(file, "\n");
     std::fclose(file);
@@ -153,15 +158,15 @@ FAKE int nvrtcCompileProgram(void*, int count, const char* const* options) {
   for (int i = 0; i < count; ++i) code += std::string(options[i]) + " ";
   return 0;
 }
-FAKE int nvrtcGetProgramLogSize(void*, size_t* size) { return *size = 24, 0; }
-FAKE int nvrtcGetProgramLog(void*, char* log) {
+FAKE int nvrtcGetProgramLogSize(void *, size_t *size) { return *size = 24, 0; }
+FAKE int nvrtcGetProgramLog(void *, char *log) {
   return std::strcpy(log, "tile.cuh(1): fake error"), 0;
 }
-FAKE int nvrtcGetCUBINSize(void*, size_t* size) { return *size = code.size() + 1, 0; }
-FAKE int nvrtcGetCUBIN(void*, char* to) {
+FAKE int nvrtcGetCUBINSize(void *, size_t *size) { return *size = code.size() + 1, 0; }
+FAKE int nvrtcGetCUBIN(void *, char *to) {
   return std::memcpy(to, code.c_str(), code.size() + 1), 0;
 }
-FAKE int nvrtcGetPTXSize(void*, size_t* size) { return nvrtcGetCUBINSize(nullptr, size); }
-FAKE int nvrtcGetPTX(void*, char* to) { return nvrtcGetCUBIN(nullptr, to); }
-FAKE int nvrtcDestroyProgram(void**) { return 0; }
-FAKE const char* nvrtcGetErrorString(int) { return "NVRTC_ERROR_COMPILATION"; }
+FAKE int nvrtcGetPTXSize(void *, size_t *size) { return nvrtcGetCUBINSize(nullptr, size); }
+FAKE int nvrtcGetPTX(void *, char *to) { return nvrtcGetCUBIN(nullptr, to); }
+FAKE int nvrtcDestroyProgram(void **) { return 0; }
+FAKE const char *nvrtcGetErrorString(int) { return "NVRTC_ERROR_COMPILATION"; }

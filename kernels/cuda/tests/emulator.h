@@ -36,8 +36,8 @@ struct Dim {
 namespace emulate {
 
 struct Copy {
-  float* to;
-  const float* from;
+  float *to;
+  const float *from;
   int valid, size;
 };
 
@@ -63,15 +63,15 @@ inline std::vector<std::unique_ptr<Fiber>> fibers;
 inline std::vector<Warp> warps;
 inline Barrier block_barrier;
 inline ucontext_t scheduler;
-inline Fiber* current = nullptr;
+inline Fiber *current = nullptr;
 inline int alive = 0;
 inline bool progress = false;
-inline const std::function<void()>* body = nullptr;
+inline const std::function<void()> *body = nullptr;
 inline Dim block, grid, block_size;
 
 inline void yield() { swapcontext(&current->context, &scheduler); }
 
-inline void arrive(Barrier& b, int expected) {
+inline void arrive(Barrier &b, int expected) {
   long generation = b.generation;
   progress = true;
   if (++b.arrived == expected) {
@@ -82,12 +82,12 @@ inline void arrive(Barrier& b, int expected) {
   while (b.generation == generation) yield();
 }
 
-inline Warp& warp() { return warps[current->thread.x / 32]; }
+inline Warp &warp() { return warps[current->thread.x / 32]; }
 inline int lane() { return static_cast<int>(current->thread.x % 32); }
 
 // Every lane gives a value and sees those of all.
 inline void exchange(uint64_t value, uint64_t (&all)[32]) {
-  Warp& w = warp();
+  Warp &w = warp();
   w.values[lane()] = value;
   arrive(w.barrier, 32);
   std::memcpy(all, w.values, sizeof all);
@@ -102,7 +102,7 @@ inline void entry() {
   swapcontext(&current->context, &scheduler);
 }
 
-inline void run_block(const std::function<void()>& kernel, unsigned threads) {
+inline void run_block(const std::function<void()> &kernel, unsigned threads) {
   body = &kernel;
   while (fibers.size() < threads) {
     fibers.push_back(std::make_unique<Fiber>());
@@ -112,7 +112,7 @@ inline void run_block(const std::function<void()>& kernel, unsigned threads) {
   block_barrier = {};
   alive = static_cast<int>(threads);
   for (unsigned t = 0; t < threads; ++t) {
-    Fiber& f = *fibers[t];
+    Fiber &f = *fibers[t];
     f.thread.x = t;
     f.done = false;
     f.groups.assign(1, {});
@@ -136,16 +136,16 @@ inline void run_block(const std::function<void()>& kernel, unsigned threads) {
 }
 
 template <class... A, size_t... N>
-void run(void (*kernel)(A...), Dim grid_, unsigned threads, void** parameters,
+void run(void (*kernel)(A...), Dim grid_, unsigned threads, void **parameters,
          std::index_sequence<N...>) {
-  std::function<void()> call = [&] { kernel(*static_cast<A*>(parameters[N])...); };
+  std::function<void()> call = [&] { kernel(*static_cast<A *>(parameters[N])...); };
   grid = grid_;
   block_size = {threads, 1, 1};
   for (block.y = 0; block.y < grid.y; ++block.y)
     for (block.x = 0; block.x < grid.x; ++block.x) run_block(call, threads);
 }
 template <class... A>
-void run(void (*kernel)(A...), Dim grid_, unsigned threads, void** parameters) {
+void run(void (*kernel)(A...), Dim grid_, unsigned threads, void **parameters) {
   run(kernel, grid_, threads, parameters, std::index_sequence_for<A...>{});
 }
 
@@ -265,22 +265,22 @@ inline float ex2(float a) {
   return r * (1.0f + 0x1p-22f * emulate::noise(a));
 }
 
-inline void copy(float* to, const float* from, int valid, int size) {
+inline void copy(float *to, const float *from, int valid, int size) {
   for (int i = 0; i < size / 4; ++i) to[i] = std::numeric_limits<float>::quiet_NaN();
   emulate::current->groups.back().push_back({to, from, valid, size});
 }
-inline void copy16(float* to, const float* from, int valid) {
+inline void copy16(float *to, const float *from, int valid) {
   // What the hardware demands.
   if (reinterpret_cast<uintptr_t>(to) % 16 || reinterpret_cast<uintptr_t>(from) % 16) std::abort();
   copy(to, from, valid, 16);
 }
-inline void copy4(float* to, const float* from, int valid) { copy(to, from, valid, 4); }
+inline void copy4(float *to, const float *from, int valid) { copy(to, from, valid, 4); }
 inline void copy_commit() { emulate::current->groups.emplace_back(); }
 template <int pending>
 void copy_wait() {
-  auto& groups = emulate::current->groups;
+  auto &groups = emulate::current->groups;
   while (static_cast<int>(groups.size()) - 1 > pending) {
-    for (const emulate::Copy& c : groups.front()) {
+    for (const emulate::Copy &c : groups.front()) {
       std::memset(c.to, 0, static_cast<size_t>(c.size));
       std::memcpy(c.to, c.from, static_cast<size_t>(c.valid));
     }

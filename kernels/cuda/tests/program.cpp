@@ -2,10 +2,10 @@
 // in device/program.cu.
 #include "../device/program.cu"
 
-extern "C" __attribute__((visibility("default"))) int sn_emulate(const char* name,
-                                                                 const unsigned* grid,
+extern "C" __attribute__((visibility("default"))) int sn_emulate(const char *name,
+                                                                 const unsigned *grid,
                                                                  unsigned threads,
-                                                                 void** parameters) {
+                                                                 void **parameters) {
 #define SN_KERNEL(kernel)                                                                       \
   if (std::strcmp(name, #kernel) == 0) {                                                        \
     if (parameters) emulate::run(sn::kernel, {grid[0], grid[1], grid[2]}, threads, parameters); \
