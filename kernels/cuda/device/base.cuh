@@ -63,14 +63,15 @@ extern "C" __global__ void __launch_bounds__(MaxGather::THREADS)
   max_forward<MaxGather>(a);
 }
 
-// The first input that attains y: code is -1 everywhere before. Inputs come in ascending order and
-// one thread owns an output, so the first hit is the first code it writes.
+// The first input that attains y, as a code; -1 where there is none. `code` is -1 everywhere
+// before.
 template <class T>
 __device__ __forceinline__ void max_select(const LayerArgs &args, int *code) {
   __shared__ typename T::Shared shared;
   T tile(shared, args);
   if (tile.empty()) return;
   float top[T::TM][T::TN];
+  int first[T::TM][T::TN];  // of the four inputs with the first hit
 #pragma unroll
   for (int m = 0; m < T::TM; ++m)
 #pragma unroll
@@ -79,28 +80,44 @@ __device__ __forceinline__ void max_select(const LayerArgs &args, int *code) {
       float y =
           row < tile.rows.count && o >= 0 ? args.y[place(args, tile.rows.begin + row, o)] : 0.0f;
       top[m][j] = y > 0.0f ? y : not_a_number();  // equal to nothing
+      first[m][j] = -1;
     }
   tile.run(
       [&](int k, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
         for (int m = 0; m < T::TM; ++m) {
           const float4 &v = x[0][m];
-          float d[4] = {v.x - w.x, v.y - w.y, v.z - w.z, v.w - w.w};
           float y = top[m][j];
-          if (fabsf(d[0]) == y || fabsf(d[1]) == y || fabsf(d[2]) == y || fabsf(d[3]) == y) {
-            int *to = code +
-                      static_cast<i64>(tile.rows.begin + tile.ty + m * T::TY) * args.outputs +
-                      shared.column[tile.tx + j * T::TX];
-            if (*to < 0) {
-              int e = fabsf(d[0]) == y ? 0 : fabsf(d[1]) == y ? 1 : fabsf(d[2]) == y ? 2 : 3;
-              float at = e == 0 ? d[0] : e == 1 ? d[1] : e == 2 ? d[2] : d[3];
-              int i = tile.in_index ? tile.in_index[k + e] : k + e;
-              *to = i << 1 | (at < 0.0f ? 1 : 0);
-            }
-          }
+          // No short circuit: four chained comparisons instead of four branches.
+          bool hit = (fabsf(v.x - w.x) == y) | (fabsf(v.y - w.y) == y) | (fabsf(v.z - w.z) == y) |
+                     (fabsf(v.w - w.w) == y);
+          // Once is enough: from then on the output looks for NaN.
+          first[m][j] = hit ? k : first[m][j];
+          top[m][j] = hit ? not_a_number() : y;
         }
       },
       [] {});
+  bool any = false;
+  tile.outputs([&](int b, int o, int m, int j) {
+    code[static_cast<i64>(b) * args.outputs + o] = first[m][j];
+    any = any || first[m][j] >= 0;
+  });
+  if (any)
+    tile.each_output([&](int b, int o) {
+      int *to = code + static_cast<i64>(b) * args.outputs + o;
+      float y = args.y[place(args, b, o)];
+      int k = *to;
+      for (int e = 0; k >= 0 && e < 4; ++e) {
+        if (k + e >= tile.depth) break;
+        int i = tile.in_index ? tile.in_index[k + e] : k + e;
+        float d = args.x[static_cast<i64>(b) * args.x_stride + i] -
+                  args.w[static_cast<i64>(o) * args.w_stride + i];
+        if (fabsf(d) == y) {
+          *to = i << 1 | (d < 0.0f ? 1 : 0);
+          break;
+        }
+      }
+    });
 }
 using SelectTile = Tile<4, 8, 8, 16, true>;
 using SelectGather = Tile<4, 8, 16, 8, false>;

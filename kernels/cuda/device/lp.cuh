@@ -233,19 +233,28 @@ extern "C" __global__ void __launch_bounds__(256, 1)
   int slots = ceil_div(kept, 8);
   for (int z = tid; z < kWarps * kStep * kInputs; z += 256) (&s.dw[0][0][0])[z] = 0.0f;
 
+  // Slots past the kept inputs compute with zeros and column 0; nothing of them is written.
   float x[8][8], dx[8][8] = {};  // [slot][sample]
   int column[8];
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
     int at = j * 8 + li;
-    column[j] = at < kept ? s.kept[warp][at] : -1;
+    column[j] = at < kept ? s.kept[warp][at] : 0;
 #pragma unroll
     for (int m = 0; m < 8; ++m) {
       int r = m / 4 * 16 + lb * 4 + m % 4;
-      x[j][m] = column[j] >= 0 && r < rows.count
+      x[j][m] = at < kept && r < rows.count
                     ? a.x[static_cast<i64>(rows.begin + r) * a.x_stride + i0 + column[j]]
                     : 0.0f;
     }
+  }
+  // Where this thread's two sums over the samples of the warp go.
+  bool odd = lb & 1, high = lb & 2;
+  int target[2];
+#pragma unroll
+  for (int j = 0; j < 2; ++j) {
+    int at = ((odd ? 4 : 0) + (high ? 2 : 0) + j) * 8 + li;
+    target[j] = at < kept ? s.kept[warp][at] : -1;
   }
 
   int steps = end > o0 ? ceil_div(end - o0, kStep) : 0;
@@ -262,11 +271,9 @@ extern "C" __global__ void __launch_bounds__(256, 1)
 #pragma unroll 1
     for (int q = 0; q < kStep; ++q) {
       if (!s.live[buffer][q][warp]) {
-        if (lb == 0)
-          for (int j = 0; j < slots; ++j) {
-            int at = j * 8 + li;
-            if (at < kept) s.dw[warp][q][s.kept[warp][at]] = 0.0f;
-          }
+#pragma unroll
+        for (int j = 0; j < 2; ++j)
+          if (target[j] >= 0) s.dw[warp][q][target[j]] = 0.0f;
         continue;
       }
       float inverse[8], factor[8];
@@ -280,7 +287,7 @@ extern "C" __global__ void __launch_bounds__(256, 1)
 #pragma unroll
       for (int j = 0; j < 8; ++j) {
         if (j >= slots) break;
-        float w = column[j] >= 0 ? s.w[buffer][q][column[j]] : 0.0f;
+        float w = s.w[buffer][q][column[j]];
 #if SN_P > 0
 #pragma unroll
         for (int m = 0; m < 8; ++m) {
@@ -323,7 +330,6 @@ extern "C" __global__ void __launch_bounds__(256, 1)
       }
       // Sum over the four threads with the same inputs; each ends up with two of the eight.
       float four[4], two[2];
-      bool odd = lb & 1, high = lb & 2;
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         float give = odd ? dw[j] : dw[j + 4], keep = odd ? dw[j + 4] : dw[j];
@@ -335,10 +341,8 @@ extern "C" __global__ void __launch_bounds__(256, 1)
         two[j] = keep + __shfl_xor_sync(0xffffffffu, give, 2);
       }
 #pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        int at = ((odd ? 4 : 0) + (high ? 2 : 0) + j) * 8 + li;
-        if (at < kept) s.dw[warp][q][s.kept[warp][at]] = -two[j];
-      }
+      for (int j = 0; j < 2; ++j)
+        if (target[j] >= 0) s.dw[warp][q][target[j]] = -two[j];
     }
     __syncthreads();
     if (a.dw) {
@@ -359,7 +363,7 @@ extern "C" __global__ void __launch_bounds__(256, 1)
 #pragma unroll
     for (int m = 0; m < 8; ++m) {
       int r = m / 4 * 16 + lb * 4 + m % 4;
-      if (column[j] >= 0 && r < rows.count)
+      if (j * 8 + li < kept && r < rows.count)
         part[static_cast<i64>(r) * a.inputs + column[j]] = dx[j][m];
     }
 }
