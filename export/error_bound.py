@@ -48,6 +48,9 @@ TANH_ERROR = 2.0**-19
 LARGEST = 2.0**100
 """Values whose bound exceeds this are refused: overflow cannot happen below it."""
 
+ROOM = 2.0**-16
+"""Relative room that files leave around every constant, for machines that sum in another order."""
+
 _BLOCK = 2**22
 
 
@@ -126,7 +129,7 @@ def analyse(network: Network) -> Analysis:
         widen = 0.0
         if isinstance(op, Affine):
             widen = float32_up(_up(gap + 2 * UNIT * (magnitude_in + spill + 2 * gap) + TINY))
-            gap, spill = 0.0, spill + 2 * widen
+            gap, spill = 0.0, _up(spill + 2 * widen * (1 + 4 * ROOM))
         spill_in = spill
         rounding = _rounding(op, magnitude + factor * error, magnitude_in + error)
         error = _up(factor * error + rounding)
@@ -289,15 +292,18 @@ def _outward(low: Array, high: Array) -> tuple[Array, Array]:
 def _sorted_range(op: SortNeuron, low: Array, high: Array) -> tuple[Array, Array]:
     outputs, inputs = op.W.shape
     coefficients = op.coefficients.astype(np.float64)
+    # In float32, which is twice as fast on wide layers; relative errors of k + 4 roundings.
+    low = np.nextafter(low.astype(np.float32), np.float32(-np.inf))
+    high = np.nextafter(high.astype(np.float32), np.float32(np.inf))
     lower, upper = np.empty(outputs), np.empty(outputs)
     rows = max(1, _BLOCK // inputs)
     for start in range(0, outputs, rows):
-        W = op.W[start : start + rows].astype(np.float64)
+        W = op.W[start : start + rows]
         below, above = low - W, W - high
         block = slice(start, start + len(W))
         lower[block] = _largest(np.maximum(0, np.maximum(below, above)), op.k) @ coefficients
         upper[block] = _largest(-np.minimum(below, above), op.k) @ coefficients
-    slack = 2 * _gamma(op.k + 4, UNIT64)
+    slack = 2 * _gamma(op.k + 4, UNIT)
     return np.maximum(0, lower * (1 - slack) - TINY), upper * (1 + slack) + TINY
 
 

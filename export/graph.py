@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sortnet.units import float32_up
 
-from .error_bound import Analysis, analyse, ball_reach
+from .error_bound import ROOM, Analysis, analyse, ball_reach
 from .functions import DOMAIN, OPSET, functions
 from .spec import (
     Activation,
@@ -250,7 +250,8 @@ def _bounds(
                     build.add("Max", [high, size], f"u{index}", shape),
                 )
             case Affine():
-                widen = build.constant(f"widen{index}", analysis.steps[index].widen)
+                amount = analysis.steps[index].widen * (1 + ROOM)
+                widen = build.constant(f"widen{index}", amount)
                 inside: list[int | str | None] = ["N", *before]
                 low = build.add("Sub", [low, widen], f"l{index}_widened", inside)
                 high = build.add("Add", [high, widen], f"u{index}_widened", inside)
@@ -353,7 +354,7 @@ def _certified(
     """Whether interval bounds prove the label constant over the ball: [N] bool."""
     bounds, index = _bounds(build, network, analysis, reach)
     worst = _worst_margin(build, network, bounds, index)
-    slack = build.constant("interval_slack", analysis.interval_slack)
+    slack = build.constant("interval_slack", analysis.interval_slack * (1 + ROOM))
     bool_ = TensorProto.BOOL
     apart = build.add("Greater", [worst, slack], "apart", ["N"], bool_)
     inside = _inside_box(build, network)
@@ -386,8 +387,8 @@ def _margin_radius(build: _Builder, network: Network, analysis: Analysis) -> Non
     best = build.add("Gather", ["top2", first], "best_logit", N, axis=1)
     next_ = build.add("Gather", ["top2", second], "next_logit", N, axis=1)
     margin = build.add("Sub", [best, next_], "margin", N)
-    slack = build.constant("margin_slack", analysis.margin_slack)
-    scale = build.constant("margin_scale", analysis.margin_scale)
+    slack = build.constant("margin_slack", analysis.margin_slack * (1 + ROOM))
+    scale = build.constant("margin_scale", analysis.margin_scale * (1 - ROOM))
     sure = build.add("Sub", [margin, slack], "sure_margin", N)
     scaled = build.add("Mul", [sure, scale], "scaled_margin", N)
     positive = build.add("Max", [scaled, zero], "positive_margin", N)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from .error_bound import Analysis, BoundError, analyse, ball_reach
+from .error_bound import ROOM, Analysis, BoundError, analyse, ball_reach
 from .read import Exported, IntervalRadius, MarginRadius, read_model
 from .spec import Network
 from .wire import RefusedError, load_model
@@ -108,24 +108,33 @@ def _compare(radius: MarginRadius | IntervalRadius, analysis: Analysis) -> list[
             f"bounds must be {radius.slack!r} apart, at least {analysis.interval_slack!r} is needed"
         )
     for index, amount in radius.widen.items():
-        if amount != analysis.steps[index].widen:
+        needed = analysis.steps[index].widen
+        if not needed <= amount <= needed * (1 + 3 * ROOM):
             reasons.append(
-                f"bounds are widened by {amount!r} before operation {index}, "
-                f"{analysis.steps[index].widen!r} is needed"
+                f"bounds are widened by {amount!r} before operation {index}, {needed!r} is needed"
             )
     return reasons
 
 
 def _metadata(exported: Exported, analysis: Analysis) -> list[str]:
-    radius = exported.radius
+    margin = isinstance(exported.radius, MarginRadius)
     derived = {
-        "sortnet.radius": "margin" if isinstance(radius, MarginRadius) else "interval",
+        "sortnet.radius": "margin" if margin else "interval",
         "sortnet.box": "[0, 1]",
-        "sortnet.lipschitz": repr(analysis.lipschitz),
-        "sortnet.error_bound": repr(analysis.error),
+        "sortnet.lipschitz": analysis.lipschitz,
+        "sortnet.error_bound": analysis.error,
     }
     return [
         f"metadata says {key} = {exported.metadata[key]!r}, derived {value!r}"
         for key, value in derived.items()
-        if exported.metadata.get(key, value) != value
+        if not _agrees(exported.metadata.get(key), value)
     ]
+
+
+def _agrees(said: str | None, derived: str | float) -> bool:
+    if said is None or isinstance(derived, str):
+        return said in (None, derived)
+    try:
+        return math.isclose(float(said), derived, rel_tol=ROOM)
+    except ValueError:
+        return False

@@ -429,11 +429,11 @@ BOTH: dict[str, Callable[[ModelProto], None]] = {
 
 MARGIN: dict[str, Callable[[ModelProto], None]] = {
     "no slack": put("margin_slack", 0),
-    "slack a little small": scale("margin_slack", 1 - 2**-20),
+    "slack a little small": scale("margin_slack", 1 - 2**-14),
     "slack NaN": put("margin_slack", math.nan),
     "slack infinite": put("margin_slack", math.inf),
     "slack negative": put("margin_slack", -1),
-    "scale": scale("margin_scale", 1 + 2**-20),
+    "scale": scale("margin_scale", 1 + 2**-14),
     "scale negative": put("margin_scale", -1),
     "margin to another rank": radius_rank,
     "affine weights scaled": scale("weight4", 1.01),
