@@ -178,9 +178,15 @@ void launch_tiles(Variant v, const std::string &name, const LayerArgs &a, Shape 
     launch(v, (name + "_gather").c_str(), tiles(a, gather), gather.threads, stream, a, more...);
 }
 
-// The program that computes powers of p: by multiplication where p is 1, 2, 4 or 8.
+// The program that computes powers of p: by multiplication where p is 2^k or 3 * 2^k. Beyond 64
+// that is no faster than the exponential, which is skipped where it adds nothing.
 Variant power_program(float p) {
-  return {1, p == 1.0f || p == 2.0f || p == 4.0f || p == 8.0f ? int(p) : 0};
+  if (p <= 64.0f && p == std::floor(p)) {
+    int odd = int(p);
+    while (odd % 2 == 0) odd /= 2;
+    if (odd == 1 || odd == 3) return {1, int(p)};
+  }
+  return {1, 0};
 }
 // The ratio whose power is 2^-bits, but below 1 by more than rounding.
 float ratio_cut(float exponent, float bits) {
@@ -198,13 +204,13 @@ void lp_forward(const sn_layer &l, const sn_masks *masks, float p, const float *
                              size_t(l.outputs), size_t(l.batch), stream),
           "cuMemsetD2D32Async");
   Variant program = power_program(p);
-  bool whole = program.parameter != 0 && p != kInf;
-  if (!whole) launch_tiles(kBase, "sn_max_forward", a, kMax, kMaxGather, stream);
+  bool unscaled = program.parameter != 0 && p <= 8.0f;  // of lp.cuh
+  if (!unscaled) launch_tiles(kBase, "sn_max_forward", a, kMax, kMaxGather, stream);
   if (p == kInf) return;
   float bits = 28.0f + std::ceil(std::log2(float(l.inputs) + 1.0f));
   PowerArgs power{p, ratio_cut(p, bits)};
-  launch_tiles(program, "sn_power_forward", a, whole ? kMax : kSelect,
-               whole ? kMaxGather : kSelectGather, stream, power);
+  launch_tiles(program, "sn_power_forward", a, unscaled ? kMax : kSelect,
+               unscaled ? kMaxGather : kSelectGather, stream, power);
 }
 
 // Gradients of outputs that select inputs: scatters what `code` lists.

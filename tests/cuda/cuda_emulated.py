@@ -19,8 +19,8 @@ import numpy as np
 
 ROOT = Path(__file__).parents[2] / "kernels" / "cuda"
 # (program, parameter) as in device/program.cu
-# enough to reach every line of the device code but the powers 1, 2 and 4
-PROGRAMS = [(0, 0), (1, 0), (1, 8), (2, 3)]
+# enough to reach every line of the device code but the powers 1 and 3
+PROGRAMS = [(0, 0), (1, 0), (1, 8), (1, 12), (2, 3)]
 Array = np.ndarray
 
 

@@ -35,7 +35,8 @@ def lp_gradient(x: Array, w: Array, p: float, y: Array, keep_in: Array) -> Array
         hit = (np.abs(d) == y) & (y > 0)
         first = hit & (np.cumsum(hit, axis=2) == 1)
         return np.sign(d) * first
-    return np.where(y > 0, np.sign(d) * (np.abs(d) / np.where(y > 0, y, 1.0)) ** (p - 1), 0.0)
+    d = np.where(y > 0, d, 0.0)
+    return np.sign(d) * (np.abs(d) / np.where(y > 0, y, 1.0)) ** (p - 1)
 
 
 def sort_forward(x: Array, w: Array, coef: Array) -> Array:

@@ -102,6 +102,9 @@ masked = st.one_of(
     ),
 )
 
+# by the exponential, not by multiplications of a program of their own
+powers = st.floats(1.125, 1000, width=32).filter(lambda p: p != int(p) or p > 64)
+
 
 @SMALL
 @given(case=masked)
@@ -113,7 +116,7 @@ def test_max_forward_is_exact(gpu: Gpu, case: Case) -> None:
 @SMALL
 @given(
     case=masked,
-    p=st.one_of(st.just(8.0), st.floats(1.125, 2000, width=32)),
+    p=st.one_of(st.sampled_from([8.0, 12.0]), powers),
     scale=st.sampled_from([1.0, 1e-30, 1e-12, 1e18, 1e36]),
 )
 def test_power_forward(gpu: Gpu, case: Case, p: float, scale: float) -> None:
@@ -134,8 +137,8 @@ def backward(gpu: Gpu, case: Case, p: float, y: Array) -> tuple[Array, Array]:
     return result(after[9]), result(after[11])
 
 
-@SMALL
-@given(case=masked, p=st.one_of(st.just(np.inf), st.just(8.0), st.floats(1.125, 300, width=32)))
+@settings(max_examples=9)
+@given(case=masked, p=st.one_of(st.sampled_from([np.inf, 8.0, 12.0]), powers))
 def test_gradients(gpu: Gpu, case: Case, p: float) -> None:
     y = reference.lp_forward(case.x, case.w, p, case.keep_in, case.keep_out).astype(np.float32)
     dx, dw = backward(gpu, case, p, y)

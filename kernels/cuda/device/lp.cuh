@@ -1,5 +1,5 @@
-// The l_p distance layer for p < inf, forward and backward. SN_P: 1, 2, 4, 8 are computed by
-// multiplications; 0 is any other p, by the approximate logarithm and exponential.
+// The l_p distance layer for p < inf, forward and backward. SN_P: a power 2^k or 3 * 2^k that is
+// computed by multiplications; 0 is any p, by the approximate logarithm and exponential.
 #pragma once
 #include "tile.cuh"
 
@@ -11,14 +11,43 @@ namespace sn {
 
 constexpr int kRowsPerTile = 32;
 
-// a^P for a whole power P.
+// |a|^P for P = 2^k or 3 * 2^k.
 template <int P>
 __device__ __forceinline__ float whole_power(float a) {
   if constexpr (P == 1) {
-    return a;
+    return fabsf(a);
+  } else if constexpr (P == 3) {
+    return a * a * fabsf(a);
   } else {
-    float r = whole_power<P / 2>(a);
-    return r * r;
+    static_assert(P % 2 == 0, "P must be 2^k or 3 * 2^k");
+    float half = whole_power<P / 2>(a);
+    return half * half;
+  }
+}
+
+// sum + |a|^P
+template <int P>
+__device__ __forceinline__ float add_power(float sum, float a) {
+  if constexpr (P % 2 == 0) {
+    float half = whole_power<P / 2>(a);
+    return __fmaf_rn(half, half, sum);
+  } else {
+    return sum + whole_power<P>(a);
+  }
+}
+
+// a^(P - 1)
+template <int P>
+__device__ __forceinline__ float one_less_power(float a) {
+  if constexpr (P == 1) {
+    return 1.0f;
+  } else if constexpr (P == 2) {
+    return a;
+  } else if constexpr (P == 3) {
+    return a * a;
+  } else {
+    float half = one_less_power<P / 2>(a);
+    return half * half * a;
   }
 }
 
@@ -61,20 +90,18 @@ __device__ __forceinline__ void power_forward(const LayerArgs &args,
         part[m][j] = 0.0f;
       }
   };
-#if SN_P > 0
+#if SN_P > 0 && SN_P <= 8
+  // Powers this small need no scaling, but where the sum says otherwise.
+  float p = static_cast<float>(SN_P);
   auto body = [&](int, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
     for (int m = 0; m < T::TM; ++m) {
-      auto term = [&](float d) {
-        if constexpr (SN_P == 1) {
-          part[m][j] += fabsf(d);
-        } else {
-          float half = whole_power<SN_P / 2>(d);
-          part[m][j] = __fmaf_rn(half, half, part[m][j]);
-        }
-      };
       const float4 &v = x[0][m];
-      term(v.x - w.x), term(v.y - w.y), term(v.z - w.z), term(v.w - w.w);
+      float s = part[m][j];
+      s = add_power<SN_P>(s, v.x - w.x);
+      s = add_power<SN_P>(s, v.y - w.y);
+      s = add_power<SN_P>(s, v.z - w.z);
+      part[m][j] = add_power<SN_P>(s, v.w - w.w);
     }
   };
   tile.run(body, fold);
@@ -82,15 +109,15 @@ __device__ __forceinline__ void power_forward(const LayerArgs &args,
   tile.outputs([&](int b, int o, int m, int j) {
     float y = total[m][j];
     if (y > 1e-24f && y < 1e37f) {
+      if (SN_P % 3 == 0) y = cbrtf(y);
 #pragma unroll
-      for (int q = SN_P; q > 1; q /= 2) y = __fsqrt_rn(y);
+      for (int q = SN_P; q > 1 && q != 3; q /= 2) y = __fsqrt_rn(y);
     } else {
       y = -1.0f;
       slow = true;
     }
     args.y[place(args, b, o)] = y;
   });
-  float p = static_cast<float>(SN_P);
 #else
   // y holds the maximum already. Ratios to it are at most 1; the ones that rounding would swallow
   // are skipped four at a time, which saves most of the work once p is large.
@@ -104,16 +131,27 @@ __device__ __forceinline__ void power_forward(const LayerArgs &args,
           row < tile.rows.count && o >= 0 ? args.y[place(args, tile.rows.begin + row, o)] : 0.0f;
       inverse[m][j] = top > 1e-30f && top < 1e30f ? 1.0f / top : 0.0f;
     }
-  float p = power.p, cut = power.cut;
+  float p = power.p;
+#if SN_P == 0
+  float cut = power.cut;
+#endif
   auto body = [&](int, float4(&x)[1][T::TM], const float4 &w, int j) {
 #pragma unroll
     for (int m = 0; m < T::TM; ++m) {
       const float4 &v = x[0][m];
       float s = inverse[m][j];
+#if SN_P > 0
+      float sum = part[m][j];
+      sum = add_power<SN_P>(sum, (v.x - w.x) * s);
+      sum = add_power<SN_P>(sum, (v.y - w.y) * s);
+      sum = add_power<SN_P>(sum, (v.z - w.z) * s);
+      part[m][j] = add_power<SN_P>(sum, (v.w - w.w) * s);
+#else
       float r0 = fabsf((v.x - w.x) * s), r1 = fabsf((v.y - w.y) * s);
       float r2 = fabsf((v.z - w.z) * s), r3 = fabsf((v.w - w.w) * s);
       if (r0 > cut || r1 > cut || r2 > cut || r3 > cut)
         part[m][j] += (ex2(p * lg2(r0)) + ex2(p * lg2(r1))) + (ex2(p * lg2(r2)) + ex2(p * lg2(r3)));
+#endif
     }
   };
   tile.run(body, fold);
@@ -293,17 +331,14 @@ extern "C" __global__ void __launch_bounds__(256, 1)
         for (int m = 0; m < 8; ++m) {
           float r = (x[j][m] - w) * inverse[m];
           float left, right;  // left * right = sign(r) |r|^(p - 1) dy
-#if SN_P == 1
-          left = factor[m];
-          right = r > 0.0f ? 1.0f : r < 0.0f ? -1.0f : r;
-#elif SN_P == 2
-          left = factor[m];
-          right = r;
-#else
-          float square = r * r;
-          left = SN_P == 4 ? square : (square * r) * (square * r);
-          right = r * factor[m];
-#endif
+          if constexpr (SN_P % 2 == 0) {
+            float half = one_less_power<SN_P / 2>(r);
+            left = half * half;
+            right = r * factor[m];
+          } else {
+            left = SN_P == 1 ? factor[m] : r * factor[m];
+            right = SN_P == 1 ? (r > 0.0f ? 1.0f : r < 0.0f ? -1.0f : r) : fabsf(r);
+          }
           dx[j][m] = __fmaf_rn(left, right, dx[j][m]);
           dw[j] = __fmaf_rn(left, right, dw[j]);
         }
@@ -383,7 +418,7 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-#if SN_P > 0
+#if SN_P > 0 && SN_P <= 8
 using PowerTile = Tile<8, 8, 8, 8, true>;
 using PowerGather = Tile<8, 8, 16, 4, false>;
 #else
