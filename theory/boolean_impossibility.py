@@ -22,10 +22,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from .boolean import Pairs, SymmetricFunction, count_ones, cyclic_pairs, symmetric_functions
-from .exact import HALF, ONE, check_dimension, vertices
+from .exact import HALF, ONE, ZERO, check_dimension, vertices
 from .margin import radius
 from .mass import allowed
-from .networks import Activation, Affine, Network, PiecewiseLinear, StandardNetwork
+from .networks import RELU, Activation, Affine, Network, PiecewiseLinear, StandardNetwork
 from .results import Check, Evidence, Result, require
 from .sampling import sample
 
@@ -87,6 +87,29 @@ def tight_example(g: SymmetricFunction) -> StandardNetwork:
     mirrored = PiecewiseLinear(tuple((t, -value) for t, value in knots))
     return StandardNetwork(
         (Affine(((Fraction(1, d),) * d,) * 2), Activation((mirrored, zigzag))),
+    )
+
+
+def robust_example(d: int, delta: Fraction) -> StandardNetwork:
+    """A standard classifier of OR that is robust well beyond its certificate.
+
+    The logits are -(f - delta) and f - delta with f = mean of relu(x_i - 1/2). No move of less than
+    1/2 - d delta changes a label on {0,1}^d, although 1/(2d) bounds its margin radius.
+
+    Raises:
+        ValueError: d < 1, or delta is not in (0, 1/(2d)).
+    """
+    check_dimension(d)
+    if not 0 < delta < Fraction(1, 2 * d):
+        raise ValueError(f"expected delta in (0, 1/{2 * d}), got {delta}")
+    shifted = tuple(tuple(ONE if i == j else ZERO for j in range(d)) for i in range(d))
+    mean = (Fraction(1, d),) * d
+    return StandardNetwork(
+        (
+            Affine(shifted, (-HALF,) * d),
+            Activation((RELU,) * d),
+            Affine((tuple(-w for w in mean), mean), (delta, -delta)),
+        )
     )
 
 

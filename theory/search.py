@@ -81,6 +81,11 @@ class Shape:
             return ONE
         return Fraction(2) ** (self.depth - 1) if self.family == "MaxMin" else None
 
+    @property
+    def rate(self) -> float:
+        """Learning rate: sorted groups of many units want smaller steps."""
+        return 0.01 if self.family == "MaxMin" else 0.03
+
     def build(self, d: int, outputs: int) -> nn.Sequential:
         """A fresh network [N, d] -> [N, outputs] with torch's default generator."""
         layers: list[nn.Module] = []
@@ -146,7 +151,7 @@ def _train(model: nn.Module, loss: Callable[[float], Tensor], steps: int, rate: 
         done = step / steps
         set_p(model, 8.0 * 125.0 ** (done / 0.7) if done < 0.7 else float("inf"))
         optimizer.zero_grad()
-        loss(30 * 30**done).backward()
+        loss(300**done).backward()
         optimizer.step()
         schedule.step()
     model.eval()
@@ -175,7 +180,7 @@ def search_radius(shape: Shape, d: int, k: int, *, steps: int, seed: int = 0) ->
             s = sharpness / d if shape.mass is None else sharpness
             return _soft_max(gap[:-ones], s) + _soft_max(-gap[-ones:], s)
 
-        _train(model, loss, steps, 0.03)
+        _train(model, loss, steps, shape.rate)
     network = exact_network(model)
     return Found(shape, d, k, network, best_radius(network, cyclic_pairs(d, k)))
 
@@ -195,9 +200,9 @@ def search_error(shape: Shape, d: int, k: int, *, steps: int, seed: int = 0) -> 
 
         def loss(sharpness: float) -> Tensor:
             error = d * (model(points)[:, 0] - target)
-            return _soft_max(torch.cat([error, -error]), sharpness / d)
+            return _soft_max(torch.cat([error, -error]), 10 * sharpness / d)
 
-        _train(model, loss, steps, 0.03)
+        _train(model, loss, steps, shape.rate)
     network = exact_network(model)
     return Found(shape, d, k, network, cyclic_error(network, k))
 

@@ -22,7 +22,7 @@ from math import ceil, floor
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from .boolean import BooleanFunction, Pairs, SymmetricFunction
+from .boolean import BooleanFunction, Pairs, SymmetricFunction, cyclic_pairs
 from .circuits import Circuit, Gate, Literal, compile_circuit, truth_table
 from .exact import HALF, ONE, ZERO, Number, Vector, check_dimension, dot, fraction, vertices
 from .networks import (
@@ -128,6 +128,15 @@ def pairings(*, d: int) -> SearchStrategy[tuple[tuple[Vector, Vector], ...]]:
     """The same without the rule that no coordinate moves in two pairs: the lemma fails there."""
     check_dimension(d)
     return _pairing(d, False)
+
+
+@cache
+@st.composite
+def cyclic_data(draw: DrawFn, *, d: int) -> tuple[SymmetricFunction, int, Pairs]:
+    """The data set of Theorem 3.5: a non-constant symmetric function, a jump k, the d pairs."""
+    g = draw(symmetric_functions(d=d))
+    k = draw(st.sampled_from(g.jumps()))
+    return g, k, cyclic_pairs(d, k)
 
 
 @cache

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from sortnet.theory import (
@@ -96,6 +96,18 @@ MASS = {
 @pytest.mark.parametrize("case", MASS)
 def test_mass_lemma(case: str) -> None:
     is_refuted(*MASS[case])
+
+
+def test_counterexamples_shrink_to_one_layer_and_one_pair() -> None:
+    def broken(case: tuple[Network, Pairs]) -> bool:
+        try:
+            check_unit_mass(*case)
+        except Refuted:
+            return True
+        return False
+
+    network, pairs = find(networks_with_pairs(norm=ABOVE), broken)
+    assert len(network.layers) == 1 and len(pairs) == 1
 
 
 def certificate_cases(**options: Any) -> Any:

@@ -123,6 +123,14 @@ def test_cyclic_points(d, k):
     assert distinct == (2 * d if 1 < k < d else (d + 1 if d > 1 else 2))
 
 
+@FAST
+@given(st.integers(1, 6).flatmap(lambda d: draw.cyclic_data(d=d)))
+def test_drawn_data_sets_have_opposite_labels_in_each_pair(case):
+    g, k, pairs = case
+    assert all({g(x), g(y)} == {0, 1} for x, y in pairs)
+    assert all(count_ones(y) == k for _, y in pairs)
+
+
 def test_geometric_weights():
     assert geometric_weights(F(1, 2), 4, 2) == (F(2, 3), F(1, 3), 0, 0)
     assert geometric_weights(0, 2) == (1, 0)

@@ -25,7 +25,13 @@ from sortnet.theory import (
     sortnet_expressivity,
 )
 from sortnet.theory import strategies as draw
-from sortnet.theory.boolean import BooleanFunction, SymmetricFunction, cyclic_pairs, parity
+from sortnet.theory.boolean import (
+    BooleanFunction,
+    SymmetricFunction,
+    cyclic_pairs,
+    disjunction,
+    parity,
+)
 from sortnet.theory.exact import order_statistic, vertices
 from sortnet.theory.networks import (
     Affine,
@@ -147,6 +153,20 @@ def test_parity_is_tight_on_the_whole_cube():
     )
     with pytest.raises(ValueError, match="non-constant"):
         boolean_impossibility.tight_example(SymmetricFunction((0, 0)))
+
+
+def test_a_standard_network_may_be_robust_beyond_its_certificate():
+    d, delta = 3, F(1, 100)
+    network = boolean_impossibility.robust_example(d, delta)
+    r = F(1, 2) - d * delta - F(1, 1000)
+    for v in vertices(d):
+        # The second logit rises with every entry, so the worst point of the ball is a corner.
+        worst = tuple(b - r if any(v) else b + r for b in v)
+        assert margin.prediction(network(v)) == margin.prediction(network(worst)) == int(any(v))
+    g = disjunction(d)
+    assert boolean_impossibility.certified_radius(network, g) <= boolean_impossibility.bound(d) < r
+    with pytest.raises(ValueError, match="delta"):
+        boolean_impossibility.robust_example(3, F(1, 6))
 
 
 def test_symmetric_error_wants_equal_weights():
