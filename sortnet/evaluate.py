@@ -161,10 +161,18 @@ def check_order(
             )
 
 
-def reestimate_means(model: CertifiedNet, split: Split, batch_size: int = 1000) -> None:
-    """Set all running means to those over `split` with sorted sums (before every evaluation)."""
+def reestimate_means(
+    model: CertifiedNet, split: Split, batch_size: int = 1000, rank: int = 0, world: int = 1
+) -> None:
+    """Set all running means to those over `split` with sorted sums (before every evaluation).
+
+    Of several processes each passes every `world`-th sample of a batch; the sums are shared.
+    """
     device = next(model.parameters()).device
-    estimate_means(model, (torch.from_numpy(x).to(device) for x, _ in split.batches(batch_size)))
+    estimate_means(
+        model,
+        (torch.from_numpy(x[rank::world]).to(device) for x, _ in split.batches(batch_size)),
+    )
 
 
 def _evenly(total: int, wanted: int | None) -> np.ndarray:

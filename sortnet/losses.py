@@ -34,20 +34,28 @@ def clipped_hinge(logits: Tensor, labels: Tensor, eps: float) -> Tensor:
     return ((2 * eps - margins(logits, labels)) / (2 * eps)).clamp(0, 1).mean()
 
 
-def worst_case_logits(lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:
-    """The logits of the strongest case an interval allows: f_y low, the others high. All [N, K]."""
-    return upper.scatter(1, labels[:, None], lower.gather(1, labels[:, None]))
+def worst_case_hinge(logits: Tensor, worst: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the batch of max(0, 1 - worst margin) on correctly classified samples.
 
-
-def worst_case_hinge(logits: Tensor, worst: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Mean over the batch of max(0, threshold - worst margin) on correctly classified samples.
-
-    The reference's loss for networks with an MLP head.
+    The reference's loss for networks with an MLP head, whose logits have a scale of their own.
 
     Args:
-        logits, worst: [N, K] at x and in the worst case over the ball around x.
+        logits: [N, K] at x. worst: [N, K], lower bounds of f_y - f_j over the ball, 0 at j = y.
         labels: int64 [N].
-        threshold: margin asked for in the worst case, >= 0, in units of the logits.
     """
     correct = margins(logits, labels).detach() > 0
-    return torch.where(correct, F.relu(threshold - margins(worst, labels)), 0).mean()
+    smallest = worst.scatter(1, labels[:, None], float("inf")).amin(1)
+    return torch.where(correct, F.relu(1 - smallest), 0).mean()
+
+
+def interval_cross_entropy(
+    logits: Tensor, worst: Tensor, labels: Tensor, progress: float
+) -> Tensor:
+    """(1 - k) CE(f) + k CE(worst case), k = progress / 2: IBP training (Gowal et al. 2018).
+
+    Args:
+        logits, worst, labels: as in `worst_case_hinge`.
+        progress: of the ramp of eps, in [0, 1].
+    """
+    share = progress / 2
+    return (1 - share) * F.cross_entropy(logits, labels) + share * F.cross_entropy(-worst, labels)

@@ -286,7 +286,7 @@ def _imagenet(name: str, data: str, strided: bool) -> Preset:
     tiny = data == "tinyimagenet"
     recipe = Recipe(
         objective="worst-case",
-        eps_train="1.1/255",
+        eps_train="11/2550",
         eps_test=("1/255",),
         epochs=1000 if tiny else 300,
         batch_size=512 if tiny else 1024,
@@ -349,9 +349,9 @@ PRESETS: dict[str, Preset] = {
         _mnist("mnist-0.1", 0.70, ("0.3", "0.1"), (0.1, 0.001)),
         _mnist("mnist-0.3", 0.75, ("0.45", "0.3"), (0.02, 0.0002)),
         _cifar("cifar10-2/255", 6, 0.75, ("8/255", "2/255"), (1.0, 0.01)),
-        _cifar("cifar10-2/255-mlp", 7, 0.70, ("2.2/255", "2/255"), (1.0, 0.01), hidden=512),
+        _cifar("cifar10-2/255-mlp", 7, 0.70, ("22/2550", "2/255"), (1.0, 0.01), hidden=512),
         _cifar("cifar10-8/255", 6, 0.85, ("24/255", "8/255"), (0.2, 0.002)),
-        _cifar("cifar10-8/255-mlp", 7, 0.60, ("8.8/255", "8/255"), (1.0, 0.01), hidden=512),
+        _cifar("cifar10-8/255-mlp", 7, 0.60, ("88/2550", "8/255"), (1.0, 0.01), hidden=512),
         _imagenet("tinyimagenet-mlp", "tinyimagenet", strided=False),
         _imagenet("tinyimagenet-2x", "tinyimagenet", strided=True),
         _imagenet("imagenet64-mlp", "imagenet64", strided=False),

@@ -15,7 +15,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -28,6 +28,8 @@ from . import __version__
 from .files import atomic_write
 from .models import CertifiedNet, ModelConfig, build_model
 from .presets import Preset
+
+_T = TypeVar("_T")
 
 FORMAT = 1
 CONFIG, WEIGHTS, CHECKPOINT, METRICS = (
@@ -102,12 +104,21 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{path}: not readable as JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise RunError(f"{path}: not a run config of format {FORMAT}")
+    return validated(RunConfig, document, str(path))
+
+
+def validated(kind: type[_T], document: object, where: str) -> _T:
+    """`document` as the pydantic dataclass `kind`.
+
+    Raises:
+        RunError: in one line, where and which field is wrong.
+    """
     try:
-        return TypeAdapter(RunConfig).validate_python(document)
+        return TypeAdapter(kind).validate_python(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{path}: {place}: {first['msg']}") from None
+        place = "".join(f"{part}: " for part in first["loc"])
+        raise RunError(f"{where}: {place}{first['msg']}") from None
 
 
 def write_model(folder: Path, model: CertifiedNet) -> None:

@@ -17,12 +17,17 @@ def exponential_ramp(epoch: float, start: float, end: float, first: float, last:
     return first * (last / first) ** ((epoch - start) / (end - start))
 
 
-def smooth_ramp(epoch: float, end: float) -> float:
-    """0 at epoch 0, 1 from `end` on, with zero slope at both ends (a cubic)."""
+def smooth_ramp(epoch: float, end: float, bend: float = 0.4) -> float:
+    """0 at epoch 0, 1 from `end` on: a quartic over the first `bend` of the way, then straight.
+
+    Both pieces meet with equal value and slope.
+    """
     if epoch >= end:
         return 1.0
     t = max(epoch, 0.0) / end
-    return t * t * (3 - 2 * t)
+    # a t^4 up to b and slope 4 a b^3 after it reach 1 at t = 1.
+    a = 1 / (bend**3 * (4 - 3 * bend))
+    return a * t**4 if t < bend else 1 - 4 * a * bend**3 * (1 - t)
 
 
 def cosine(epoch: float, epochs: float, warmup: float = 0.0) -> float:
