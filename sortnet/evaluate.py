@@ -29,6 +29,7 @@ class Evaluation:
         samples: size of the split behind `clean` and `certified`.
         pgd_samples: its part that was attacked (evenly spaced); 0 without attack.
         radii: margin radius of each sample in pixels, 0 where misclassified. correct: bool [N].
+        robust: by eps, bool [pgd_samples]: not fooled by PGD.
         seconds: wall-clock time.
     """
 
@@ -40,6 +41,7 @@ class Evaluation:
     seconds: float
     radii: np.ndarray = field(repr=False, compare=False)
     correct: np.ndarray = field(repr=False, compare=False)
+    robust: dict[str, np.ndarray] = field(repr=False, compare=False)
 
     def summary(self) -> dict[str, Any]:
         """What belongs into a JSON file."""
@@ -113,7 +115,7 @@ def evaluate(
             tick()
         is_correct = np.concatenate(correct)
         is_certified = {name: np.concatenate(parts) for name, parts in certified.items()}
-        attacked: dict[str, float] = {}
+        attacked: dict[str, np.ndarray] = {}
         for name, number in numbers.items() if len(chosen) else ():
             survived = []
             for start in range(0, len(chosen), batch_size):
@@ -126,18 +128,19 @@ def evaluate(
                 tick()
             robust = np.concatenate(survived)
             check_order(name, chosen, is_correct[chosen], robust, is_certified[name][chosen])
-            attacked[name] = float(robust.mean())
+            attacked[name] = robust
     finally:
         model.train(was_training)
     return Evaluation(
         clean=float(is_correct.mean()),
-        pgd=attacked,
+        pgd={name: float(flags.mean()) for name, flags in attacked.items()},
         certified={name: float(flags.mean()) for name, flags in is_certified.items()},
         samples=len(split),
         pgd_samples=len(chosen),
         seconds=time.monotonic() - started,
         radii=np.concatenate(radii),
         correct=is_correct,
+        robust=attacked,
     )
 
 

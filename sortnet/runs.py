@@ -12,7 +12,7 @@ import dataclasses
 import errno
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -174,24 +174,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise RunError(f"{path}: damaged or no safetensors file ({error})") from None
 
 
-class Metrics:
-    """Appends one JSON object per line to metrics.jsonl, each line whole or absent.
+def append_metrics(folder: Path, row: dict[str, Any]) -> None:
+    """Append one line to metrics.jsonl."""
+    with clear_disk_errors(folder), open(folder / METRICS, "a") as file:
+        file.write(json.dumps(row) + "\n")
 
-    Args:
-        folder: of the run.
-        keep_steps: drop lines of steps >= this (a resumed run writes them again).
-    """
 
-    def __init__(self, folder: Path, keep_steps: int = 0) -> None:
-        self.path = folder / METRICS
-        kept = [row for row in read_metrics(folder) if row.get("step", keep_steps) < keep_steps]
-        with clear_disk_errors(folder), atomic_write(self.path) as path:
-            path.write_text("".join(json.dumps(row) + "\n" for row in kept))
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Append a row."""
-        with clear_disk_errors(self.path.parent), open(self.path, "a") as file:
-            file.write(json.dumps(row) + "\n")
+def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Replace metrics.jsonl (atomically)."""
+    with clear_disk_errors(folder), atomic_write(folder / METRICS) as path:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

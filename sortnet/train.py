@@ -373,8 +373,11 @@ class _Log:
     def __init__(self, folder: Path, step: int, config: runs.RunConfig) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        self.folder = folder
         runs.write_config(folder, config)
-        self.metrics = runs.Metrics(folder, keep_steps=step + 1)
+        # What came after the checkpoint is done again.
+        rows = [row for row in runs.read_metrics(folder) if row.get("step", step + 1) <= step]
+        runs.write_metrics(folder, rows)
         with runs.clear_disk_errors(folder):
             self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
@@ -388,7 +391,7 @@ class _Log:
             "seconds": state.seconds,
             **{k: v for k, v in dataclasses.asdict(state.settings).items() if math.isfinite(v)},
         }
-        self.metrics.write(row)
+        runs.append_metrics(self.folder, row)
         for name, value in row.items():
             if name not in ("step", "epoch"):
                 self.board.add_scalar(f"training/{name}", value, state.step)
