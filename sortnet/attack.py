@@ -92,29 +92,24 @@ def _search(
     model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, p: float, seed: int
 ) -> Tensor:
     lower, upper = (x - eps).clamp(0, 1), (x + eps).clamp(0, 1)
+    with torch.no_grad():
+        active = (model(x).argmax(1) == y).nonzero()[:, 0]
     generator = torch.Generator(device=x.device).manual_seed(seed)
     noise = torch.rand(x.shape, generator=generator, device=x.device)
-    result = torch.where(
-        _fooled(model, x, y)[:, None, None, None], x, lower + noise * (upper - lower)
-    )
-    result = result.clamp(lower, upper)
+    result = x.clone()
+    result[active] = (lower + noise * (upper - lower)).clamp(lower, upper)[active]
     smooth = any(isinstance(layer, SortLinear) for layer in model.layers)
-    active = torch.arange(len(x), device=x.device)
     for step in range(steps):
-        active = active[~_fooled(model, result[active], y[active])]
-        if not len(active):
-            break
         point = result[active].requires_grad_()
         with torch.enable_grad():
             through_norms = smooth and step < (steps + 1) // 2
             logits = smoothed_logits(model, point, p) if through_norms else model(point)
             (slope,) = torch.autograd.grad(margins(logits, y[active]).sum(), point)
+        stands = logits.detach().argmax(1) == y[active]
         size = eps * 0.5 * 0.04 ** (step / max(steps - 1, 1))
-        moved = point.detach() - size * slope.sign()
-        result[active] = moved.clamp(lower[active], upper[active])
+        moved = (point.detach() - size * slope.sign()).clamp(lower[active], upper[active])
+        active = active[stands]
+        if not len(active):
+            break
+        result[active] = moved[stands]
     return result
-
-
-@torch.no_grad()
-def _fooled(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    return model(x).argmax(1) != y

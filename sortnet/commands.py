@@ -124,9 +124,7 @@ def train_command(
         if config.preset.name != preset:
             raise click.UsageError(f"{folder} holds a run of {config.preset.name}, not of {preset}")
     elif (folder / runs.CONFIG).exists():
-        raise click.UsageError(
-            f"{folder} already holds a run; add --resume or choose another --out"
-        )
+        raise click.UsageError(f"{folder} holds a run already; add --resume or change --out")
     with processes() as device:
         if resume:
             root = Path(config.data_root) if data_root is None and config.data_root else data_root

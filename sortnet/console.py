@@ -14,7 +14,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -36,11 +35,8 @@ def training_bar(
         task = bar.add_task(title, total=None, note="")
 
         def listener(state: TrainingProgress) -> None:
-            # Estimates on training images under the relaxation: rising, and on the safe side.
-            note = (
-                f"epoch {state.epoch:.1f}  loss {state.loss:.3f}  clean {state.clean:.1%}  "
-                f"certified {state.certified:.1%}"
-            )
+            # Estimates on training batches under the relaxation.
+            note = f"clean {state.clean:.1%} certified {state.certified:.1%}"
             bar.update(task, completed=state.step, total=state.steps, note=note)
 
         yield listener
@@ -57,9 +53,8 @@ def plain_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 def _bar(title: str, *columns: TextColumn) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
         *columns,

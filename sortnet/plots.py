@@ -79,11 +79,8 @@ def comparison_plot(path: Path, title: str, rows: Sequence[dict[str, Any]]) -> N
 
     def draw(axes: Axes) -> None:
         place = np.arange(len(rows))
-        for offset, key, color in (
-            (-0.27, "clean", "0.6"),
-            (0, "pgd", "C3"),
-            (0.27, "certified", "C0"),
-        ):
+        bars = ((-0.27, "clean", "0.6"), (0, "pgd", "C3"), (0.27, "certified", "C0"))
+        for offset, key, color in bars:
             means = [100 * row[key]["mean"] for row in rows]
             spread = [100 * row[key]["std"] for row in rows]
             axes.bar(place + offset, means, 0.26, yerr=spread, color=color, label=key)
