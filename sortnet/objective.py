@@ -65,7 +65,8 @@ class Objective(nn.Module):
         self.lipschitz = lipschitz_constant(body) if self.kind != "ibp" else 1.0  # type: ignore[arg-type]
         self.eps_test = eps_to_float(recipe.eps_test[0])
         # Logits are 1-Lipschitz, so the cross entropy needs a scale of its own.
-        self.scale = nn.Parameter(torch.ones(()))
+        scale = None if self.kind == "ibp" else nn.Parameter(torch.ones(()))
+        self.register_parameter("scale", scale)
 
     def forward(
         self,

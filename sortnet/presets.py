@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from .units import eps_to_float, parse_eps
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
 
 @dataclass(frozen=True, config=_STRICT)
