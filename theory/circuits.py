@@ -490,18 +490,21 @@ def _minimal(thorough: bool) -> Evidence:
 
 
 def _circuits(thorough: bool) -> Evidence:
-    count = 0
-    for d in (1, 2, 3):
-        for table in range(1 << (1 << d)):
-            g = BooleanFunction(d, table)
-            circuit = minimal_circuit(g)
-            require(truth_table(circuit, d) == g, f"{circuit} is not {g}")
-            require(circuit.depth == minimal_depths(d)[table], f"{circuit} is too deep")
-            check_compiler(circuit, d)
-            count += 1
-    return Evidence(
-        "exhaustive", f"least-depth circuit and network of all {count} functions, d <= 3"
-    )
+    import numpy as np
+
+    cases = [(d, table) for d in (1, 2, 3) for table in range(1 << (1 << d))]
+    reach = f"least-depth circuit and network of all {len(cases)} functions, d <= 3"
+    if thorough:
+        orbits = _closure(np.arange(1 << 16), _symmetries(4), np.minimum)
+        cases += [(4, int(table)) for table in np.unique(orbits)]
+        reach += ", and of d = 4 up to permuting and negating variables"
+    for d, table in cases:
+        g = BooleanFunction(d, table)
+        circuit = minimal_circuit(g)
+        require(truth_table(circuit, d) == g, f"{circuit} is not {g}")
+        require(circuit.depth == minimal_depths(d)[table], f"{circuit} is too deep")
+        check_compiler(circuit, d)
+    return Evidence("exhaustive", reach)
 
 
 def _sampled(thorough: bool) -> Evidence:
