@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +37,7 @@ def theory_command(
 ) -> None:
     """Check every result of the theory on this machine, and say how each is known.
 
+    \b
     proved in Coq: for all cases, by proofs that are compiled and audited now.
     exhaustive: every case of a finite set, in exact arithmetic.
     exact on N networks: in exact arithmetic, on the networks counted.
@@ -59,6 +61,9 @@ def theory_command(
         chosen = select(only)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    # Hypothesis keeps a folder of what it read; not in the folder where the command is run.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "sortnet" / "hypothesis"))
     errors = Console(stderr=True)
     with errors.status("starting") as status:
         rows = list(report.run(chosen, thorough=thorough, announce=status.update))

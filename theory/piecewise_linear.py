@@ -272,7 +272,7 @@ RESULT = Result(
 )
 
 LOWER_BOUND = Result(
-    "distance nets, slopes",
+    "slopes of distance nets",
     "Along an axis an l-inf distance network has slopes -1, 0, 1 only: it equals no function of "
     "slope 1/2 there, and is within eta of one on a unit segment only with >= 1/(4 eta) pieces.",
     (Check("slopes -1, 0, 1 and enough pieces, on exact lines", "sampled", _pieces),),

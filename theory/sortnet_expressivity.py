@@ -211,14 +211,14 @@ def _tournaments(thorough: bool) -> Evidence:
 
 
 DISTANCE = Result(
-    "SortNet, distance",
+    "SortNet contains distance",
     "A SortNet with w = (1, 0, ..., 0) is the l-inf distance network with the same biases.",
     (Check("distance networks and their SortNets are equal, unit by unit", "sampled", _distance),),
     coq=("sortnet_contains_distance",),
 )
 
 GROUP_SORT = Result(
-    "SortNet, GroupSort",
+    "SortNet contains GroupSort",
     "On a box every GroupSort network is a SortNet with output biases, layer for layer.",
     (
         Check("GroupSort networks and their SortNets are equal", "sampled", _group_sort),

@@ -1,6 +1,7 @@
 """The table of `sortnet theory`, its files and its errors."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,11 @@ from click.testing import CliRunner
 from sortnet.theory import boolean_impossibility, cli, coq_check, plots, registry, report, search
 from sortnet.theory.cli import theory_command
 from sortnet.theory.results import Check, Evidence, Refuted, Result
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path_factory.mktemp("hypothesis")))
 
 
 def invoke(*arguments: str):
@@ -140,6 +146,18 @@ def test_import_is_light():
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nothing_is_left_in_the_folder_of_the_user(tmp_path):
+    code = "from sortnet.theory.cli import theory_command as t; t(['--only', 'McShane'])"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment.pop("HYPOTHESIS_STORAGE_DIRECTORY", None)
+    work = tmp_path / "work"
+    work.mkdir()
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=work, env=environment, capture_output=True
+    )
+    assert list(work.iterdir()) == []
 
 
 @pytest.mark.slow
