@@ -8,9 +8,10 @@ gradient of an order statistic is zero in nearly every pixel, which makes plain 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .losses import margins
+from .models import CertifiedNet
 from .nn import SortLinear
 from .nn import functional as F
 
@@ -27,7 +28,7 @@ class _SmoothBackward(torch.autograd.Function):
         return None, dy
 
 
-def smoothed_logits(model: nn.Module, x: Tensor, p: float) -> Tensor:
+def smoothed_logits(model: CertifiedNet, x: Tensor, p: float) -> Tensor:
     """Evaluation logits whose gradient is that of l_p distances instead of order statistics.
 
     Args:
@@ -49,7 +50,7 @@ def smoothed_logits(model: nn.Module, x: Tensor, p: float) -> Tensor:
 
 
 def pgd(
-    model: nn.Module,
+    model: CertifiedNet,
     x: Tensor,
     y: Tensor,
     eps: float,
@@ -89,7 +90,7 @@ def pgd(
 
 
 def _search(
-    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, p: float, seed: int
+    model: CertifiedNet, x: Tensor, y: Tensor, eps: float, steps: int, p: float, seed: int
 ) -> Tensor:
     lower, upper = (x - eps).clamp(0, 1), (x + eps).clamp(0, 1)
     with torch.no_grad():

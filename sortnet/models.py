@@ -60,7 +60,8 @@ class ModelConfig:
         hidden: units of the MLP head Linear -> tanh -> Linear after the distance layers, or None
             for a plain network whose last distance layer gives the logits.
         mean, std: scalar normalisation inside the model.
-        stem: convolutional first layer (distance families), or None.
+        stem: convolutional first layer (distance families), or None. The hidden layers after it are
+            the same at every position (1 x 1 convolutions), flattened before logits or head.
         group: group size of "groupsort".
         activation: of "standard".
     """
@@ -204,6 +205,7 @@ def _chain(config: ModelConfig) -> Iterator[nn.Module]:
 
 def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
     inputs, depth = math.prod(config.input_shape), config.depth
+    plain = config.hidden is None
     if config.stem is not None:
         stem = config.stem
         conv = SortConv2d(
@@ -225,9 +227,13 @@ def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
             raise ValueError(
                 f"a stem kernel of {stem.kernel_size} does not fit into {config.input_shape}"
             )
-        inputs, depth = stem.channels * math.prod(sides), depth - 1
+        channels = stem.channels
+        for _ in range(depth - 1 - plain):
+            yield SortConv2d(channels, config.width, 1, keep=config.keep, top_k=config.top_k)
+            yield MeanShift(config.width)
+            channels = config.width
+        inputs, depth = channels * math.prod(sides), int(plain)
     yield nn.Flatten()
-    plain = config.hidden is None
     for layer in range(depth):
         last = plain and layer == depth - 1
         outputs = config.classes if last else config.width

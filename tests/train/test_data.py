@@ -142,7 +142,7 @@ def test_tinyimagenet_as_published(tmp_path):
     loaded = data.load("tinyimagenet", tmp_path)
     assert loaded.classes == 2 and loaded.test.labels.tolist() == [1]
     (root / "wnids.txt").unlink()
-    with pytest.raises(FileNotFoundError, match="wnids.txt"):
+    with pytest.raises(FileNotFoundError, match=r"wnids\.txt"):
         data.load("tinyimagenet", tmp_path)
 
 

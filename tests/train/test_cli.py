@@ -1,0 +1,123 @@
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny
+
+from sortnet import cli, data, presets, runs
+
+
+@pytest.fixture
+def run_cli(tmp_path, monkeypatch, capsys):
+    """Runs `sortnet ARGUMENTS` in a fresh folder; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(presets.PRESETS, "tiny", dataclasses.replace(tiny.preset(), name="tiny"))
+    real = data.load
+    monkeypatch.setattr(
+        data, "load", lambda name, *a: tiny.dataset() if name == "bars" else real(name, *a)
+    )
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            cli.main(list(arguments))
+        printed = capsys.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def one_line_error(result: tuple[int, str, str], *words: str) -> None:
+    code, _, err = result
+    assert code != 0
+    assert "Traceback" not in err
+    assert all(word in err for word in words), err
+
+
+def test_help_is_quick_and_complete():
+    code = (
+        "import sys\n"
+        "from sortnet.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert not {'torch', 'numpy', 'onnx'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for name in cli.COMMANDS:
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("name", ["quickstart", "presets", "train", "evaluate", "reproduce"])
+def test_every_command_explains_itself(run_cli, name):
+    code, out, _ = run_cli(name, "--help")
+    assert code == 0 and "--json" in out and len(out) > 150
+
+
+def test_train_evaluate_and_their_json(run_cli, tmp_path):
+    code, out, err = run_cli("train", "tiny", "--out", "run", "--json", "t.json", "--seed", "1")
+    assert code == 0, err
+    assert "certified" in out
+    for name in (runs.CONFIG, runs.WEIGHTS, runs.METRICS, "training.png", "accuracy.png"):
+        assert (tmp_path / "run" / name).stat().st_size > 0
+    trained = json.loads((tmp_path / "t.json").read_text())
+    code, _, err = run_cli("evaluate", "run", "--json", "e.json", "--eps", "0.05", "--eps", "1/10")
+    assert code == 0, err
+    evaluated = json.loads((tmp_path / "e.json").read_text())
+    assert evaluated["clean"] == trained["clean"]
+    assert evaluated["certified"]["1/10"] == trained["certified"]["0.1"]
+    for eps in ("0.05", "1/10"):
+        assert evaluated["certified"][eps] <= evaluated["pgd"][eps] <= evaluated["clean"]
+    assert runs.read_metrics(tmp_path / "run")[-1]["evaluation"]["clean"] == trained["clean"]
+
+    one_line_error(run_cli("train", "tiny", "--out", "run"), "--resume")
+    code, _, err = run_cli("train", "tiny", "--out", "run", "--resume")
+    assert code == 0, err
+
+
+def test_npz_data(run_cli, tmp_path):
+    run_cli("train", "tiny", "--out", "run", "--epochs", "1", "--pgd-samples", "0")
+    test = tiny.dataset().test
+    np.savez(tmp_path / "d.npz", x=test.images, y=test.labels)
+    code, _, err = run_cli("evaluate", "run", "--npz", "d.npz", "--pgd-steps", "2")
+    assert code == 0, err
+    np.savez(tmp_path / "d.npz", x=np.zeros((2, 1, 9, 9), np.uint8), y=np.zeros(2, int))
+    one_line_error(run_cli("evaluate", "run", "--npz", "d.npz"), "[1, 9, 9]", "[1, 6, 6]")
+
+
+def test_bad_input_is_one_line(run_cli, tmp_path):
+    one_line_error(run_cli("train", "mnist-0.2"), "unknown preset", "mnist-0.1")
+    one_line_error(run_cli("train", "mnist-0.1"), "--data")
+    one_line_error(run_cli("train", "tiny", "--set", "recipe.rate=1"), "rate")
+    one_line_error(run_cli("train", "tiny", "--set", "model.width=-3"), "width")
+    one_line_error(run_cli("train", "tiny", "--set", "lr=1"), "recipe.lr=0.01")
+    one_line_error(run_cli("train", "tiny", "--epochs", "0"), "--epochs")
+    one_line_error(run_cli("train", "tiny", "--hold-out", "1"), "--hold-out")
+    one_line_error(run_cli("train", "tiny", "--resume", "--out", "none"), "no run folder")
+    one_line_error(run_cli("evaluate", "absent"), "no run folder")
+    (tmp_path / "empty").mkdir()
+    one_line_error(run_cli("evaluate", "empty"), "config.json is missing")
+    for eps in ("0", "-1/255", "2", "x"):
+        one_line_error(run_cli("evaluate", "empty", "--eps", eps), "radius")
+    one_line_error(run_cli("reproduce", "tiny", "--budget", "fast"), "20m")
+    one_line_error(run_cli("nonsense"), "nonsense")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_reproduce_writes_the_table_and_goes_on_where_it_stopped(run_cli, tmp_path):
+    arguments = ["reproduce", "tiny", "--budget", "1s", "--seeds", "2", "--pgd-samples", "40"]
+    arguments += ["--row", "sortnet", "--row", "groupsort", "--out", "all", "--json", "r.json"]
+    code, out, err = run_cli(*arguments)
+    assert code == 0, err
+    table = json.loads((tmp_path / "r.json").read_text())
+    assert [row["name"] for row in table["rows"]] == ["sortnet", "groupsort"]
+    for row in table["rows"]:
+        assert [run["seed"] for run in row["runs"]] == [0, 1]
+        assert 0 <= row["certified"]["mean"] <= row["pgd"]["mean"] <= 1
+    assert (tmp_path / "all" / "table.md").read_text().count("±") >= 6
+    assert (tmp_path / "all" / "table.png").stat().st_size > 0
+    weights = (tmp_path / "all" / "sortnet-seed0" / runs.WEIGHTS).stat().st_mtime_ns
+    code, _, err = run_cli(*arguments)
+    assert code == 0, err
+    assert (tmp_path / "all" / "sortnet-seed0" / runs.WEIGHTS).stat().st_mtime_ns == weights

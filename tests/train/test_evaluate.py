@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from sortnet import evaluate as module
+from sortnet.attack import pgd, smoothed_logits
+from sortnet.evaluate import CertificateViolationError, check_order, evaluate, reestimate_means
+from sortnet.models import build_model
+from sortnet.presets import PRESETS, ROWS, comparison_row, get_preset, preset_from_dict
+from sortnet.train import model_config
+
+
+def network(family: str = "sortnet"):
+    torch.manual_seed(0)
+    model = build_model(tiny.config(tiny.preset(family)).model)
+    reestimate_means(model, tiny.dataset().train)
+    return model
+
+
+@pytest.mark.parametrize("family", ["sortnet", "sortnet-mlp", "sortnet-conv", "ibp-relu"])
+def test_order_holds_on_untrained_networks(family):
+    data = tiny.dataset(test=60)
+    result = evaluate(network(family), data.test, ["1/1000", "0.3"], attack_steps=8, batch_size=25)
+    for eps in ("1/1000", "0.3"):
+        assert result.certified[eps] <= result.pgd[eps] <= result.clean
+    assert result.certified["0.3"] <= result.certified["1/1000"]
+    assert result.pgd["0.3"] < result.clean  # these networks are easy to fool
+    assert result.samples == result.pgd_samples == 60
+
+
+def test_part_of_the_samples_can_be_attacked_or_none():
+    data = tiny.dataset()
+    some = evaluate(network(), data.test, ["0.1"], attack_steps=2, attack_samples=7)
+    none = evaluate(network(), data.test, ["0.1"], attack_steps=0)
+    assert some.pgd_samples == 7 and none.pgd == {} and none.certified == some.certified
+
+
+def test_a_violation_names_the_samples(monkeypatch):
+    index = np.array([3, 8, 11])
+    yes, no = np.ones(3, bool), np.zeros(3, bool)
+    check_order("0.1", index, yes, yes, no)
+    with pytest.raises(CertificateViolationError, match="3 samples are certified but .* 3, 8, 11"):
+        check_order("0.1", index, yes, no, yes)
+    with pytest.raises(CertificateViolationError, match="misclassified"):
+        check_order("0.1", index, no, yes, no)
+    # A certificate that lies is caught by a whole evaluation.
+    monkeypatch.setattr(
+        module,
+        "certificates",
+        lambda model, x, y, eps: {e: model(x).argmax(1) == y for e in eps},
+    )
+    with pytest.raises(CertificateViolationError, match="certified but fooled"):
+        evaluate(network(), tiny.dataset().test, ["0.4"], attack_steps=10)
+
+
+def test_empty_split_and_bad_eps_are_refused():
+    data = tiny.dataset()
+    with pytest.raises(ValueError, match="empty"):
+        evaluate(network(), data.test.take(np.arange(0)), ["0.1"])
+    with pytest.raises(ValueError, match="radius"):
+        evaluate(network(), data.test, ["0"])
+
+
+def test_pgd_stays_in_the_ball_and_the_box_and_leaves_the_model_alone():
+    model = network().train()
+    data = tiny.dataset()
+    x, y = torch.from_numpy(data.test.floats()), torch.from_numpy(data.test.labels)
+    point = pgd(model, x, y, 0.2, steps=12)
+    assert (point - x).abs().max() <= 0.2 + 1e-6 and point.min() >= 0 and point.max() <= 1
+    assert model.training and all(p.requires_grad for p in model.parameters())
+    wrong = model.eval()(x).argmax(1) != y
+    assert torch.equal(point[wrong], x[wrong])
+    for eps, steps in ((0.0, 5), (0.1, 0)):
+        with pytest.raises(ValueError, match="eps > 0"):
+            pgd(model, x, y, eps, steps)
+
+
+def test_pgd_finds_the_boundary_of_a_linear_classifier():
+    """Where the worst case is known in closed form: margin - 2 eps for rows of absolute sum 1."""
+    model = network("standard-relu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.clamp_(min=0)  # positive weights: ReLU never bends on positive inputs
+    x, y = torch.from_numpy(tiny.dataset().test.floats()), None
+    y = model(x).argmax(1)
+    weight = torch.autograd.functional.jacobian(lambda v: model(v)[0], x[:1])
+    del weight
+    fooled = model(pgd(model, x, y, 0.9, steps=30)).argmax(1) != y
+    assert fooled.float().mean() > 0.5
+
+
+def test_smoothed_gradient_reaches_more_pixels_with_the_same_values():
+    model = network().eval()
+    x = torch.from_numpy(tiny.dataset().test.floats()).requires_grad_()
+    exact, smooth = model(x), smoothed_logits(model, x, 8.0)
+    assert torch.equal(exact, smooth)
+    dense = torch.autograd.grad(smooth[:, 0].sum(), x)[0]
+    sparse = torch.autograd.grad(exact[:, 0].sum(), x)[0]
+    assert (dense != 0).sum() > 2 * (sparse != 0).sum() > 0
+
+
+def test_all_presets_of_the_paper_are_there_and_valid():
+    assert {
+        "mnist-0.1",
+        "mnist-0.3",
+        "cifar10-2/255",
+        "cifar10-2/255-mlp",
+        "cifar10-8/255",
+        "cifar10-8/255-mlp",
+        "tinyimagenet-mlp",
+        "tinyimagenet-2x",
+        "imagenet64-mlp",
+        "imagenet64-2x",
+        "digits",
+        "fashion-mnist-0.1",
+    } <= set(PRESETS)
+    data = tiny.dataset()
+    shapes = {"cifar10": (3, 32, 32), "tinyimagenet": (3, 64, 64), "imagenet64": (3, 64, 64)}
+    for preset in PRESETS.values():
+        small = preset.override(["model.width=30", "model.mean=0.5", "model.std=0.3"])
+        shape = list(shapes.get(preset.data, (1, 28, 28)))
+        config = model_config(small.override([f"model.input_shape={shape}"]), data)
+        assert build_model(config) is not None
+    reference = get_preset("cifar10-8/255").recipe
+    assert (reference.eps_train, reference.epochs, reference.p_ramp) == (
+        "24/255",
+        3000,
+        (200, 2950),
+    )
+    assert reference.eps_train_float >= 24 / 255
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_comparison_rows_build_on_the_same_harness(row):
+    preset = comparison_row(get_preset("digits"), row).override(["model.width=20", "model.depth=2"])
+    config = model_config(preset, tiny.dataset())
+    from sortnet.objective import Objective
+
+    Objective(build_model(config), preset.recipe)
+    assert preset.recipe.eps_test == get_preset("digits").recipe.eps_test
+
+
+def test_wrong_presets_are_refused_in_one_line():
+    for settings, message in (
+        (["recipe.lr=0"], "lr"),
+        (["recipe.p_ramp=[5, 2]"], "p_ramp"),
+        (["recipe.eps_train=1.5"], "radius"),
+        (["recipe.ema=1"], "ema"),
+        (["recipe.ce_weight=[0, 1]"], "ce_weight"),
+        (["recipe.p_first=0.5"], "p_first"),
+        (["recipe.objective=other"], "objective"),
+    ):
+        with pytest.raises(ValueError, match=message) as error:
+            get_preset("digits").override(settings)
+        assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="unknown row"):
+        comparison_row(get_preset("digits"), "alexnet")
+    with pytest.raises(ValueError, match="invalid preset"):
+        preset_from_dict({"name": "x"})
