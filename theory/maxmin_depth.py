@@ -139,7 +139,7 @@ def order_statistic_network(d: int, k: int) -> GroupSortNetwork:
     if k == d:  # min(x) = -max(-x)
         first, *rest, last = tournament(d).layers
         assert isinstance(first, Affine) and isinstance(last, Affine)
-        return GroupSortNetwork((_negated(first), *rest, _negated(last))) if rest else tournament(d)
+        return GroupSortNetwork((_negated(first), *rest, _negated(last)))
     return compile_sorting_network(d, odd_even_merge_sort(d), [k])
 
 

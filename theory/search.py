@@ -214,6 +214,7 @@ def shapes(thorough: bool) -> tuple[Shape, ...]:
     """What is trained for every d."""
     few = (
         Shape("standard", 1, 0),
+        Shape("standard", 2, 16, "piecewise linear"),
         Shape("standard", 3, 16, "relu"),
         Shape("MaxMin", 2, 0),
         Shape("MaxMin", 3, 0),
