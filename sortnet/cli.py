@@ -71,7 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        _fail(str(error) or "interrupted", 130)
+        # click wraps the interrupt, which may say where it stopped.
+        _fail(str(error.__cause__ or error) or "interrupted", 130)
     except ModuleNotFoundError as error:
         _fail(f"{error}; install it with: pip install 'sortnet[{_extra(error)}]'", 1)
     except (ValueError, OSError, RuntimeError) as error:

@@ -234,7 +234,8 @@ def _markdown(document: dict[str, Any]) -> str:
     machine = ", ".join(f"{k} {v}" for k, v in document["environment"].items())
     lines = [
         f"{document['data']}, eps {document['eps']}, {document['budget_seconds']:.0f} s of "
-        f"training per run; mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}, %; "
+        "training per run; mean ± sample standard deviation over seeds "
+        f"{', '.join(map(str, seeds))}, in %; "
         f"{document['test_samples']} test images, PGD-100 on {attacked} of them.",
         f"Machine: {machine}.",
         "",

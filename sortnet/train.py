@@ -112,7 +112,8 @@ class Trainer:
         log_steps: steps between lines of metrics.jsonl (and TensorBoard).
 
     Raises:
-        ValueError: preset, network and data do not fit together.
+        ValueError: preset, network and data do not fit together; `compile` with a p that changes at
+            every step.
         OSError: the folder cannot be written.
     """
 
@@ -154,7 +155,7 @@ class Trainer:
         self.seconds = 0.0
         self._run_step: nn.Module = self.objective
         if compile:
-            self._run_step = torch.compile(self.objective)  # type: ignore[assignment]
+            self._run_step = _compiled(self.objective, self.recipe)
         if self.world > 1:
             # The mean shift keeps its buffers equal on all processes by itself.
             self._run_step = DistributedDataParallel(self._run_step, broadcast_buffers=False)
@@ -248,7 +249,9 @@ class Trainer:
                     listener(state)
                 if interrupted():
                     self.checkpoint()
-                    raise InterruptedTrainingError
+                    raise InterruptedTrainingError(
+                        f"interrupted after step {self.step} of {steps}; --resume continues there"
+                    )
                 if time.monotonic() - last_save >= self.checkpoint_seconds:
                     self.checkpoint()
                     last_save = time.monotonic()
@@ -440,6 +443,19 @@ def processes() -> Iterator[torch.device]:
         yield device
     finally:
         dist.destroy_process_group()
+
+
+def _compiled(objective: Objective, recipe: Recipe) -> nn.Module:
+    """The objective under torch.compile, one version for every p that the schedule takes."""
+    if objective.net.config.family in ("sortnet", "linf-dist") and not recipe.p_cheap:
+        raise ValueError(
+            "torch.compile would compile again at every step, since p is a constant of what it "
+            "compiles; add --set recipe.p_cheap=true, which lets p take some 15 values only"
+        )
+    config = torch._dynamo.config
+    limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    setattr(config, limit, max(64, getattr(config, limit)))
+    return torch.compile(objective)  # type: ignore[return-value]
 
 
 def _rank_and_world() -> tuple[int, int]:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 
@@ -76,6 +77,23 @@ def test_train_evaluate_and_their_json(run_cli, tmp_path):
     assert code == 0, err
 
 
+def test_ctrl_c_says_where_it_stopped_and_leaves_whole_files(run_cli, tmp_path, monkeypatch):
+    from sortnet.train import Trainer
+
+    step = Trainer.train_step
+
+    def interrupted_step(self, *arguments):
+        if self.step == 4:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted_step)
+    code, _, err = run_cli("train", "tiny", "--out", "run")
+    assert code == 130 and "after step 5 of 16; --resume" in err and "Traceback" not in err
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left == {runs.CONFIG, runs.CHECKPOINT, runs.METRICS, "tensorboard"}
+
+
 def test_npz_data(run_cli, tmp_path):
     run_cli("train", "tiny", "--out", "run", "--epochs", "1", "--pgd-samples", "0")
     test = tiny.dataset().test
@@ -108,7 +126,7 @@ def test_bad_input_is_one_line(run_cli, tmp_path):
 def test_reproduce_writes_the_table_and_goes_on_where_it_stopped(run_cli, tmp_path):
     arguments = ["reproduce", "tiny", "--budget", "1s", "--seeds", "2", "--pgd-samples", "40"]
     arguments += ["--row", "sortnet", "--row", "groupsort", "--out", "all", "--json", "r.json"]
-    code, out, err = run_cli(*arguments)
+    code, _, err = run_cli(*arguments)
     assert code == 0, err
     table = json.loads((tmp_path / "r.json").read_text())
     assert [row["name"] for row in table["rows"]] == ["sortnet", "groupsort"]

@@ -40,7 +40,7 @@ def test_a_violation_names_the_samples(monkeypatch):
     index = np.array([3, 8, 11])
     yes, no = np.ones(3, bool), np.zeros(3, bool)
     check_order("0.1", index, yes, yes, no)
-    with pytest.raises(CertificateViolationError, match="3 samples are certified but .* 3, 8, 11"):
+    with pytest.raises(CertificateViolationError, match=r"3 samples are certified but .* 3, 8, 11"):
         check_order("0.1", index, yes, no, yes)
     with pytest.raises(CertificateViolationError, match="misclassified"):
         check_order("0.1", index, no, yes, no)
@@ -76,18 +76,24 @@ def test_pgd_stays_in_the_ball_and_the_box_and_leaves_the_model_alone():
             pgd(model, x, y, eps, steps)
 
 
-def test_pgd_finds_the_boundary_of_a_linear_classifier():
-    """Where the worst case is known in closed form: margin - 2 eps for rows of absolute sum 1."""
-    model = network("standard-relu")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.clamp_(min=0)  # positive weights: ReLU never bends on positive inputs
-    x, y = torch.from_numpy(tiny.dataset().test.floats()), None
+@pytest.mark.parametrize("eps", [0.02, 0.1, 0.3])
+def test_pgd_is_exact_on_an_affine_classifier_of_two_classes(eps):
+    """There the worst case over the clipped ball is a corner, known in closed form."""
+    preset = tiny.preset("standard-relu").override(["model.depth=1"])
+    torch.manual_seed(1)
+    data = tiny.dataset(test=200, classes=2)
+    model = build_model(model_config(preset, data)).eval()
+    x = torch.from_numpy(data.test.floats())
     y = model(x).argmax(1)
-    weight = torch.autograd.functional.jacobian(lambda v: model(v)[0], x[:1])
-    del weight
-    fooled = model(pgd(model, x, y, 0.9, steps=30)).argmax(1) != y
-    assert fooled.float().mean() > 0.5
+    slope = torch.autograd.functional.jacobian(lambda v: model(v).sum(0), x[:1])[:, 0].flatten(1)
+    low, high = (x - eps).clamp(0, 1).flatten(1), (x + eps).clamp(0, 1).flatten(1)
+    d = slope[y] - slope[1 - y]
+    at_corner = model(torch.where(d > 0, low, high).reshape(x.shape))
+    worst = at_corner.gather(1, y[:, None])[:, 0] - at_corner.gather(1, 1 - y[:, None])[:, 0]
+    fooled = model(pgd(model, x, y, eps, steps=20)).argmax(1) != y
+    clear = worst.abs() > 1e-3
+    assert torch.equal(fooled[clear], (worst < 0)[clear])
+    assert clear.float().mean() > 0.9 and (eps < 0.3 or (worst < 0).any())
 
 
 def test_smoothed_gradient_reaches_more_pixels_with_the_same_values():
