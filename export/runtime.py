@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from sortnet import cuda
 from sortnet.native import library_path
 from sortnet.units import float32_up, parse_eps
 
@@ -87,7 +88,13 @@ class CertifiedSession:
         if not self.proof.proved or self.proof.network is None:
             raise NotProvedError(f"{os.fspath(path)}: {self.proof.reasons[0]}")
         self.network: Network = self.proof.network
-        self._providers = list(providers or ["CPUExecutionProvider"])
+        # TF32 would break the float-error bound; the GPU library is told where the compiler is.
+        self._providers = [
+            (name, {"use_tf32": "0"}) if name == "CUDAExecutionProvider" else name
+            for name in providers or ["CPUExecutionProvider"]
+        ]
+        if library and "CUDAExecutionProvider" in (providers or []):
+            cuda.library()
         self._library = library
         self._session = self._start(model)
         self._interval: onnxruntime.InferenceSession | None = None

@@ -440,6 +440,27 @@ sn_status sn_cuda_prepare(float p, int64_t K) {
   });
 }
 
+sn_status sn_cuda_store(const void *host, size_t bytes, const void *beside, void **device) {
+  return guarded([&] {
+    require(device != nullptr && (bytes == 0 || host != nullptr), "store needs data and a place");
+    ensure_context(beside);
+    uint64_t p = 0;
+    check(driver().alloc_now(&p, std::max<size_t>(bytes, 1)), "memory for constants");
+    int result = bytes == 0 ? 0 : driver().copy_to(p, host, bytes);
+    if (result != 0) driver().free_now(p);
+    check(result, "copying constants to the device");
+    *device = reinterpret_cast<void *>(p);
+  });
+}
+
+sn_status sn_cuda_drop(void *device) {
+  return guarded([&] {
+    if (device == nullptr) return;
+    ensure_context(device);
+    check(driver().free_now(address(device)), "freeing constants");
+  });
+}
+
 sn_status sn_cuda_lp_forward(const sn_layer *layer, const sn_masks *masks, float p, const float *x,
                              int64_t x_stride, float *y, int64_t y_stride, void *stream) {
   return guarded([&] {

@@ -39,6 +39,9 @@ Driver open_driver() {
   bind(d.pool_set, library, "cuMemPoolSetAttribute");
   bind(d.alloc, library, "cuMemAllocFromPoolAsync");
   bind(d.free, library, "cuMemFreeAsync");
+  bind(d.alloc_now, library, "cuMemAlloc_v2");
+  bind(d.free_now, library, "cuMemFree_v2");
+  bind(d.copy_to, library, "cuMemcpyHtoD_v2");
   bind(d.fill8, library, "cuMemsetD8Async");
   bind(d.fill32_2d, library, "cuMemsetD2D32Async");
   int result = d.init(0), count = 0;

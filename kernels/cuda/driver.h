@@ -9,7 +9,8 @@
 
 namespace sn {
 
-// Declared as in the driver's C ABI; none of these entry points has a versioned name.
+// Declared as in the driver's C ABI; under the names that have not changed since
+// CUDA 11.2.
 struct Driver {
   int (*init)(unsigned);
   int (*device_count)(int *);
@@ -27,6 +28,9 @@ struct Driver {
   int (*pool_set)(void *, int, void *);
   int (*alloc)(uint64_t *, size_t, void *, void *);
   int (*free)(uint64_t, void *);
+  int (*alloc_now)(uint64_t *, size_t);
+  int (*free_now)(uint64_t);
+  int (*copy_to)(uint64_t, const void *, size_t);
   int (*fill8)(uint64_t, unsigned char, size_t, void *);
   int (*fill32_2d)(uint64_t, size_t, unsigned, size_t, size_t, void *);
   int (*error_string)(int, const char **);

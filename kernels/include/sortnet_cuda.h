@@ -45,6 +45,12 @@ SN_API sn_status sn_cuda_available(void);
  * now, rather than in the first call that needs them. */
 SN_API sn_status sn_cuda_prepare(float p, int64_t K);
 
+/* A copy of `bytes` bytes of host memory on the device of the current context (or of the primary one
+ * of the device that holds `beside`, where none is current), for constants such as coefficients; waits
+ * until it is there. sn_cuda_drop frees it (null: nothing to do) once the device is done with it. */
+SN_API sn_status sn_cuda_store(const void *host, size_t bytes, const void *beside, void **device);
+SN_API sn_status sn_cuda_drop(void *device);
+
 SN_API sn_status sn_cuda_lp_forward(const sn_layer *layer, const sn_masks *masks, float p,
                                     const float *x, int64_t x_stride, float *y, int64_t y_stride,
                                     void *stream);

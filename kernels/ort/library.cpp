@@ -1,7 +1,9 @@
-// SortNeuron and SortNeuronBounds of the domain ai.sortnet as ONNX Runtime custom ops (CPU).
+// SortNeuron and SortNeuronBounds of the domain ai.sortnet as ONNX Runtime custom ops.
 //   SortNeuron(X [B, I], W [O, I]; rho, k) -> Y [B, O]                   sn_sort_forward
 //   SortNeuronBounds(L [B, I], U [B, I], W [O, I]; rho, k) -> lower, upper [B, O]  sn_sort_bounds
 // The threads are ONNX Runtime's own; a constant W is packed once. No exception leaves a callback.
+// On a machine with a GPU the same ops are registered for the CUDA execution provider as well, on the
+// provider's stream.
 #include <climits>
 #include <cstdlib>
 #include <memory>
@@ -11,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu.h"
 #include "ort_abi.h"
 #include "sortnet.h"
 
@@ -97,7 +100,8 @@ void same_shape(const Matrix &a, const char *a_name, const Matrix &b, const char
 // The weights of one node: its coefficients and, where W is constant, W in packed form.
 class Neurons {
  public:
-  Neurons(Table api, uint32_t version, const ort::KernelInfo *info, size_t w_index, const char *op)
+  Neurons(Table api, uint32_t version, const ort::KernelInfo *info, size_t w_index, const char *op,
+          bool pack)
       : api_(api), version_(version), op_(op), w_index_(w_index) {
     float rho = 0;
     int64_t k = 0;
@@ -110,6 +114,7 @@ class Neurons {
     coefficients_.resize(static_cast<size_t>(k));
     check(sn_geometric_coefficients(rho, k, coefficients_.data()), "coefficients");
 
+    if (!pack) return;
     int constant = 0;
     const ort::Value *value = nullptr;
     check(ort::GetConstantInput::call(api, info, w_index, &constant, &value));
@@ -237,7 +242,7 @@ uint32_t g_version = 0; // the API version agreed on, set before any kernel is m
 
 template <typename Op>
 ort::Status *create(const ort::CustomOp *, Table api, const ort::KernelInfo *info, void **kernel) {
-  return guarded(api, [&] { *kernel = new Neurons(api, g_version, info, Op::inputs - 1, Op::name); });
+  return guarded(api, [&] { *kernel = new Neurons(api, g_version, info, Op::inputs - 1, Op::name, true); });
 }
 
 template <typename Op>
@@ -275,6 +280,90 @@ ort::CustomOp describe_op(uint32_t version) {
   return op;
 }
 
+// A node on a GPU: matrices are the device's, and so is the copy of the coefficients.
+class GpuNeurons : public Neurons {
+ public:
+  GpuNeurons(Table api, const ort::KernelInfo *info, size_t w_index, const char *op)
+      : Neurons(api, g_version, info, w_index, op, false) {}
+  GpuNeurons(const GpuNeurons &) = delete;
+  GpuNeurons &operator=(const GpuNeurons &) = delete;
+  ~GpuNeurons() { gpu_kernels()->drop(const_cast<float *>(stored_)); }
+
+  // Made in the first run: only then is the device known.
+  sn_coefficients stored_coefficients(const void *beside) {
+    sn_coefficients c = coefficients();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!stored_) {
+      void *device = nullptr;
+      check_gpu(gpu_kernels()->store(c.data, static_cast<size_t>(c.count) * sizeof(float), beside,
+                                     &device));
+      stored_ = static_cast<const float *>(device);
+    }
+    c.data = stored_;
+    return c;
+  }
+
+  static void check_gpu(sn_status status) {
+    if (status == SN_OUT_OF_MEMORY) throw std::bad_alloc();
+    if (status != SN_OK)
+      throw std::runtime_error(std::string("ai.sortnet: ") + gpu_kernels()->last_error());
+  }
+
+ private:
+  std::mutex mutex_;
+  const float *stored_ = nullptr;
+};
+
+void run_on_gpu(Forward, GpuNeurons &neurons, ort::KernelContext *context, void *stream) {
+  const Matrix x = neurons.input(context, 0, "X");
+  const sn_layer layer = neurons.layer(context, x, "X");
+  float *y = neurons.output(context, 0, x.rows, layer.outputs);
+  if (x.rows == 0 || layer.outputs == 0) return;
+  const sn_coefficients coefficients = neurons.stored_coefficients(x.data);
+  GpuNeurons::check_gpu(gpu_kernels()->sort_forward(&layer, &coefficients, x.data, x.columns, y,
+                                                    layer.outputs, stream));
+}
+
+void run_on_gpu(Bounds, GpuNeurons &neurons, ort::KernelContext *context, void *stream) {
+  const Matrix lower = neurons.input(context, 0, "L");
+  const Matrix upper = neurons.input(context, 1, "U");
+  same_shape(lower, "L", upper, "U");
+  const sn_layer layer = neurons.layer(context, lower, "L");
+  float *y_lower = neurons.output(context, 0, lower.rows, layer.outputs);
+  float *y_upper = neurons.output(context, 1, lower.rows, layer.outputs);
+  if (lower.rows == 0 || layer.outputs == 0) return;
+  const sn_coefficients coefficients = neurons.stored_coefficients(lower.data);
+  GpuNeurons::check_gpu(gpu_kernels()->sort_bounds(&layer, &coefficients, lower.data, upper.data,
+                                                   lower.columns, y_lower, y_upper, layer.outputs,
+                                                   stream));
+}
+
+template <typename Op>
+ort::Status *create_on_gpu(const ort::CustomOp *, Table api, const ort::KernelInfo *info,
+                           void **kernel) {
+  return guarded(api, [&] { *kernel = new GpuNeurons(api, info, Op::inputs - 1, Op::name); });
+}
+
+template <typename Op>
+ort::Status *compute_on_gpu(void *kernel, ort::KernelContext *context) {
+  GpuNeurons &neurons = *static_cast<GpuNeurons *>(kernel);
+  return guarded(neurons.api(), [&] {
+    void *stream = nullptr;
+    check(ort::GetGpuStream::call(neurons.api(), context, &stream));
+    run_on_gpu(Op{}, neurons, context, stream);
+  });
+}
+
+template <typename Op>
+ort::CustomOp describe_gpu_op(uint32_t version) {
+  ort::CustomOp op = describe_op<Op>(version);
+  op.get_execution_provider = [](const ort::CustomOp *) { return "CUDAExecutionProvider"; };
+  op.destroy_kernel = [](void *kernel) { delete static_cast<GpuNeurons *>(kernel); };
+  op.create_kernel_v2 = create_on_gpu<Op>;
+  op.compute_v2 = compute_on_gpu<Op>;
+  return op;
+}
+
 // "1.23.0" -> 23; 0 where it cannot be read or the major version is not 1.
 uint32_t minor_version(const char *text) {
   if (!text || text[0] != '1' || text[1] != '.') return 0;
@@ -285,7 +374,7 @@ uint32_t minor_version(const char *text) {
 ort::Domain *domain(Table api) {
   static std::mutex mutex;
   static ort::Domain *made = nullptr;
-  static ort::CustomOp forward, bounds;
+  static ort::CustomOp forward, bounds, gpu_forward, gpu_bounds;
   const std::lock_guard<std::mutex> lock(mutex);
   if (!made) {
     forward = describe_op<Forward>(g_version);
@@ -294,6 +383,12 @@ ort::Domain *domain(Table api) {
     check(ort::CreateCustomOpDomain::call(api, "ai.sortnet", &fresh));
     check(ort::CustomOpDomainAdd::call(api, fresh, &forward));
     check(ort::CustomOpDomainAdd::call(api, fresh, &bounds));
+    if (gpu_kernels()) {
+      gpu_forward = describe_gpu_op<Forward>(g_version);
+      gpu_bounds = describe_gpu_op<Bounds>(g_version);
+      check(ort::CustomOpDomainAdd::call(api, fresh, &gpu_forward));
+      check(ort::CustomOpDomainAdd::call(api, fresh, &gpu_bounds));
+    }
     made = fresh;
   }
   return made;

@@ -49,6 +49,7 @@ using GetInput = Slot<90, Status *, const KernelContext *, size_t, const Value *
 using GetOutput = Slot<91, Status *, KernelContext *, size_t, const int64_t *, size_t, Value **>;
 using ReleaseStatus = Slot<93, void, Status *>;
 using ReleaseTensorInfo = Slot<99, void, TensorInfo *>;
+using GetGpuStream = Slot<193, Status *, const KernelContext *, void **>;
 using GetConstantInput = Slot<249, Status *, const KernelInfo *, size_t, int *, const Value **>;
 using ParallelFor = Slot<274, Status *, const KernelContext *, void (*)(void *, size_t), size_t,
                          size_t, void *>;

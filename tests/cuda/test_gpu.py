@@ -190,6 +190,42 @@ def test_compiled_and_captured(generator: torch.Generator) -> None:
     assert torch.equal(captured, expected)
 
 
+def test_onnxruntime_on_the_gpu() -> None:
+    """The custom ops on the CUDA execution provider: the CPU's bits."""
+    import onnx
+    import onnxruntime
+
+    from sortnet.native import library_path
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("needs onnxruntime-gpu")
+    cuda.library()  # finds NVRTC
+    w = torch.randn(64, 100).numpy()
+    node = onnx.helper.make_node(
+        "SortNeuron", ["X", "W"], ["Y"], domain="ai.sortnet", rho=0.25, k=10
+    )
+    graph = onnx.helper.make_graph(
+        [node],
+        "layer",
+        [onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, ["N", 100])],
+        [onnx.helper.make_tensor_value_info("Y", onnx.TensorProto.FLOAT, ["N", 64])],
+        [onnx.numpy_helper.from_array(w, "W")],
+    )
+    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("ai.sortnet", 1)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    feed = {"X": torch.randn(33, 100).numpy()}
+    found = []
+    for provider in ("CPUExecutionProvider", "CUDAExecutionProvider"):
+        options = onnxruntime.SessionOptions()
+        options.register_custom_ops_library(str(library_path("sortnet_ort")))
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=[provider]
+        )
+        assert provider in session.get_providers()
+        found.append(torch.from_numpy(session.run(None, feed)[0]))
+    assert torch.equal(*found)
+
+
 def _train(rank: int, world: int, folder: str) -> None:
     """A few steps of data-parallel training of a small network; rank 0 saves the weights."""
     from sortnet.models import ModelConfig, build_model, set_p

@@ -125,6 +125,14 @@ FAKE int cuMemFreeAsync(uint64_t p, void *) {
   return 0;
 }
 FAKE int sn_fake_held() { return static_cast<int>(held.size()); }
+FAKE int cuMemAlloc_v2(uint64_t *p, size_t size) {
+  FAIL_IF_ASKED();
+  return *p = reinterpret_cast<uint64_t>(std::malloc(size)), 0;
+}
+FAKE int cuMemFree_v2(uint64_t p) { return std::free(reinterpret_cast<void *>(p)), 0; }
+FAKE int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size) {
+  return std::memcpy(reinterpret_cast<void *>(to), from, size), 0;
+}
 FAKE int cuMemsetD8Async(uint64_t to, unsigned char value, size_t count, void *) {
   std::memset(reinterpret_cast<void *>(to), value, count);
   return 0;
