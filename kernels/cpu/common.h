@@ -147,15 +147,11 @@ Panel panel_of(const sn_layer &l, int64_t panel, float *room) {
   return {room + kPanel, room};
 }
 
-// Runs body over [0, n) in blocks, on the calling thread alone where there is little to do.
-template <class Body>
-sn_status for_blocks(const sn_executor *ex, int64_t n, int64_t block, int64_t work_per_item,
-                     const Body &body) {
-  const bool small = n * work_per_item < 65536;
-  return parallel_for(small ? nullptr : ex, ceil_div(n, block), [&](int64_t t) {
-    const int64_t end = smaller(n, (t + 1) * block);
-    for (int64_t i = t * block; i < end; ++i) body(i);
-  });
+// Neurons whose weights are not finite, a bit each.
+uint64_t not_finite(const float *largest) {
+  uint64_t bits = 0;
+  for (int k = 0; k < kPanel; ++k) bits |= uint64_t(!finite(largest[k])) << k;
+  return bits;
 }
 
 // Rows of the batch that one task handles, so that there are tasks enough for the threads and a

@@ -283,13 +283,6 @@ void panel_norms(const Samples &x, const Panel &panel, int64_t inputs, const Nor
   }
 }
 
-// Neurons whose weights are not finite, a bit each.
-uint64_t not_finite(const float *largest) {
-  uint64_t bits = 0;
-  for (int k = 0; k < kPanel; ++k) bits |= uint64_t(!finite(largest[k])) << k;
-  return bits;
-}
-
 sn_status lp_forward(const LpForward &c) {
   const sn_layer &l = c.layer;
   const int64_t B = l.batch, I = l.inputs, O = l.outputs;

@@ -82,7 +82,7 @@ struct Simd {
   static F scale_normal(F a, F whole) { return _mm512_scalef_ps(a, whole); }
   // a 2^floor(z), rounded once.
   static F scale(F a, F z) { return _mm512_scalef_ps(a, z); }
-  // Writes the lanes of m to p, densely; up to N floats beyond p are clobbered. Their number.
+  // Writes the lanes of m to p, densely, and perhaps zeros after them up to p + N. Their number.
   static int compress(float *p, F v, M m) {
     _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, v));
     return __builtin_popcount(m);

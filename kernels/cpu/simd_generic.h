@@ -91,8 +91,7 @@ struct Simd {
   static int compress(float *p, F v, M m) {
     int n = 0;
     for (int i = 0; i < N; ++i) {
-      p[n] = v[i];
-      n += m[i] != 0;
+      if (m[i] != 0) p[n++] = v[i];
     }
     return n;
   }

@@ -1,10 +1,292 @@
+// sn_sort_forward for few order statistics, by two passes.
+//
+// First, a lane per neuron, the largest term of each of at least K disjoint segments of the inputs:
+// the K-th largest of these is a lower bound of a_(K). Then, a lane per input, the terms at or above
+// the bound are collected from the segments that have any: about K of them. Only those are sorted.
+#ifndef SORTNET_CPU_SORT_H
+#define SORTNET_CPU_SORT_H
+
 #include "common.h"
+
 namespace sortnet {
 namespace {
+
+constexpr int kMaxSorted = 16;    // more order statistics than that are sorted one output at a time
+constexpr int64_t kSegment = 32;  // inputs of a segment, a multiple of the lanes; longer for many
+constexpr int64_t kMaxSegments = 64;
+constexpr int kSortRows = kLanes == 16 ? 8 : 4;
+
+// Keeps t[0] >= t[1] >= ... the largest of all v inserted, in every lane.
+template <int K> inline void insert(F *t, F v) {
+#pragma GCC unroll 16
+  for (int k = 0; k < K; ++k) {
+    const F high = Simd::max(t[k], v);
+    v = Simd::min(t[k], v);
+    t[k] = high;
+  }
+}
+
+// The largest |x - w| of each segment, [segments][Rows * kPair] vectors.
+template <int Rows>
+__attribute__((noinline)) void segment_tops(const float *x, const float *w, int64_t inputs,
+                                            int64_t length, float *tops) {
+  for (int64_t begin = 0; begin < inputs; begin += length) {
+    const int64_t end = smaller(inputs, begin + length);
+    F acc[Rows][kPair];
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      for (int v = 0; v < kPair; ++v) acc[r][v] = Simd::set1(0.0f);
+    }
+#pragma GCC unroll 2
+    for (int64_t i = begin; i < end; ++i, x += Rows, w += kPanel) {
+      const F w0 = Simd::load(w), w1 = Simd::load(w + kLanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+        const F xr = Simd::set1(x[r]);
+        acc[r][0] = Simd::absmax(acc[r][0], Simd::sub(xr, w0));
+        acc[r][1] = Simd::absmax(acc[r][1], Simd::sub(xr, w1));
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      for (int v = 0; v < kPair; ++v, tops += kLanes) Simd::store(tops, acc[r][v]);
+    }
+  }
+}
+
+// The candidates of one output: |x_i - w_i| >= least, from the segments whose bit is set, to `out`,
+// which has room for `room` floats and kLanes more. Their number; if it exceeds room, out is not filled.
+inline int64_t collect(const float *x, const float *w, int64_t inputs, int64_t length,
+                       uint64_t segments, float least, float *out, int64_t room) {
+  const F bound = Simd::set1(least);
+  int64_t n = 0;
+  for (; segments != 0; segments &= segments - 1) {
+    int64_t i = __builtin_ctzll(segments) * length;
+    const int64_t end = smaller(inputs, i + length);
+    for (; i < end; i += kLanes) {
+      if (__builtin_expect(n > room, 0)) return n;
+      const int left = int(end - i);
+      const F a = left >= kLanes ? Simd::abs(Simd::sub(Simd::load(x + i), Simd::load(w + i)))
+                                 : Simd::abs(Simd::sub(Simd::load(x + i, left), Simd::load(w + i, left)));
+      n += Simd::compress(out + n, a, Simd::ge(a, bound));
+    }
+  }
+  return n;
+}
+
+constexpr int64_t kRoom = 48;                // candidates per output in the usual case
+constexpr int64_t kRow = kRoom + 2 * kLanes; // floats of an output's candidates
+
+// Sums of coef_k t_k, k = 1 .. coef.count, for the neurons first .. first + kLanes - 1; t: vectors in
+// memory.
+F weighted_sum(const float *t, const sn_coefficients &coef, int64_t first, int64_t outputs) {
+  F y = Simd::set1(0.0f);
+  for (int64_t k = coef.count - 1; k >= 0; --k) {
+    F c = Simd::set1(coef.data[k]);
+    if (coef.stride != 0) {
+      float lane[kLanes] = {};
+      for (int64_t l = 0; l < smaller(kLanes, outputs - first); ++l) {
+        lane[l] = coef.data[(first + l) * coef.stride + k];
+      }
+      c = Simd::load(lane);
+    }
+    // No fused multiply-add: the sum is defined with a rounding of every product.
+    const F term = Simd::mul(c, Simd::load(t + k * kLanes));
+    y = k == coef.count - 1 ? term : Simd::add(y, term);
+  }
+  return y;
+}
+
+// The K largest of what is inserted, in every lane.
+template <int K> struct Top {
+  F t[K];
+  Top() {
+#pragma GCC unroll 16
+    for (int k = 0; k < K; ++k) t[k] = Simd::set1(0.0f);
+  }
+  void store(float *to) const {
+#pragma GCC unroll 16
+    for (int k = 0; k < K; ++k) Simd::store(to + k * kLanes, t[k]);
+  }
+};
+
+// Each step keeps its list in registers, hence the copies.
+template <int K>
+__attribute__((noinline)) void top_of_vectors(const float *v, int64_t n, int64_t stride, float *to) {
+  Top<K> top;
+  for (int64_t i = 0; i < n; ++i) insert<K>(top.t, Simd::load(v + i * stride));
+  top.store(to);
+}
+
+// Of |x - w|, one sample of a tile of Rows and one vector of neurons.
+template <int K, int Rows>
+__attribute__((noinline)) void top_of_inputs(const float *x, const float *w, int64_t inputs, float *to) {
+  Top<K> top;
+  for (int64_t i = 0; i < inputs; ++i, x += Rows, w += kPanel) {
+    insert<K>(top.t, Simd::abs(Simd::sub(Simd::set1(*x), Simd::load(w))));
+  }
+  top.store(to);
+}
+
+// Of kLanes rows of n candidates each, a row per lane.
+template <int K>
+__attribute__((noinline)) void top_of_rows(const float *rows, int64_t n, float *to) {
+  Top<K> top;
+  for (int64_t i = 0; i < n; i += kLanes) {
+    F v[kLanes];
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes; ++l) v[l] = Simd::load(rows + l * kRow + i);
+    Simd::transpose(v);
+    const int used = int(smaller(kLanes, n - i));
+    for (int l = 0; l < used; ++l) insert<K>(top.t, v[l]);
+  }
+  top.store(to);
+}
+
+// How a call divides the inputs.
+struct Segments {
+  int64_t length, count;
+  explicit Segments(int64_t inputs)
+      : length(larger(kSegment, round_up(ceil_div(inputs, kMaxSegments), kLanes))),
+        count(ceil_div(inputs, length)) {}
+};
+
+struct SortRoom {
+  float *tops;       // [kMaxSegments][kSortRows * kPair] vectors
+  float *candidates; // [kLanes][kRow]
+  float *sorted;     // [kMaxSorted] vectors
+};
+
+// For each lane the segments, a bit each, whose top in this lane is at least `bound`.
+void segments_at(const float *tops, int64_t stride, int64_t count, F bound, uint64_t *segments) {
+  float least[kLanes];
+  Simd::store(least, bound);
+  for (int l = 0; l < kLanes; ++l) segments[l] = 0;
+  for (int64_t s = 0; s < count; s += kLanes) {
+    F v[kLanes];
+    for (int l = 0; l < kLanes; ++l) {
+      v[l] = s + l < count ? Simd::load(tops + (s + l) * stride) : Simd::set1(-1.0f);
+    }
+    Simd::transpose(v);
+    for (int l = 0; l < kLanes; ++l) {
+      segments[l] |= uint64_t(Simd::bits(Simd::ge(v[l], Simd::set1(least[l])))) << s;
+    }
+  }
+}
+
+// The outputs of Rows samples from `sample` on and one panel from neuron o on.
+template <int K, int Rows>
+void sort_tile(const SortForward &c, const Segments &seg, const float *tile, const Panel &panel,
+               int64_t sample, int64_t o, const SortRoom &room) {
+  const sn_layer &l = c.layer;
+  const int64_t I = l.inputs;
+  constexpr int64_t stride = Rows * kPair * kLanes;
+  // With fewer segments than order statistics there is no bound: all terms are inserted.
+  const bool bounded = seg.count >= c.coef.count;
+  if (bounded) segment_tops<Rows>(tile, panel.w, I, seg.length, room.tops);
+  for (int r = 0; r < Rows; ++r) {
+    const float *x = c.x + (sample + r) * c.x_stride;
+    float *y = c.y + (sample + r) * c.y_stride;
+    for (int v = 0; v < kPair; ++v) {
+      const int64_t first = o + v * kLanes;
+      const int here = int(smaller(kLanes, l.outputs - first));
+      if (here <= 0) break;
+      uint32_t crowded = 0; // outputs with more candidates than room
+      if (bounded) {
+        const float *tops = room.tops + (r * kPair + v) * kLanes;
+        top_of_vectors<K>(tops, seg.count, stride, room.sorted);
+        const F bound = Simd::load(room.sorted + (c.coef.count - 1) * kLanes);
+        uint64_t segments[kLanes];
+        float least[kLanes];
+        Simd::store(least, bound);
+        segments_at(tops, stride, seg.count, bound, segments);
+        std::memset(room.candidates, 0, size_t(kLanes * kRow) * sizeof(float));
+        int64_t most = 0;
+        for (int k = 0; k < here; ++k) {
+          float *row = room.candidates + k * kRow;
+          const int64_t n = collect(x, l.w + (first + k) * l.w_stride, I, seg.length, segments[k],
+                                    least[k], row, kRoom);
+          if (n > kRoom) crowded |= 1u << k;
+          else most = larger(most, n);
+        }
+        top_of_rows<K>(room.candidates, most, room.sorted);
+      } else {
+        top_of_inputs<K, Rows>(tile + r, panel.w + v * kLanes, I, room.sorted);
+      }
+      float values[kLanes];
+      Simd::store(values, weighted_sum(room.sorted, c.coef, first, l.outputs));
+      std::memcpy(y + first, values, size_t(here) * sizeof(float));
+      for (; crowded != 0; crowded &= crowded - 1) {
+        const int64_t k = first + __builtin_ctz(crowded);
+        y[k] = sort_one(c, sample + r, k);
+      }
+    }
+  }
+}
+
+template <int K>
+void sort_rows(const SortForward &c, const Segments &seg, const Samples &x, const Panel &panel,
+               int64_t first, int64_t last, int64_t o, const SortRoom &room) {
+  for (int64_t b = first; b < last;) {
+    const int rows = tile_rows(last - b, kSortRows);
+    const float *tile = x.tiles + b * (c.layer.inputs + 1);
+    switch (rows) {
+      case 8: sort_tile<K, kSortRows>(c, seg, tile, panel, b, o, room); break; // kSortRows is 8
+      case 4: sort_tile<K, 4>(c, seg, tile, panel, b, o, room); break;
+      case 2: sort_tile<K, 2>(c, seg, tile, panel, b, o, room); break;
+      default: sort_tile<K, 1>(c, seg, tile, panel, b, o, room);
+    }
+    b += rows;
+  }
+}
+
 sn_status sort_forward(const SortForward &c) {
-  return parallel_for(c.ex, c.layer.batch, [&](int64_t b) {
-    for (int64_t o = 0; o < c.layer.outputs; ++o) c.y[b * c.y_stride + o] = sort_one(c, b, o);
+  const sn_layer &l = c.layer;
+  const int64_t B = l.batch, I = l.inputs, O = l.outputs, K = c.coef.count;
+  if (K == 0 || K > kMaxSorted) {
+    return parallel_for(c.ex, B, [&](int64_t b) {
+      for (int64_t o = 0; o < O; ++o) c.y[b * c.y_stride + o] = sort_one(c, b, o);
+    });
+  }
+  const Segments seg(I);
+  Carver shared;
+  shared.count<float>(B * (I + 1));
+  shared.count<float>(B);
+  if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
+  const Samples x = {shared.take<float>(B * (I + 1)), shared.take<float>(B)};
+  const int64_t rows = rows_per_task(B, panels(O)), parts = ceil_div(B, rows);
+  const sn_status laid = parallel_for(B * I < 65536 ? nullptr : c.ex, ceil_div(B, 32), [&](int64_t t) {
+    interleave_samples(c.x, c.x_stride, I, nullptr, I, t * 32, smaller(B, t * 32 + 32), kSortRows, x);
+  });
+  if (laid != SN_OK) return laid;
+  return parallel_for(c.ex, panels(O) * parts, [&](int64_t task) {
+    const int64_t panel_index = task / parts, o = panel_index * kPanel;
+    const int64_t first = task % parts * rows, last = smaller(B, first + rows);
+    Carver memory;
+    memory.count<float>((I + 2) * kPanel);
+    memory.count<float>(kMaxSegments * kSortRows * kPanel);
+    memory.count<float>(kLanes * kRow);
+    memory.count<float>(kMaxSorted * kLanes);
+    memory.open_or_throw(ScratchSlot::task);
+    float *const weights = memory.take<float>((I + 2) * kPanel);
+    const SortRoom room = {memory.take<float>(kMaxSegments * kSortRows * kPanel),
+                           memory.take<float>(kLanes * kRow),
+                           memory.take<float>(kMaxSorted * kLanes)};
+    const Panel panel = panel_of(l, panel_index, weights);
+    if (K <= 4) sort_rows<4>(c, seg, x, panel, first, last, o, room);
+    else if (K <= 10) sort_rows<10>(c, seg, x, panel, first, last, o, room);
+    else sort_rows<16>(c, seg, x, panel, first, last, o, room);
+    const uint64_t bad = not_finite(panel.largest);
+    for (int64_t b = first; b < last; ++b) {
+      const uint64_t odd = finite(x.largest[b]) ? bad : ~uint64_t(0);
+      for (int64_t k = 0; odd != 0 && k < smaller(kPanel, O - o); ++k) {
+        if (odd >> k & 1) c.y[b * c.y_stride + o + k] = sort_one(c, b, o + k);
+      }
+    }
   });
 }
-}
-}
+
+} // namespace
+} // namespace sortnet
+
+#endif
