@@ -1,15 +1,239 @@
-#include "common.h"
+// sn_lp_bounds and sn_sort_bounds: the aggregate of the least and of the largest |x_i - w_i| that the
+// intervals allow, rounded outward. With u = 2^-24:
+//   - a term is max(l - w, w - u, 0) or max(w - l, u - w) in float32: a relative error of at most u
+//     (differences do not underflow), so the maximum is off by one unit at most;
+//   - a norm of finite p adds at most 2e-6 (lp_forward.h): widened by kNormSlack > 2e-6 + 4 u;
+//   - a sum of K products, of relative error u each, summed with K - 1 roundings: |error| <=
+//     (K + 1) u (1 + O(Ku)) A, A = sum |coef_k| a_(k) of the largest terms; the widening itself is rounded
+//     twice, and a product may underflow by 2^-150: widened by (K + 6) u A + K 2^-149.
+#ifndef SORTNET_CPU_BOUNDS_H
+#define SORTNET_CPU_BOUNDS_H
+
+#include "lp_forward.h"
+#include "sort.h"
+
 namespace sortnet {
 namespace {
+
+constexpr float kNormSlack = 2.4e-6f;
+
+// Both ends of the intervals, interleaved. `largest` of a sample is NaN where an interval is not one.
+struct Intervals {
+  Samples lower;
+  float *upper_tiles;
+};
+
+bool ordered(const float *l, const float *u, int64_t n) {
+  bool all = true;
+  for (int64_t i = 0; i < n; ++i) all &= l[i] <= u[i];
+  return all;
+}
+
+// Runs task(intervals, first, last, panel index) for blocks of samples and panels.
+template <class Task> sn_status for_intervals(const Bounds &c, int most, const Task &task) {
+  const int64_t B = c.layer.batch, I = c.layer.inputs, O = c.layer.outputs;
+  Carver shared;
+  for (int k = 0; k < 2; ++k) {
+    shared.count<float>(B * (I + 1));
+    shared.count<float>(B);
+  }
+  if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
+  const Samples lower = {shared.take<float>(B * (I + 1)), shared.take<float>(B)};
+  const Samples upper = {shared.take<float>(B * (I + 1)), shared.take<float>(B)};
+  const int64_t rows = rows_per_task(B, panels(O)), parts = ceil_div(B, rows);
+  const sn_status laid = parallel_for(B * I < 65536 ? nullptr : c.ex, ceil_div(B, 32), [&](int64_t t) {
+    const int64_t first = t * 32, last = smaller(B, first + 32);
+    interleave_samples(c.lower, c.x_stride, I, nullptr, I, first, last, most, lower);
+    interleave_samples(c.upper, c.x_stride, I, nullptr, I, first, last, most, upper);
+    for (int64_t b = first; b < last; ++b) {
+      float &top = lower.largest[b];
+      if (!(upper.largest[b] <= top)) top = upper.largest[b];
+      if (!ordered(c.lower + b * c.x_stride, c.upper + b * c.x_stride, I)) top = __builtin_nanf("");
+    }
+  });
+  if (laid != SN_OK) return laid;
+  const Intervals x = {lower, upper.tiles};
+  return parallel_for(c.ex, panels(O) * parts, [&](int64_t t) {
+    const int64_t first = t % parts * rows;
+    task(x, first, smaller(B, first + rows), t / parts);
+  });
+}
+
+// The least and largest maximum of the terms.
+template <int Count> __attribute__((noinline)) void max_bounds(const Tile &t, F *low, F *high) {
+  F near[Count][kPair], far[Count][kPair];
+#pragma GCC unroll 16
+  for (int r = 0; r < Count; ++r) {
+    for (int v = 0; v < kPair; ++v) near[r][v] = far[r][v] = Simd::set1(0.0f);
+  }
+  const float *l_at = t.x, *u_at = t.u, *w_at = t.w;
+  for (int64_t i = 0; i < t.inputs; ++i, l_at += Count, u_at += Count, w_at += kPanel) {
+    const F w[kPair] = {Simd::load(w_at), Simd::load(w_at + kLanes)};
+#pragma GCC unroll 16
+    for (int r = 0; r < Count; ++r) {
+      const F l = Simd::set1(l_at[r]), u = Simd::set1(u_at[r]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kPair; ++v) {
+        // below = w - l and above = u - w: the farthest is the larger of them, and the nearest minus
+        // the smaller, where that is positive.
+        const F below = Simd::sub(w[v], l), above = Simd::sub(u, w[v]);
+        far[r][v] = Simd::max(far[r][v], Simd::max(below, above));
+        near[r][v] = Simd::min(near[r][v], Simd::min(below, above));
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Count; ++r) {
+    for (int v = 0; v < kPair; ++v) {
+      low[r * kPair + v] = Simd::sub(Simd::set1(0.0f), near[r][v]);
+      high[r * kPair + v] = far[r][v];
+    }
+  }
+}
+
 sn_status lp_bounds(const Bounds &c) {
-  return parallel_for(c.ex, c.layer.batch, [&](int64_t b) {
-    for (int64_t o = 0; o < c.layer.outputs; ++o) lp_bounds_one(c, b, o);
+  const sn_layer &l = c.layer;
+  const int64_t I = l.inputs, O = l.outputs;
+  const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
+  const bool exact = c.p == kInfinity;
+  const int most = exact ? kMaxRows / 2 : rows_of(norm);
+  return for_intervals(c, most, [&](const Intervals &x, int64_t first, int64_t last, int64_t index) {
+    Carver memory;
+    memory.count<float>((I + 2) * kPanel);
+    memory.open_or_throw(ScratchSlot::task);
+    const Panel panel = panel_of(l, index, memory.take<float>((I + 2) * kPanel));
+    const int64_t o = index * kPanel, count = smaller(kPanel, O - o);
+    const auto put = [&](float *y, int64_t b, const float *values) {
+      std::memcpy(y + b * c.y_stride + o, values, size_t(count) * sizeof(float));
+    };
+    const uint64_t bad = not_finite(panel.largest);
+    if (exact) {
+      for (int64_t b = first; b < last;) {
+        const int rows = tile_rows(last - b, most);
+        const Tile t = {x.lower.tiles + b * (I + 1), x.upper_tiles + b * (I + 1), panel.w, I};
+        F low[kMaxTile], high[kMaxTile];
+        switch (rows) {
+          case 4: max_bounds<4>(t, low, high); break;
+          case 2: max_bounds<2>(t, low, high); break;
+          default: max_bounds<1>(t, low, high);
+        }
+        for (int r = 0; r < rows; ++r) {
+          float values[2][kPanel];
+          for (int v = 0; v < kPair; ++v) {
+            const F h = high[r * kPair + v], zero = Simd::set1(0.0f);
+            Simd::store(values[0] + v * kLanes, Simd::next_down(low[r * kPair + v]));
+            // Nothing is rounded where the largest term is 0.
+            Simd::store(values[1] + v * kLanes,
+                        Simd::select(Simd::eq(h, zero), zero, Simd::next_up(h)));
+          }
+          put(c.y_lower, b + r, values[0]);
+          put(c.y_upper, b + r, values[1]);
+        }
+        b += rows;
+      }
+    } else {
+      const auto widen = [&](float *values, float factor, bool up) {
+        for (int v = 0; v < kPair; ++v) {
+          float *at = values + v * kLanes;
+          const F y = Simd::load(at), zero = Simd::set1(0.0f), wide = Simd::mul(y, Simd::set1(factor));
+          const F out = up ? Simd::next_up(wide) : Simd::next_down(wide);
+          Simd::store(at, Simd::select(Simd::eq(y, zero), zero, out));
+        }
+      };
+      // A lane that the fast path gives up in one pass is computed anew after both.
+      const auto store = [&](float *y, float factor, bool up) {
+        return [&, y, factor, up](int64_t b, const float *values, uint64_t slow) {
+          float wide[kPanel];
+          std::memcpy(wide, values, sizeof wide);
+          widen(wide, factor, up);
+          for (int k = 0; k < count; ++k) {
+            if (slow >> k & 1) wide[k] = __builtin_nanf("");
+          }
+          put(y, b, wide);
+        };
+      };
+      panel_norms<Nearest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
+                           store(c.y_lower, 1.0f - kNormSlack, false));
+      panel_norms<Farthest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
+                            store(c.y_upper, 1.0f + kNormSlack, true));
+    }
+    for (int64_t b = first; b < last; ++b) {
+      const uint64_t odd = finite(x.lower.largest[b]) ? bad : ~uint64_t(0);
+      const float *yl = c.y_lower + b * c.y_stride + o, *yu = c.y_upper + b * c.y_stride + o;
+      for (int64_t k = 0; k < count; ++k) {
+        if ((odd >> k & 1) != 0 || !(yl[k] <= yu[k])) lp_bounds_one(c, b, o + k);
+      }
+    }
   });
 }
+
 sn_status sort_bounds(const Bounds &c) {
-  return parallel_for(c.ex, c.layer.batch, [&](int64_t b) {
-    for (int64_t o = 0; o < c.layer.outputs; ++o) sort_bounds_one(c, b, o);
+  const sn_layer &l = c.layer;
+  const int64_t B = l.batch, I = l.inputs, O = l.outputs, K = c.coef.count;
+  if (K == 0 || K > kMaxSorted) {
+    return parallel_for(c.ex, B, [&](int64_t b) {
+      for (int64_t o = 0; o < O; ++o) sort_bounds_one(c, b, o);
+    });
+  }
+  const Segments seg(I);
+  const float share = float(K + 6) * 0x1p-24f, least_slack = float(K) * 0x1p-149f;
+  return for_intervals(c, kSortRows, [&](const Intervals &x, int64_t first, int64_t last, int64_t index) {
+    const SortMemory memory(I);
+    const Panel panel = panel_of(l, index, memory.weights);
+    const int64_t o = index * kPanel, count = smaller(kPanel, O - o);
+    const Rows operands = {c.lower, c.upper, l.w, c.x_stride, l.w_stride, O};
+    const uint64_t bad = not_finite(panel.largest);
+    for (int64_t b = first; b < last;) {
+      const int rows = tile_rows(last - b, kSortRows);
+      const Tile t = {x.lower.tiles + b * (I + 1), x.upper_tiles + b * (I + 1), panel.w, I};
+      float near[kSortRows][kPair][kMaxSorted * kLanes];
+      uint32_t crowded_near[kSortRows][kPair];
+      sort_tile_of<Nearest>(rows, operands, seg, t, K, b, o, memory.room,
+                            [&](int r, int64_t neuron, const float *sorted, uint32_t crowded) {
+                              const int64_t v = (neuron - o) / kLanes;
+                              std::memcpy(near[r][v], sorted, size_t(K * kLanes) * sizeof(float));
+                              crowded_near[r][v] = crowded;
+                            });
+      const auto store = [&](int r, int64_t neuron, const float *far, uint32_t crowded) {
+        const int64_t v = (neuron - o) / kLanes;
+        const F zero = Simd::set1(0.0f);
+        F low = zero, high = zero, size = zero;
+        for (int64_t k = K - 1; k >= 0; --k) {
+          const F w = coefficients(c.coef, k, neuron, O);
+          const F n = Simd::mul(w, Simd::load(near[r][v] + k * kLanes));
+          const F f = Simd::mul(w, Simd::load(far + k * kLanes));
+          low = Simd::add(low, Simd::min(n, f)); // a negative weight swaps the ends
+          high = Simd::add(high, Simd::max(n, f));
+          size = Simd::add(size, Simd::abs(f));
+        }
+        // All zero where the largest term is.
+        const F slack = Simd::select(
+            Simd::eq(Simd::load(far), zero), zero,
+            Simd::add(Simd::mul(size, Simd::set1(share)), Simd::set1(least_slack)));
+        float values[2][kLanes];
+        Simd::store(values[0], Simd::sub(low, slack));
+        Simd::store(values[1], Simd::add(high, slack));
+        const uint32_t usual = Simd::bits(Simd::le(size, Simd::set1(0x1p126f)));
+        crowded |= crowded_near[r][v] | ~usual;
+        for (int64_t k = 0; k < smaller(kLanes, O - neuron); ++k) {
+          c.y_lower[(b + r) * c.y_stride + neuron + k] = values[0][k];
+          c.y_upper[(b + r) * c.y_stride + neuron + k] = values[1][k];
+          if (crowded >> k & 1) sort_bounds_one(c, b + r, neuron + k);
+        }
+      };
+      sort_tile_of<Farthest>(rows, operands, seg, t, K, b, o, memory.room, store);
+      b += rows;
+    }
+    for (int64_t b = first; b < last; ++b) {
+      const uint64_t odd = finite(x.lower.largest[b]) ? bad : ~uint64_t(0);
+      for (int64_t k = 0; odd != 0 && k < count; ++k) {
+        if (odd >> k & 1) sort_bounds_one(c, b, o + k);
+      }
+    }
   });
 }
-}
-}
+
+} // namespace
+} // namespace sortnet
+
+#endif

@@ -246,6 +246,51 @@ void interleave_samples(const float *x, int64_t stride, int64_t width, const uin
   }
 }
 
+// ---- terms ----
+// What a neuron takes of an input, from the values x[r] and, for an interval, u[r] of sample r.
+
+struct Distance { // x - w; its magnitude is the term
+  struct Operand {
+    F x;
+  };
+  static Operand load(const float *x, const float *, int r) { return {Simd::set1(x[r])}; }
+  static Operand load_row(const float *x, const float *, int64_t i, int n) {
+    return {n >= kLanes ? Simd::load(x + i) : Simd::load(x + i, n)};
+  }
+  static F of(Operand o, F w) { return Simd::sub(o.x, w); }
+};
+
+struct Interval {
+  struct Operand {
+    F l, u;
+  };
+  static Operand load(const float *l, const float *u, int r) {
+    return {Simd::set1(l[r]), Simd::set1(u[r])};
+  }
+  static Operand load_row(const float *l, const float *u, int64_t i, int n) {
+    return {Distance::load_row(l, l, i, n).x, Distance::load_row(u, u, i, n).x};
+  }
+};
+
+struct Farthest : Interval { // max |x - w| over [l, u]
+  static F of(Operand o, F w) { return Simd::max(Simd::sub(w, o.l), Simd::sub(o.u, w)); }
+};
+
+struct Nearest : Interval { // min |x - w| over [l, u]
+  static F of(Operand o, F w) {
+    return Simd::max(Simd::max(Simd::sub(o.l, w), Simd::sub(w, o.u)), Simd::set1(0.0f));
+  }
+};
+
+// A tile: Rows samples (their upper ends u for intervals) and a panel, all interleaved. Slot
+// r * kPair + v belongs to sample r and the v-th vector of neurons.
+struct Tile {
+  const float *x; // [inputs][Rows]
+  const float *u; // [inputs][Rows]
+  const float *w; // [inputs][kPanel]
+  int64_t inputs;
+};
+
 } // namespace
 } // namespace sortnet
 

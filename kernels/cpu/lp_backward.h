@@ -115,9 +115,8 @@ struct Slopes {
   float least; // |t|^(p-1) < 2^-30 below
 
   explicit Slopes(float power)
-      : p(power), e(make_exponent(larger_float(power - 1.0f, 0x1p-20f), 1)),
+      : p(power), e(make_exponent(power > 1.0f ? power - 1.0f : 1.0f, 1)),
         least(negligible_slope(power)) {}
-  static float larger_float(float a, float b) { return a > b ? a : b; }
 
   void operator()(const SlopeTile &t) const {
     const FlushToZero mode;

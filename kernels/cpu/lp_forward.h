@@ -11,29 +11,22 @@ namespace {
 constexpr int kMaxRows = kLanes == 16 ? 8 : 4; // rows of a tile: what the registers hold
 constexpr int kMaxTile = 8 * kPair;
 
-// A tile: Rows samples and a panel, both interleaved. Slot r * kPair + v belongs to sample r and the
-// v-th vector of neurons.
-struct Tile {
-  const float *x; // [inputs][Rows]
-  const float *w; // [inputs][kPanel]
-  int64_t inputs;
-};
-
-template <int Rows> __attribute__((noinline)) void max_tile(const Tile &t, F *top) {
+template <int Rows, class Term>
+__attribute__((noinline)) void max_tile(const Tile &t, F *top) {
   F acc[Rows][kPair];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < kPair; ++v) acc[r][v] = Simd::set1(0.0f);
   }
-  const float *x_at = t.x, *w_at = t.w;
+  const float *x_at = t.x, *u_at = t.u, *w_at = t.w;
 #pragma GCC unroll 2
-  for (int64_t i = 0; i < t.inputs; ++i, x_at += Rows, w_at += kPanel) {
+  for (int64_t i = 0; i < t.inputs; ++i, x_at += Rows, u_at += Rows, w_at += kPanel) {
     const F w0 = Simd::load(w_at), w1 = Simd::load(w_at + kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const F x = Simd::set1(x_at[r]);
-      acc[r][0] = Simd::absmax(acc[r][0], Simd::sub(x, w0));
-      acc[r][1] = Simd::absmax(acc[r][1], Simd::sub(x, w1));
+      const auto x = Term::load(x_at, u_at, r);
+      acc[r][0] = Simd::absmax(acc[r][0], Term::of(x, w0));
+      acc[r][1] = Simd::absmax(acc[r][1], Term::of(x, w1));
     }
   }
 #pragma GCC unroll 16
@@ -64,11 +57,11 @@ struct Sum {
 // (run - 1) 2^-24 / p.
 inline int64_t run_length(float p) { return p < 2.0f ? 16 : 32; }
 
-// sum of term(x - w, acc, slot) over the kept inputs.
-template <int Rows, class Term>
-__attribute__((noinline)) void sum_tile(const Tile &t, const Term &term, int64_t run, Sum *sum) {
+// The sum over the inputs of what `power` makes of the terms.
+template <int Rows, class Term, class Power>
+__attribute__((noinline)) void sum_tile(const Tile &t, const Power &power, int64_t run, Sum *sum) {
   sum->clear(Rows * kPair);
-  const float *x_at = t.x, *w_at = t.w;
+  const float *x_at = t.x, *u_at = t.u, *w_at = t.w;
   for (int64_t begin = 0; begin < t.inputs; begin += run) {
     const int64_t end = smaller(t.inputs, begin + run);
     F acc[Rows][kPair];
@@ -77,12 +70,12 @@ __attribute__((noinline)) void sum_tile(const Tile &t, const Term &term, int64_t
       for (int v = 0; v < kPair; ++v) acc[r][v] = Simd::set1(0.0f);
     }
 #pragma GCC unroll 2
-    for (int64_t i = begin; i < end; ++i, x_at += Rows, w_at += kPanel) {
+    for (int64_t i = begin; i < end; ++i, x_at += Rows, u_at += Rows, w_at += kPanel) {
       const F w0 = Simd::load(w_at), w1 = Simd::load(w_at + kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const F x = Simd::set1(x_at[r]);
-        term.add(Simd::sub(x, w0), Simd::sub(x, w1), r * kPair, acc[r]);
+        const auto x = Term::load(x_at, u_at, r);
+        power.add(Term::of(x, w0), Term::of(x, w1), r * kPair, acc[r]);
       }
     }
 #pragma GCC unroll 16
@@ -154,11 +147,11 @@ Method method_of(float p) {
 
 // Norms by two passes: the largest term, then the powers of the terms beside it. Lanes of `slow` are
 // to be computed one by one.
-template <int Rows, bool Fine>
+template <int Rows, bool Fine, class Term>
 __attribute__((noinline)) void norms_beside_top(const Tile &t, const Exponent &e, F *y, M *slow) {
   constexpr int n = Rows * kPair;
   F top[n], least[n], inverse[n];
-  max_tile<Rows>(t, top);
+  max_tile<Rows, Term>(t, top);
   for (int s = 0; s < n; ++s) {
     least[s] = Simd::mul(top[s], Simd::set1(e.negligible));
     inverse[s] = Simd::div(Simd::set1(1.0f), top[s]);
@@ -167,7 +160,7 @@ __attribute__((noinline)) void norms_beside_top(const Tile &t, const Exponent &e
   Sum sum;
   {
     const FlushToZero mode;
-    sum_tile<Rows>(t, TopPower<Fine>{e, offset.offset, least, inverse}, run_length(e.p), &sum);
+    sum_tile<Rows, Term>(t, TopPower<Fine>{e, offset.offset, least, inverse}, run_length(e.p), &sum);
   }
   for (int s = 0; s < n; ++s) {
     const M usual = Simd::both(Simd::ge(top[s], Simd::set1(0x1p-100f)),
@@ -187,13 +180,13 @@ struct Norm {
 };
 
 // The norms of a tile. `x_largest`: of its samples; `w_largest`: of its neurons.
-template <int Rows>
+template <int Rows, class Term>
 void norms(const Tile &t, const Norm &norm, const float *x_largest, const float *w_largest, F *y,
            M *slow) {
   constexpr int n = Rows * kPair;
   const Exponent &e = norm.e;
   for (int s = 0; s < n; ++s) slow[s] = Simd::ge(Simd::set1(-1.0f), Simd::set1(0.0f));
-  if (norm.method == Method::top) return max_tile<Rows>(t, y);
+  if (norm.method == Method::top) return max_tile<Rows, Term>(t, y);
   Sum sum;
   Offset offset[n];
   M right[n];
@@ -201,11 +194,11 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
   if (norm.method == Method::whole) {
     const FlushToZero mode;
     const int64_t run = run_length(e.p);
-    if (e.p == 1.0f) sum_tile<Rows>(t, WholePower<1>(), run, &sum);
-    else if (e.p == 2.0f) sum_tile<Rows>(t, WholePower<2>(), run, &sum);
-    else if (e.p == 3.0f) sum_tile<Rows>(t, WholePower<3>(), run, &sum);
-    else if (e.p == 4.0f) sum_tile<Rows>(t, WholePower<4>(), run, &sum);
-    else sum_tile<Rows>(t, WholePower<8>(), run, &sum);
+    if (e.p == 1.0f) sum_tile<Rows, Term>(t, WholePower<1>(), run, &sum);
+    else if (e.p == 2.0f) sum_tile<Rows, Term>(t, WholePower<2>(), run, &sum);
+    else if (e.p == 3.0f) sum_tile<Rows, Term>(t, WholePower<3>(), run, &sum);
+    else if (e.p == 4.0f) sum_tile<Rows, Term>(t, WholePower<4>(), run, &sum);
+    else sum_tile<Rows, Term>(t, WholePower<8>(), run, &sum);
   } else if (norm.method == Method::scaled) {
     F plain[n];
     for (int s = 0; s < n; ++s) {
@@ -214,13 +207,16 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
                                 Simd::load(w_largest + s % kPair * kLanes));
       F exponent, mantissa;
       Simd::split(reach, &exponent, &mantissa);
-      right[s] = Simd::ge(exponent, Simd::set1(-60.0f));
+      // Denormal terms must not matter; and without a fused multiply-add the offset of a large
+      // exponent does not cancel exactly.
+      const float most = Simd::fused ? 127.0f : 8.0f, least = Simd::fused ? -60.0f : -8.0f;
+      right[s] = Simd::both(Simd::ge(exponent, Simd::set1(least)), Simd::le(exponent, Simd::set1(most)));
       offset[s] = make_offset(e, Simd::sub(exponent, Simd::set1(2.0f)));
       plain[s] = offset[s].offset;
     }
     const FlushToZero mode;
-    if (e.fine) sum_tile<Rows>(t, ScaledPower<true>{e, plain}, run_length(e.p), &sum);
-    else sum_tile<Rows>(t, ScaledPower<false>{e, plain}, run_length(e.p), &sum);
+    if (e.fine) sum_tile<Rows, Term>(t, ScaledPower<true>{e, plain}, run_length(e.p), &sum);
+    else sum_tile<Rows, Term>(t, ScaledPower<false>{e, plain}, run_length(e.p), &sum);
   }
   if (norm.method != Method::beside_top) {
     for (int s = 0; s < n; ++s) {
@@ -237,8 +233,8 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
   }
   if (all) return;
   F other[n];
-  if (e.fine) norms_beside_top<Rows, true>(t, e, other, slow);
-  else norms_beside_top<Rows, false>(t, e, other, slow);
+  if (e.fine) norms_beside_top<Rows, true, Term>(t, e, other, slow);
+  else norms_beside_top<Rows, false, Term>(t, e, other, slow);
   for (int s = 0; s < n; ++s) {
     if (norm.method == Method::beside_top) {
       y[s] = other[s];
@@ -256,19 +252,19 @@ int rows_of(const Norm &norm) {
 
 // One panel's norms of the samples first .. last-1, handed to store(sample, values, slow): kPanel
 // values, and a bit for each that must be computed one by one.
-template <class Store>
-void panel_norms(const Samples &x, const Panel &panel, int64_t inputs, const Norm &norm,
+template <class Term, class Store>
+void panel_norms(const Samples &x, const float *u_tiles, const Panel &panel, int64_t inputs, const Norm &norm,
                  int64_t first, int64_t last, const Store &store) {
   F y[kMaxTile];
   M slow[kMaxTile];
   for (int64_t b = first; b < last;) {
     const int rows = tile_rows(last - b, rows_of(norm));
-    const Tile t = {x.tiles + b * (inputs + 1), panel.w, inputs};
+    const Tile t = {x.tiles + b * (inputs + 1), u_tiles + b * (inputs + 1), panel.w, inputs};
     switch (rows) {
-      case 8: norms<8>(t, norm, x.largest + b, panel.largest, y, slow); break;
-      case 4: norms<4>(t, norm, x.largest + b, panel.largest, y, slow); break;
-      case 2: norms<2>(t, norm, x.largest + b, panel.largest, y, slow); break;
-      default: norms<1>(t, norm, x.largest + b, panel.largest, y, slow);
+      case 8: norms<8, Term>(t, norm, x.largest + b, panel.largest, y, slow); break;
+      case 4: norms<4, Term>(t, norm, x.largest + b, panel.largest, y, slow); break;
+      case 2: norms<2, Term>(t, norm, x.largest + b, panel.largest, y, slow); break;
+      default: norms<1, Term>(t, norm, x.largest + b, panel.largest, y, slow);
     }
     for (int r = 0; r < rows; ++r) {
       float values[kPanel];
@@ -369,7 +365,7 @@ sn_status lp_forward(const LpForward &c) {
           if (slow >> k & 1) y[neuron[k]] = lp_one(c, g * group + b, neuron[k]);
         }
       };
-      panel_norms(here, panel, inputs[g], norm, first, last, store);
+      panel_norms<Distance>(here, here.tiles, panel, inputs[g], norm, first, last, store);
     }
   });
 }

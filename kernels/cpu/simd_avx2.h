@@ -13,6 +13,7 @@ struct Simd {
   static constexpr const char *name = "avx2";
   using F = __m256;
   using M = __m256;
+  static constexpr bool fused = true; // fma rounds once
   static constexpr int N = 8;
 
   static F load(const float *p) { return _mm256_loadu_ps(p); }

@@ -13,6 +13,7 @@ struct Simd {
   static constexpr const char *name = "avx512";
   using F = __m512;
   using M = __mmask16;
+  static constexpr bool fused = true; // fma rounds once
   static constexpr int N = 16;
 
   static F load(const float *p) { return _mm512_loadu_ps(p); }

@@ -13,6 +13,7 @@ struct Simd {
   static constexpr const char *name = "generic";
   typedef float F __attribute__((vector_size(16)));
   typedef int32_t M __attribute__((vector_size(16)));
+  static constexpr bool fused = false; // fma rounds once
   static constexpr int N = 4;
 
   static F load(const float *p) {

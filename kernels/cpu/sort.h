@@ -26,25 +26,25 @@ template <int K> inline void insert(F *t, F v) {
   }
 }
 
-// The largest |x - w| of each segment, [segments][Rows * kPair] vectors.
-template <int Rows>
-__attribute__((noinline)) void segment_tops(const float *x, const float *w, int64_t inputs,
-                                            int64_t length, float *tops) {
-  for (int64_t begin = 0; begin < inputs; begin += length) {
-    const int64_t end = smaller(inputs, begin + length);
+// The largest term of each segment, [segments][Rows * kPair] vectors.
+template <int Rows, class Term>
+__attribute__((noinline)) void segment_tops(const Tile &t, int64_t length, float *tops) {
+  const float *x = t.x, *u = t.u, *w = t.w;
+  for (int64_t begin = 0; begin < t.inputs; begin += length) {
+    const int64_t end = smaller(t.inputs, begin + length);
     F acc[Rows][kPair];
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < kPair; ++v) acc[r][v] = Simd::set1(0.0f);
     }
 #pragma GCC unroll 2
-    for (int64_t i = begin; i < end; ++i, x += Rows, w += kPanel) {
+    for (int64_t i = begin; i < end; ++i, x += Rows, u += Rows, w += kPanel) {
       const F w0 = Simd::load(w), w1 = Simd::load(w + kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const F xr = Simd::set1(x[r]);
-        acc[r][0] = Simd::absmax(acc[r][0], Simd::sub(xr, w0));
-        acc[r][1] = Simd::absmax(acc[r][1], Simd::sub(xr, w1));
+        const auto operand = Term::load(x, u, r);
+        acc[r][0] = Simd::absmax(acc[r][0], Term::of(operand, w0));
+        acc[r][1] = Simd::absmax(acc[r][1], Term::of(operand, w1));
       }
     }
 #pragma GCC unroll 16
@@ -54,9 +54,10 @@ __attribute__((noinline)) void segment_tops(const float *x, const float *w, int6
   }
 }
 
-// The candidates of one output: |x_i - w_i| >= least, from the segments whose bit is set, to `out`,
+// The candidates of one output: terms >= least, from the segments whose bit is set, to `out`,
 // which has room for `room` floats and kLanes more. Their number; if it exceeds room, out is not filled.
-inline int64_t collect(const float *x, const float *w, int64_t inputs, int64_t length,
+template <class Term>
+inline int64_t collect(const float *x, const float *u, const float *w, int64_t inputs, int64_t length,
                        uint64_t segments, float least, float *out, int64_t room) {
   const F bound = Simd::set1(least);
   int64_t n = 0;
@@ -65,9 +66,9 @@ inline int64_t collect(const float *x, const float *w, int64_t inputs, int64_t l
     const int64_t end = smaller(inputs, i + length);
     for (; i < end; i += kLanes) {
       if (__builtin_expect(n > room, 0)) return n;
-      const int left = int(end - i);
-      const F a = left >= kLanes ? Simd::abs(Simd::sub(Simd::load(x + i), Simd::load(w + i)))
-                                 : Simd::abs(Simd::sub(Simd::load(x + i, left), Simd::load(w + i, left)));
+      const int left = int(smaller(kLanes, end - i));
+      const F wi = left == kLanes ? Simd::load(w + i) : Simd::load(w + i, left);
+      const F a = Simd::abs(Term::of(Term::load_row(x, u, i, left), wi));
       n += Simd::compress(out + n, a, Simd::ge(a, bound));
     }
   }
@@ -77,21 +78,22 @@ inline int64_t collect(const float *x, const float *w, int64_t inputs, int64_t l
 constexpr int64_t kRoom = 48;                // candidates per output in the usual case
 constexpr int64_t kRow = kRoom + 2 * kLanes; // floats of an output's candidates
 
-// Sums of coef_k t_k, k = 1 .. coef.count, for the neurons first .. first + kLanes - 1; t: vectors in
-// memory.
+// coef_k of the neurons first .. first + kLanes - 1; k from 0.
+inline F coefficients(const sn_coefficients &coef, int64_t k, int64_t first, int64_t outputs) {
+  if (coef.stride == 0) return Simd::set1(coef.data[k]);
+  float lane[kLanes] = {};
+  for (int64_t l = 0; l < smaller(kLanes, outputs - first); ++l) {
+    lane[l] = coef.data[(first + l) * coef.stride + k];
+  }
+  return Simd::load(lane);
+}
+
+// Their sums of coef_k t_k; t: vectors in memory.
 F weighted_sum(const float *t, const sn_coefficients &coef, int64_t first, int64_t outputs) {
   F y = Simd::set1(0.0f);
   for (int64_t k = coef.count - 1; k >= 0; --k) {
-    F c = Simd::set1(coef.data[k]);
-    if (coef.stride != 0) {
-      float lane[kLanes] = {};
-      for (int64_t l = 0; l < smaller(kLanes, outputs - first); ++l) {
-        lane[l] = coef.data[(first + l) * coef.stride + k];
-      }
-      c = Simd::load(lane);
-    }
     // No fused multiply-add: the sum is defined with a rounding of every product.
-    const F term = Simd::mul(c, Simd::load(t + k * kLanes));
+    const F term = Simd::mul(coefficients(coef, k, first, outputs), Simd::load(t + k * kLanes));
     y = k == coef.count - 1 ? term : Simd::add(y, term);
   }
   return y;
@@ -118,12 +120,13 @@ __attribute__((noinline)) void top_of_vectors(const float *v, int64_t n, int64_t
   top.store(to);
 }
 
-// Of |x - w|, one sample of a tile of Rows and one vector of neurons.
-template <int K, int Rows>
-__attribute__((noinline)) void top_of_inputs(const float *x, const float *w, int64_t inputs, float *to) {
+// Of the terms of sample r of a tile and its v-th vector of neurons.
+template <int K, int Rows, class Term>
+__attribute__((noinline)) void top_of_terms(const Tile &t, int r, int v, float *to) {
   Top<K> top;
-  for (int64_t i = 0; i < inputs; ++i, x += Rows, w += kPanel) {
-    insert<K>(top.t, Simd::abs(Simd::sub(Simd::set1(*x), Simd::load(w))));
+  const float *x = t.x + r, *u = t.u + r, *w = t.w + v * kLanes;
+  for (int64_t i = 0; i < t.inputs; ++i, x += Rows, u += Rows, w += kPanel) {
+    insert<K>(top.t, Simd::abs(Term::of(Term::load(x, u, 0), Simd::load(w))));
   }
   top.store(to);
 }
@@ -174,28 +177,35 @@ void segments_at(const float *tops, int64_t stride, int64_t count, F bound, uint
   }
 }
 
-// The outputs of Rows samples from `sample` on and one panel from neuron o on.
-template <int K, int Rows>
-void sort_tile(const SortForward &c, const Segments &seg, const float *tile, const Panel &panel,
-               int64_t sample, int64_t o, const SortRoom &room) {
-  const sn_layer &l = c.layer;
-  const int64_t I = l.inputs;
-  constexpr int64_t stride = Rows * kPair * kLanes;
+// The samples' rows and weights behind a tile.
+struct Rows {
+  const float *x, *u, *w;
+  int64_t x_stride, w_stride, outputs;
+};
+
+// The `wanted` <= K largest terms of the outputs of Rows samples from `sample` on and one panel from
+// neuron o on. Handed to store(r, first neuron, sorted, crowded): `wanted` vectors, and a bit for each
+// output that had too many candidates to be sorted here.
+template <int K, int RowCount, class Term, class Store>
+void sort_tile(const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
+               int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
+  const int64_t I = tile.inputs;
+  constexpr int64_t stride = RowCount * kPair * kLanes;
   // With fewer segments than order statistics there is no bound: all terms are inserted.
-  const bool bounded = seg.count >= c.coef.count;
-  if (bounded) segment_tops<Rows>(tile, panel.w, I, seg.length, room.tops);
-  for (int r = 0; r < Rows; ++r) {
-    const float *x = c.x + (sample + r) * c.x_stride;
-    float *y = c.y + (sample + r) * c.y_stride;
+  const bool bounded = seg.count >= wanted;
+  if (bounded) segment_tops<RowCount, Term>(tile, seg.length, room.tops);
+  for (int r = 0; r < RowCount; ++r) {
+    const float *x = rows.x + (sample + r) * rows.x_stride;
+    const float *u = rows.u + (sample + r) * rows.x_stride;
     for (int v = 0; v < kPair; ++v) {
       const int64_t first = o + v * kLanes;
-      const int here = int(smaller(kLanes, l.outputs - first));
+      const int here = int(smaller(kLanes, rows.outputs - first));
       if (here <= 0) break;
-      uint32_t crowded = 0; // outputs with more candidates than room
+      uint32_t crowded = 0;
       if (bounded) {
         const float *tops = room.tops + (r * kPair + v) * kLanes;
         top_of_vectors<K>(tops, seg.count, stride, room.sorted);
-        const F bound = Simd::load(room.sorted + (c.coef.count - 1) * kLanes);
+        const F bound = Simd::load(room.sorted + (wanted - 1) * kLanes);
         uint64_t segments[kLanes];
         float least[kLanes];
         Simd::store(least, bound);
@@ -203,42 +213,59 @@ void sort_tile(const SortForward &c, const Segments &seg, const float *tile, con
         std::memset(room.candidates, 0, size_t(kLanes * kRow) * sizeof(float));
         int64_t most = 0;
         for (int k = 0; k < here; ++k) {
-          float *row = room.candidates + k * kRow;
-          const int64_t n = collect(x, l.w + (first + k) * l.w_stride, I, seg.length, segments[k],
-                                    least[k], row, kRoom);
+          const int64_t n =
+              collect<Term>(x, u, rows.w + (first + k) * rows.w_stride, I, seg.length, segments[k],
+                            least[k], room.candidates + k * kRow, kRoom);
           if (n > kRoom) crowded |= 1u << k;
           else most = larger(most, n);
         }
         top_of_rows<K>(room.candidates, most, room.sorted);
       } else {
-        top_of_inputs<K, Rows>(tile + r, panel.w + v * kLanes, I, room.sorted);
+        top_of_terms<K, RowCount, Term>(tile, r, v, room.sorted);
       }
-      float values[kLanes];
-      Simd::store(values, weighted_sum(room.sorted, c.coef, first, l.outputs));
-      std::memcpy(y + first, values, size_t(here) * sizeof(float));
-      for (; crowded != 0; crowded &= crowded - 1) {
-        const int64_t k = first + __builtin_ctz(crowded);
-        y[k] = sort_one(c, sample + r, k);
-      }
+      store(r, first, room.sorted, crowded);
     }
   }
 }
 
-template <int K>
-void sort_rows(const SortForward &c, const Segments &seg, const Samples &x, const Panel &panel,
-               int64_t first, int64_t last, int64_t o, const SortRoom &room) {
-  for (int64_t b = first; b < last;) {
-    const int rows = tile_rows(last - b, kSortRows);
-    const float *tile = x.tiles + b * (c.layer.inputs + 1);
-    switch (rows) {
-      case 8: sort_tile<K, kSortRows>(c, seg, tile, panel, b, o, room); break; // kSortRows is 8
-      case 4: sort_tile<K, 4>(c, seg, tile, panel, b, o, room); break;
-      case 2: sort_tile<K, 2>(c, seg, tile, panel, b, o, room); break;
-      default: sort_tile<K, 1>(c, seg, tile, panel, b, o, room);
-    }
-    b += rows;
+template <class Term, int RowCount, class Store>
+void sort_tile_of(const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
+                  int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
+  if (wanted <= 4) sort_tile<4, RowCount, Term>(rows, seg, tile, wanted, sample, o, room, store);
+  else if (wanted <= 10) sort_tile<10, RowCount, Term>(rows, seg, tile, wanted, sample, o, room, store);
+  else sort_tile<16, RowCount, Term>(rows, seg, tile, wanted, sample, o, room, store);
+}
+
+// The tile of `rows` samples.
+template <class Term, class Store>
+void sort_tile_of(int count, const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
+                  int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
+  switch (count) {
+    case 8: // tiles of 8 where kSortRows is 8
+      return sort_tile_of<Term, kSortRows>(rows, seg, tile, wanted, sample, o, room, store);
+    case 4: return sort_tile_of<Term, 4>(rows, seg, tile, wanted, sample, o, room, store);
+    case 2: return sort_tile_of<Term, 2>(rows, seg, tile, wanted, sample, o, room, store);
+    default: return sort_tile_of<Term, 1>(rows, seg, tile, wanted, sample, o, room, store);
   }
 }
+
+// Scratch of a task: a panel's weights and the room to sort.
+struct SortMemory {
+  float *weights;
+  SortRoom room;
+  explicit SortMemory(int64_t inputs) {
+    Carver memory;
+    memory.count<float>((inputs + 2) * kPanel);
+    memory.count<float>(kMaxSegments * kSortRows * kPanel);
+    memory.count<float>(kLanes * kRow);
+    memory.count<float>(kMaxSorted * kLanes);
+    memory.open_or_throw(ScratchSlot::task);
+    weights = memory.take<float>((inputs + 2) * kPanel);
+    room.tops = memory.take<float>(kMaxSegments * kSortRows * kPanel);
+    room.candidates = memory.take<float>(kLanes * kRow);
+    room.sorted = memory.take<float>(kMaxSorted * kLanes);
+  }
+};
 
 sn_status sort_forward(const SortForward &c) {
   const sn_layer &l = c.layer;
@@ -262,20 +289,25 @@ sn_status sort_forward(const SortForward &c) {
   return parallel_for(c.ex, panels(O) * parts, [&](int64_t task) {
     const int64_t panel_index = task / parts, o = panel_index * kPanel;
     const int64_t first = task % parts * rows, last = smaller(B, first + rows);
-    Carver memory;
-    memory.count<float>((I + 2) * kPanel);
-    memory.count<float>(kMaxSegments * kSortRows * kPanel);
-    memory.count<float>(kLanes * kRow);
-    memory.count<float>(kMaxSorted * kLanes);
-    memory.open_or_throw(ScratchSlot::task);
-    float *const weights = memory.take<float>((I + 2) * kPanel);
-    const SortRoom room = {memory.take<float>(kMaxSegments * kSortRows * kPanel),
-                           memory.take<float>(kLanes * kRow),
-                           memory.take<float>(kMaxSorted * kLanes)};
-    const Panel panel = panel_of(l, panel_index, weights);
-    if (K <= 4) sort_rows<4>(c, seg, x, panel, first, last, o, room);
-    else if (K <= 10) sort_rows<10>(c, seg, x, panel, first, last, o, room);
-    else sort_rows<16>(c, seg, x, panel, first, last, o, room);
+    const SortMemory memory(I);
+    const Panel panel = panel_of(l, panel_index, memory.weights);
+    const Rows operands = {c.x, c.x, l.w, c.x_stride, l.w_stride, O};
+    for (int64_t b = first; b < last;) {
+      const int count = tile_rows(last - b, kSortRows);
+      const float *samples = x.tiles + b * (I + 1);
+      const auto store = [&](int r, int64_t neuron, const float *sorted, uint32_t crowded) {
+        float values[kLanes], *y = c.y + (b + r) * c.y_stride + neuron;
+        Simd::store(values, weighted_sum(sorted, c.coef, neuron, O));
+        std::memcpy(y, values, size_t(smaller(kLanes, O - neuron)) * sizeof(float));
+        for (; crowded != 0; crowded &= crowded - 1) {
+          const int k = __builtin_ctz(crowded);
+          y[k] = sort_one(c, b + r, neuron + k);
+        }
+      };
+      sort_tile_of<Distance>(count, operands, seg, {samples, samples, panel.w, I}, K, b, o,
+                             memory.room, store);
+      b += count;
+    }
     const uint64_t bad = not_finite(panel.largest);
     for (int64_t b = first; b < last; ++b) {
       const uint64_t odd = finite(x.largest[b]) ? bad : ~uint64_t(0);
