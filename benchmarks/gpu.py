@@ -438,9 +438,9 @@ def run(
 
 # (program, parameter, kernel, triples per pass of the inner loop)
 _LOOPS = [
-    (0, 0, "sn_max_forward", 256),
+    (0, 0, "sn_max_forward", 128),
     (0, 0, "sn_max_select", 128),
-    (1, 8, "sn_power_forward", 256),
+    (1, 8, "sn_power_forward", 128),
     (1, 8, "sn_power_backward", 64),
     (1, 12, "sn_power_forward", 128),
     (1, 12, "sn_power_backward", 64),

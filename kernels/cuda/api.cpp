@@ -88,9 +88,7 @@ struct Shape {
   int rows, columns;
   unsigned threads;
 };
-constexpr Shape kMax{64, 64, 64}, kMaxGather{32, 128, 64};  // base.cuh
-constexpr Shape kSelect{64, 64, 128},
-    kSelectGather{32, 128, 128};  // base.cuh; also lp.cuh for any p
+constexpr Shape kDense{64, 64, 128}, kDenseGather{32, 128, 128};  // tile.cuh
 constexpr Shape kSort{32, 32, 128}, kSortSelect{32, 32, 256}, kSortBounds{16, 32, 256};  // sort.cuh
 constexpr Shape kMaxBounds{32, 64, 128}, kPowerBounds{16, 32, 128};                      // base.cuh
 
@@ -205,12 +203,11 @@ void lp_forward(const sn_layer &l, const sn_masks *masks, float p, const float *
           "cuMemsetD2D32Async");
   Variant program = power_program(p);
   bool unscaled = program.parameter != 0 && p <= 8.0f;  // of lp.cuh
-  if (!unscaled) launch_tiles(kBase, "sn_max_forward", a, kMax, kMaxGather, stream);
+  if (!unscaled) launch_tiles(kBase, "sn_max_forward", a, kDense, kDenseGather, stream);
   if (p == kInf) return;
   float bits = 28.0f + std::ceil(std::log2(float(l.inputs) + 1.0f));
   PowerArgs power{p, ratio_cut(p, bits)};
-  launch_tiles(program, "sn_power_forward", a, unscaled ? kMax : kSelect,
-               unscaled ? kMaxGather : kSelectGather, stream, power);
+  launch_tiles(program, "sn_power_forward", a, kDense, kDenseGather, stream, power);
 }
 
 // Gradients of outputs that select inputs: scatters what `code` lists.
@@ -260,7 +257,7 @@ void max_backward(const sn_layer &l, const sn_masks *masks, const float *x, i64 
     int *code = scratch.get<int>(some.batch * l.outputs);
     check(driver().fill8(address(code), 0xff, size_t(some.batch * l.outputs) * 4, stream),
           "cuMemsetD8Async");
-    launch_tiles(kBase, "sn_max_select", a, kSelect, kSelectGather, stream, code);
+    launch_tiles(kBase, "sn_max_select", a, kDense, kDenseGather, stream, code);
     SparseArgs s{
         a.x,  a.w,     a.x_stride, a.w_stride,          a.inputs,  a.outputs, 1, int(some.batch),
         code, nullptr, 0,          dy + b0 * dy_stride, dy_stride, nullptr,   0, b0 > 0};

@@ -53,14 +53,12 @@ __device__ __forceinline__ void max_forward(const LayerArgs &args) {
       [] {});
   tile.outputs([&](int b, int o, int m, int j) { args.y[place(args, b, o)] = top[m][j]; });
 }
-using MaxTile = Tile<8, 8, 8, 8, true>;
-using MaxGather = Tile<8, 8, 16, 4, false>;
-extern "C" __global__ void __launch_bounds__(MaxTile::THREADS) sn_max_forward(LayerArgs a) {
-  max_forward<MaxTile>(a);
+extern "C" __global__ void __launch_bounds__(DenseTile::THREADS) sn_max_forward(LayerArgs a) {
+  max_forward<DenseTile>(a);
 }
-extern "C" __global__ void __launch_bounds__(MaxGather::THREADS)
+extern "C" __global__ void __launch_bounds__(DenseGather::THREADS)
     sn_max_forward_gather(LayerArgs a) {
-  max_forward<MaxGather>(a);
+  max_forward<DenseGather>(a);
 }
 
 // The first input that attains y, as a code; -1 where there is none. `code` is -1 everywhere
@@ -119,15 +117,13 @@ __device__ __forceinline__ void max_select(const LayerArgs &args, int *code) {
       }
     });
 }
-using SelectTile = Tile<4, 8, 8, 16, true>;
-using SelectGather = Tile<4, 8, 16, 8, false>;
-extern "C" __global__ void __launch_bounds__(SelectTile::THREADS)
+extern "C" __global__ void __launch_bounds__(DenseTile::THREADS)
     sn_max_select(LayerArgs a, int *code) {
-  max_select<SelectTile>(a, code);
+  max_select<DenseTile>(a, code);
 }
-extern "C" __global__ void __launch_bounds__(SelectGather::THREADS)
+extern "C" __global__ void __launch_bounds__(DenseGather::THREADS)
     sn_max_select_gather(LayerArgs a, int *code) {
-  max_select<SelectGather>(a, code);
+  max_select<DenseGather>(a, code);
 }
 
 // Sparse gradients. A block of four warps owns one row of dx (or dw) and a range of inputs. Each

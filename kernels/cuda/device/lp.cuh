@@ -418,21 +418,13 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-#if SN_P > 0 && SN_P <= 8
-using PowerTile = Tile<8, 8, 8, 8, true>;
-using PowerGather = Tile<8, 8, 16, 4, false>;
-#else
-using PowerTile = Tile<4, 8, 8, 16, true>;
-using PowerGather = Tile<4, 8, 16, 8, false>;
-#endif
-
-extern "C" __global__ void __launch_bounds__(PowerTile::THREADS)
+extern "C" __global__ void __launch_bounds__(DenseTile::THREADS)
     sn_power_forward(LayerArgs a, PowerArgs power) {
-  power_forward<PowerTile>(a, power);
+  power_forward<DenseTile>(a, power);
 }
-extern "C" __global__ void __launch_bounds__(PowerGather::THREADS)
+extern "C" __global__ void __launch_bounds__(DenseGather::THREADS)
     sn_power_forward_gather(LayerArgs a, PowerArgs power) {
-  power_forward<PowerGather>(a, power);
+  power_forward<DenseGather>(a, power);
 }
 
 }  // namespace sn

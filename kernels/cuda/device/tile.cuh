@@ -186,6 +186,12 @@ struct Tile {
   }
 };
 
+// The tiles of the l_p kernels: 32 outputs per thread, 64 x 64 or (gathering, the rows being the 32
+// samples of a mask group) 32 x 128 per block. Four warps, one for each scheduler of a
+// multiprocessor, so that blocks are the only grain of the load balance.
+using DenseTile = Tile<4, 8, 8, 16, true>;
+using DenseGather = Tile<4, 8, 16, 8, false>;
+
 // An output's place in [B, O].
 __device__ __forceinline__ i64 place(const LayerArgs &a, int b, int o) {
   return static_cast<i64>(b) * a.y_stride + o;
