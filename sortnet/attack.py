@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .losses import margins
 from .models import CertifiedNet
-from .nn import SortLinear
+from .nn import SortConv2d, SortLinear
 from .nn import functional as F
 
 
@@ -40,12 +40,17 @@ def smoothed_logits(model: CertifiedNet, x: Tensor, p: float) -> Tensor:
         [N, K]; the values are those of `model(x)`.
     """
     for layer in model.layers:
-        if isinstance(layer, SortLinear):
-            with torch.no_grad():
-                exact = layer(x)
-            x = _SmoothBackward.apply(exact, F.lp_distance(x, layer.weight, p))
-        else:
+        if not isinstance(layer, SortLinear | SortConv2d):
             x = layer(x)
+            continue
+        with torch.no_grad():
+            exact = layer(x)
+        if isinstance(layer, SortLinear):
+            smooth = F.lp_distance(x, layer.weight, p)
+        else:
+            patches, grid = F.unfold_patches(x, layer.kernel_size, layer.stride, layer.padding)
+            smooth = F.fold_outputs(F.lp_distance(patches, layer.weight, p), grid)
+        x = _SmoothBackward.apply(exact, smooth)
     return x
 
 
@@ -99,7 +104,7 @@ def _search(
     noise = torch.rand(x.shape, generator=generator, device=x.device)
     result = x.clone()
     result[active] = (lower + noise * (upper - lower)).clamp(lower, upper)[active]
-    smooth = any(isinstance(layer, SortLinear) for layer in model.layers)
+    smooth = any(isinstance(layer, SortLinear | SortConv2d) for layer in model.layers)
     for step in range(steps):
         point = result[active].requires_grad_()
         with torch.enable_grad():

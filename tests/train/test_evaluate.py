@@ -25,7 +25,8 @@ def test_order_holds_on_untrained_networks(family):
     for eps in ("1/1000", "0.3"):
         assert result.certified[eps] <= result.pgd[eps] <= result.clean
     assert result.certified["0.3"] <= result.certified["1/1000"]
-    assert result.pgd["0.3"] < result.clean  # these networks are easy to fool
+    if family != "sortnet-conv":  # its logits at the start hardly depend on the image
+        assert result.pgd["0.3"] < result.clean
     assert result.samples == result.pgd_samples == 60
 
 
@@ -96,8 +97,9 @@ def test_pgd_is_exact_on_an_affine_classifier_of_two_classes(eps):
     assert clear.float().mean() > 0.9 and (eps < 0.3 or (worst < 0).any())
 
 
-def test_smoothed_gradient_reaches_more_pixels_with_the_same_values():
-    model = network().eval()
+@pytest.mark.parametrize("family", ["sortnet", "sortnet-conv", "linf-dist"])
+def test_smoothed_gradient_reaches_more_pixels_with_the_same_values(family):
+    model = network(family).eval()
     x = torch.from_numpy(tiny.dataset().test.floats()).requires_grad_()
     exact, smooth = model(x), smoothed_logits(model, x, 8.0)
     assert torch.equal(exact, smooth)
