@@ -1,6 +1,7 @@
 """The device code compiles for every supported GPU: by NVRTC, which needs no GPU to be present."""
 
 import ctypes
+import re
 from ctypes import c_char_p, c_int, c_size_t, c_void_p
 from pathlib import Path
 
@@ -72,6 +73,9 @@ def test_every_program_compiles_for_every_gpu_without_spills(program: int, param
         for line in log.splitlines():
             if "Compiling entry function" in line:
                 function = line.split("'")[1]
-            # float64 `pow` of the bounds of finite p may use a stack; nothing depends on its speed.
-            if "spill stores" in line and function != "sn_power_bounds":
+            # Those that call float64 `pow` (rarely) may keep a few registers on the stack.
+            if function.startswith(("sn_power_forward", "sn_power_bounds")):
+                found = [int(n) for n in re.findall(r"(\d+) bytes spill", line)]
+                assert all(n <= 64 for n in found), (arch, function, line)
+            elif "spill stores" in line:
                 assert " 0 bytes spill stores, 0 bytes spill loads" in line, (arch, function, line)
