@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -28,6 +28,8 @@ from .spec import (
 )
 
 if TYPE_CHECKING:
+    from sortnet.models import CertifiedNet
+
     from .certify import Attack
     from .runtime import FloatArray, IntArray
 
@@ -118,7 +120,8 @@ def _layer(op: Op) -> nn.Module:
 
 def pgd_attack(network: Network, steps: int) -> Attack:
     """An attack for `certify.certify_split`: PGD with ``steps`` steps on a torch twin."""
-    model = TorchNetwork(network)
+    # PGD asks no more of a CertifiedNet than its chain of layers.
+    model = cast("CertifiedNet", TorchNetwork(network))
 
     def attack(x: FloatArray, y: IntArray, radius: float) -> FloatArray:
         return pgd(model, torch.from_numpy(x), torch.from_numpy(y), radius, steps).numpy()
