@@ -27,7 +27,7 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     """Train a SortNet on scikit-learn's digits, export it, certify it with ONNX Runtime.
 
     Takes about a minute on two CPU cores and downloads nothing. The held-out fifth is certified by
-    the exported file alone, as on a machine without torch; PGD attacks the torch model beside it.
+    the exported file alone, as on a machine without torch; PGD-40 attacks the torch model beside it.
     """
     from . import plots, runs
     from .data import load
@@ -49,7 +49,7 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     onnx = out / "model.onnx"
     export_model(model, onnx, preset=preset.name)
     with plain_bar("attacking") as progress:
-        result = evaluate(model, data.test, eps, progress=progress)
+        result = evaluate(model, data.test, eps, attack_steps=40, progress=progress)
 
     session = CertifiedSession(onnx)
     x, y = data.test.floats(), data.test.labels
