@@ -195,4 +195,8 @@ sn_status sn_sort_bounds(const sn_layer *layer, const sn_coefficients *coef, con
                                 y_stride, ex});
 }
 
+double sn_ceiling(int32_t power, const sn_executor *ex, int64_t threads) {
+  return threads >= 1 ? kernels().ceiling(power, ex, threads) : 0.0;
+}
+
 } // extern "C"

@@ -96,7 +96,7 @@ sn_status lp_bounds(const Bounds &c) {
   const int64_t I = l.inputs, O = l.outputs;
   const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
   const bool exact = c.p == kInfinity;
-  const int most = exact ? kMaxRows / 2 : rows_of(norm);
+  const int most = exact ? kLongRows : rows_of(norm);
   return for_intervals(c, most, [&](const Intervals &x, int64_t first, int64_t last, int64_t index) {
     Carver memory;
     memory.count<float>((I + 2) * kPanel);
@@ -114,7 +114,6 @@ sn_status lp_bounds(const Bounds &c) {
         F low[kMaxTile], high[kMaxTile];
         switch (rows) {
           case 4: max_bounds<4>(t, low, high); break;
-          case 2: max_bounds<2>(t, low, high); break;
           default: max_bounds<1>(t, low, high);
         }
         for (int r = 0; r < rows; ++r) {

@@ -211,7 +211,7 @@ inline const uint8_t *mask_row(const uint8_t *mask, int64_t g, int64_t n) {
 
 // Rows of the next tile when `left` are left and tiles have at most `most` (8 or 4).
 inline int tile_rows(int64_t left, int most) {
-  return left >= 8 && most >= 8 ? 8 : left >= 4 && most >= 4 ? 4 : left >= 2 && most >= 2 ? 2 : 1;
+  return left >= 8 && most >= 8 ? 8 : left >= 4 && most >= 4 ? 4 : 1;
 }
 
 // The samples in the order that tiles read them: the tile that starts at sample b has its rows
@@ -239,7 +239,6 @@ void interleave_samples(const float *x, int64_t stride, int64_t width, const uin
     switch (rows) {
       case 8: interleave_rows<8>(from, stride, width, kept, out, to.largest + b); break;
       case 4: interleave_rows<4>(from, stride, width, kept, out, to.largest + b); break;
-      case 2: interleave_rows<2>(from, stride, width, kept, out, to.largest + b); break;
       default: interleave_rows<1>(from, stride, width, kept, out, to.largest + b);
     }
     b += rows;

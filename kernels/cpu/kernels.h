@@ -82,6 +82,7 @@ struct Kernels {
   sn_status (*sort_backward)(const SortBackward &);
   sn_status (*lp_bounds)(const Bounds &);
   sn_status (*sort_bounds)(const Bounds &);
+  double (*ceiling)(int32_t power, const sn_executor *ex, int64_t threads);
 };
 
 // Those that this build has; a processor may have fewer.

@@ -8,7 +8,9 @@
 namespace sortnet {
 namespace {
 
-constexpr int kMaxRows = kLanes == 16 ? 8 : 4; // rows of a tile: what the registers hold
+// Rows of a tile: what the registers hold beside short and long sequences of instructions.
+constexpr int kMaxRows = kLanes == 16 ? 8 : 4;
+constexpr int kLongRows = 4;
 constexpr int kMaxTile = 8 * kPair;
 
 template <int Rows, class Term>
@@ -215,8 +217,10 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
       plain[s] = offset[s].offset;
     }
     const FlushToZero mode;
-    if (e.fine) sum_tile<Rows, Term>(t, ScaledPower<true>{e, plain}, run_length(e.p), &sum);
-    else sum_tile<Rows, Term>(t, ScaledPower<false>{e, plain}, run_length(e.p), &sum);
+    if constexpr (Rows <= kLongRows) { // rows_of
+      if (e.fine) sum_tile<Rows, Term>(t, ScaledPower<true>{e, plain}, run_length(e.p), &sum);
+      else sum_tile<Rows, Term>(t, ScaledPower<false>{e, plain}, run_length(e.p), &sum);
+    }
   }
   if (norm.method != Method::beside_top) {
     for (int s = 0; s < n; ++s) {
@@ -247,7 +251,7 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
 
 // Rows per tile: of plain instructions as many as accumulators fit, of long ones half of that.
 int rows_of(const Norm &norm) {
-  return norm.method == Method::top || norm.method == Method::whole ? kMaxRows : kMaxRows / 2;
+  return norm.method == Method::top || norm.method == Method::whole ? kMaxRows : kLongRows;
 }
 
 // One panel's norms of the samples first .. last-1, handed to store(sample, values, slow): kPanel
@@ -263,7 +267,6 @@ void panel_norms(const Samples &x, const float *u_tiles, const Panel &panel, int
     switch (rows) {
       case 8: norms<8, Term>(t, norm, x.largest + b, panel.largest, y, slow); break;
       case 4: norms<4, Term>(t, norm, x.largest + b, panel.largest, y, slow); break;
-      case 2: norms<2, Term>(t, norm, x.largest + b, panel.largest, y, slow); break;
       default: norms<1, Term>(t, norm, x.largest + b, panel.largest, y, slow);
     }
     for (int r = 0; r < rows; ++r) {

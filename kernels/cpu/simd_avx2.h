@@ -29,6 +29,8 @@ struct Simd {
     else _mm_store_ss(p, _mm256_castps256_ps128(v));
   }
   static F set1(float v) { return _mm256_set1_ps(v); }
+  // The compiler must take v for changed.
+  static void renew(F &v) { asm volatile("" : "+x"(v)); }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm256_mul_ps(a, b); }

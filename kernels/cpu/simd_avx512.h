@@ -25,6 +25,8 @@ struct Simd {
     else _mm512_mask_storeu_ps(p, __mmask16((1u << Count) - 1), v);
   }
   static F set1(float v) { return _mm512_set1_ps(v); }
+  // The compiler must take v for changed.
+  static void renew(F &v) { asm volatile("" : "+v"(v)); }
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }

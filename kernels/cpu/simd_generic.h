@@ -31,6 +31,8 @@ struct Simd {
     std::memcpy(p, &v, Count * sizeof(float));
   }
   static F set1(float v) { return F{v, v, v, v}; }
+  // The compiler must take v for changed.
+  static void renew(F &v) { asm volatile("" : "+m"(v)); }
   static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }
   static F mul(F a, F b) { return a * b; }

@@ -244,7 +244,6 @@ void sort_tile_of(int count, const Rows &rows, const Segments &seg, const Tile &
     case 8: // tiles of 8 where kSortRows is 8
       return sort_tile_of<Term, kSortRows>(rows, seg, tile, wanted, sample, o, room, store);
     case 4: return sort_tile_of<Term, 4>(rows, seg, tile, wanted, sample, o, room, store);
-    case 2: return sort_tile_of<Term, 2>(rows, seg, tile, wanted, sample, o, room, store);
     default: return sort_tile_of<Term, 1>(rows, seg, tile, wanted, sample, o, room, store);
   }
 }

@@ -33,7 +33,7 @@ def _stride(array: Array | None) -> int:
 
 
 class Kernels:
-    """One loaded library. Outputs are allocated with a row stride of `pad` floats more than needed."""
+    """One loaded library. Rows of outputs lie `pad` floats further apart than they are long."""
 
     def __init__(self, lib: ctypes.CDLL) -> None:
         self.lib = lib

@@ -88,8 +88,8 @@ def sort_backward(x: Array, w: Array, coef: Array, dy: Array) -> tuple[Double, D
 
 def interval_terms(lower: Array, upper: Array, w: Array) -> tuple[Double, Double]:
     """The least and largest |x - w| over the box, [B, O, I], in float64."""
-    l, u, v = (t.astype(float) for t in (lower[:, None], upper[:, None], w[None]))
-    return np.maximum(np.maximum(l - v, v - u), 0.0), np.maximum(u - v, v - l)
+    low, up, v = (t.astype(float) for t in (lower[:, None], upper[:, None], w[None]))
+    return np.maximum(np.maximum(low - v, v - up), 0.0), np.maximum(up - v, v - low)
 
 
 def sorted_range(low: Double, high: Double, coef: Array) -> tuple[Double, Double]:

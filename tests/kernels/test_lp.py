@@ -66,7 +66,7 @@ def test_backward_is_the_slope(kernels: Kernels, case: Case, p: float, data: st.
     if not np.isfinite(y).all():
         return
     want = reference.lp_backward(case.x, case.w, np.float32(p), y, dy, masks)
-    # A slope errs by (p - 1) times the relative error of a / y, here 4e-7, and each sum by its roundings.
+    # A slope errs by (p - 1) times the error of a / y, here 4e-7, and each sum by its roundings.
     slack = 0.0 if p == INF else 4e-7 * max(p - 1, 1)
     size = np.abs(dy).max(initial=0.0)
     for got, exact, terms in ((dx, want[0], len(case.w)), (dw, want[1], len(case.x))):
