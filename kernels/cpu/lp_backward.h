@@ -10,7 +10,7 @@
 namespace sortnet {
 namespace {
 
-constexpr int64_t kInputBlock = 64;
+constexpr int64_t kInputBlock = 128;
 constexpr int64_t kNeuronBlock = 64;
 constexpr int kNeurons = kLanes == 16 ? 4 : 2; // whose weights and gradients stay in registers
 

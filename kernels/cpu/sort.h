@@ -12,7 +12,7 @@ namespace sortnet {
 namespace {
 
 constexpr int kMaxSorted = 16;    // more order statistics than that are sorted one output at a time
-constexpr int64_t kSegment = 32;  // inputs of a segment, a multiple of the lanes; longer for many
+constexpr int64_t kSegment = 16;  // inputs of a segment, a multiple of the lanes; longer for many
 constexpr int64_t kMaxSegments = 64;
 constexpr int kSortRows = kLanes == 16 ? 8 : 4;
 
