@@ -57,8 +57,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr", "adam_eps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be finite and > 0, got {getattr(self, name)}")
         if not 1 <= self.p_first <= self.p_last < float("inf"):
             raise ValueError(
                 f"need 1 <= p_first <= p_last < inf, got {self.p_first}, {self.p_last}"

@@ -55,7 +55,7 @@ def lp_distance(
         raise ValueError(f"p must be in [1, inf], got {p}")
     flat = _flat(x, weight)
     run = ops.lp_distance if _native(x, weight) else reference.lp_distance
-    return run(flat, weight, p, in_mask, out_mask, group).reshape(*x.shape[:-1], -1)
+    return run(flat, weight, p, in_mask, out_mask, group).reshape(*x.shape[:-1], len(weight))
 
 
 def sort_linear(
@@ -84,7 +84,7 @@ def sort_linear(
             "there are only as many order statistics as inputs"
         )
     run = ops.sort_neuron if _native(x, weight) else reference.sort_neuron
-    y = run(flat, weight, coefficients).reshape(*x.shape[:-1], -1)
+    y = run(flat, weight, coefficients).reshape(*x.shape[:-1], len(weight))
     return y if bias is None else y + bias
 
 
@@ -103,7 +103,7 @@ def lp_distance_bounds(
     """
     run = ops.lp_distance_bounds if _native(lower, weight) else reference.lp_distance_bounds
     low, high = run(_flat(lower, weight), _flat(upper, weight), weight, p)
-    shape = (*lower.shape[:-1], -1)
+    shape = (*lower.shape[:-1], len(weight))
     return low.reshape(shape), high.reshape(shape)
 
 
@@ -129,7 +129,7 @@ def sort_linear_bounds(
     """
     run = ops.sort_neuron_bounds if _native(lower, weight) else reference.sort_neuron_bounds
     low, high = run(_flat(lower, weight), _flat(upper, weight), weight, coefficients)
-    shape = (*lower.shape[:-1], -1)
+    shape = (*lower.shape[:-1], len(weight))
     low, high = low.reshape(shape), high.reshape(shape)
     return (low, high) if bias is None else (low + bias, high + bias)
 
@@ -195,7 +195,8 @@ def project_rows(weight: Tensor) -> Tensor:
     """
     limit = 1 - 2.0**-20
     sums = weight.abs().sum(-1, keepdim=True, dtype=torch.float64)
-    return weight * (limit / sums.clamp_min(limit)).to(weight.dtype)
+    # In float64, where the factor of a huge row cannot underflow.
+    return (weight * (limit / sums.clamp_min(limit))).to(weight.dtype)
 
 
 def linear_bounds(

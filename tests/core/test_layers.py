@@ -50,7 +50,7 @@ def test_layers_are_one_lipschitz_and_within_their_bounds(
             assert (inside <= high + 1e-5).all(), type(layer)
 
 
-@given(st.integers(1, 12), st.integers(0, 99), st.sampled_from([1e-3, 1.0, 1e3, 1e30]))
+@given(st.integers(1, 12), st.integers(0, 99), st.sampled_from([1e-3, 1.0, 1e3, 1e30, 5e37]))
 def test_projected_rows_obey_the_limit_exactly(columns: int, seed: int, scale: float) -> None:
     torch.manual_seed(seed)
     raw = torch.randn(5, columns) * scale
@@ -190,6 +190,20 @@ def test_float64_layers_agree_with_float32() -> None:
 def test_bad_arguments_are_named(make, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_no_samples_give_no_outputs() -> None:
+    for layer in layers(6, 5, 0):
+        for shape in ((0, 6), (0, 3, 6), (2, 0, 6)):
+            if isinstance(layer, snn.MeanShift) and len(shape) == 3:
+                continue
+            x = torch.zeros(shape)
+            outputs = 5 if layer(torch.zeros(1, 6)).shape[-1] == 5 else 6
+            assert layer(x).shape == (*shape[:-1], outputs), type(layer)
+    conv = snn.SortConv2d(2, 3, 2)
+    for training in (True, False):
+        assert conv.train(training)(torch.zeros(0, 2, 4, 4)).shape == (0, 3, 3, 3)
+        assert snn.SortLinear(6, 5).train(training)(torch.zeros(0, 6)).shape == (0, 5)
 
 
 def test_nan_stays_nan() -> None:
