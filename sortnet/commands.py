@@ -113,8 +113,8 @@ def train_command(
 
     chosen = presets.get_preset(preset).override(settings)
     if epochs is not None:
-        if not epochs > 0:
-            raise click.UsageError(f"--epochs must be > 0, got {epochs}")
+        if not 0 < epochs < float("inf"):
+            raise click.UsageError(f"--epochs must be finite and > 0, got {epochs}")
         chosen = chosen.scaled(epochs)
     if not 0 <= hold_out < 1:
         raise click.UsageError(f"--hold-out must be in [0, 1), got {hold_out}")
