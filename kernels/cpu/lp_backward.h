@@ -14,21 +14,58 @@ constexpr int64_t kInputBlock = 128;
 constexpr int64_t kNeuronBlock = 64;
 constexpr int kNeurons = kLanes == 16 ? 4 : 2; // whose weights and gradients stay in registers
 
+// t^N by squaring.
+template <int N> inline F odd_or_even_power(F t) {
+  if constexpr (N == 1) {
+    return t;
+  } else if constexpr (N % 2 == 0) {
+    const F half = odd_or_even_power<N / 2>(t);
+    return Simd::mul(half, half);
+  } else {
+    // The bits of N from the lowest: independent squarings and products.
+    F square = t, product = t;
+    for (int n = N >> 1; n != 0; n >>= 1) {
+      square = Simd::mul(square, square);
+      if (n & 1) product = Simd::mul(product, square);
+    }
+    return product;
+  }
+}
+
 // |t|^(p-1) sign(t).
 template <int P> struct WholeSlope {
   F operator()(F d, F inverse) const {
-    if (P == 1) {
+    const F t = Simd::mul(d, inverse);
+    if constexpr (P == 1) {
       // inverse is 0 where nothing is wanted, and the sign of 0 is 0.
-      const F t = Simd::mul(d, inverse);
       const F one = Simd::copysign(Simd::set1(1.0f), t);
       return Simd::select(Simd::eq(t, Simd::set1(0.0f)), Simd::set1(0.0f), one);
+    } else if constexpr (P == 3) {
+      return Simd::mul(t, Simd::abs(t));
+    } else {
+      return odd_or_even_power<P - 1>(t);
     }
+  }
+};
+
+// Even whole p so large that most slopes are below 2^-30, which are 0.
+struct SkippedWholeSlope {
+  Whole whole;
+  F least;
+  F operator()(F d, F inverse) const {
     const F t = Simd::mul(d, inverse);
-    if (P == 2) return t;
-    if (P == 3) return Simd::mul(t, Simd::abs(t));
-    const F t2 = Simd::mul(t, t), t3 = Simd::mul(t2, t);
-    if (P == 4) return t3;
-    return Simd::mul(t3, Simd::mul(t2, t2)); // P == 8
+    const M m = Simd::ge(Simd::abs(t), least);
+    if (__builtin_expect(!Simd::any(m), 1)) return Simd::set1(0.0f);
+    F square = t, product = t; // t^(2^j) and t^(2^(j+1) - 1)
+    for (int k = 1; k < whole.squarings; ++k) {
+      square = Simd::mul(square, square);
+      product = Simd::mul(product, square);
+    }
+    if (whole.triple) { // 3 2^k - 1 = 2^(k+1) + 2^k - 1
+      square = Simd::mul(square, square);
+      product = Simd::mul(product, Simd::mul(square, square));
+    }
+    return Simd::zero_unless(m, product);
   }
 };
 
@@ -113,23 +150,33 @@ struct Slopes {
   float p;
   Exponent e;  // of p - 1
   float least; // |t|^(p-1) < 2^-30 below
+  Whole whole; // p
 
   explicit Slopes(float power)
       : p(power), e(make_exponent(power > 1.0f ? power - 1.0f : 1.0f, 1)),
-        least(negligible_slope(power)) {}
+        least(negligible_slope(power)), whole(whole_of(power)) {}
 
   void operator()(const SlopeTile &t) const {
     const FlushToZero mode;
-    if (p == 1.0f) slope_tile(t, WholeSlope<1>());
-    else if (p == 2.0f) slope_tile(t, WholeSlope<2>());
-    else if (p == 3.0f) slope_tile(t, WholeSlope<3>());
-    else if (p == 4.0f) slope_tile(t, WholeSlope<4>());
-    else if (p == 8.0f) slope_tile(t, WholeSlope<8>());
-    else {
-      const F offset = make_offset(e, Simd::set1(0.0f)).offset;
-      if (e.fine) slope_tile(t, Slope<true>{e, offset, Simd::set1(least)});
-      else slope_tile(t, Slope<false>{e, offset, Simd::set1(least)});
+    switch (whole.squarings < 0 || p > 96.0f ? 0 : int(p)) {
+      case 1: return slope_tile(t, WholeSlope<1>());
+      case 2: return slope_tile(t, WholeSlope<2>());
+      case 3: return slope_tile(t, WholeSlope<3>());
+      case 4: return slope_tile(t, WholeSlope<4>());
+      case 6: return slope_tile(t, WholeSlope<6>());
+      case 8: return slope_tile(t, WholeSlope<8>());
+      case 12: return slope_tile(t, WholeSlope<12>());
+      case 16: return slope_tile(t, WholeSlope<16>());
+      case 24: return slope_tile(t, WholeSlope<24>());
+      case 32: return slope_tile(t, WholeSlope<32>());
+      case 48: return slope_tile(t, WholeSlope<48>());
+      case 64: return slope_tile(t, WholeSlope<64>());
+      case 96: return slope_tile(t, WholeSlope<96>());
     }
+    if (whole.squarings > 0) return slope_tile(t, SkippedWholeSlope{whole, Simd::set1(least)});
+    const F offset = make_offset(e, Simd::set1(0.0f)).offset;
+    if (e.fine) slope_tile(t, Slope<true>{e, offset, Simd::set1(least)});
+    else slope_tile(t, Slope<false>{e, offset, Simd::set1(least)});
   }
 };
 

@@ -3,6 +3,8 @@
 #ifndef SORTNET_CPU_LP_FORWARD_H
 #define SORTNET_CPU_LP_FORWARD_H
 
+#include <type_traits>
+
 #include "power.h"
 
 namespace sortnet {
@@ -87,20 +89,28 @@ __attribute__((noinline)) void sum_tile(const Tile &t, const Power &power, int64
   }
 }
 
-// Whole powers by multiplication, not scaled: right while the sum stays in range.
+// Whole powers by multiplication: right while the sum stays in range.
 template <int P> struct WholePower {
   void add(F d0, F d1, int, F *acc) const {
     acc[0] = one(d0, acc[0]);
     acc[1] = one(d1, acc[1]);
   }
   static F one(F d, F acc) {
-    if (P == 1) return Simd::add(acc, Simd::abs(d));
-    const F d2 = Simd::mul(d, d);
-    if (P == 2) return Simd::fma(d, d, acc);
-    if (P == 3) return Simd::fma(d2, Simd::abs(d), acc);
-    if (P == 4) return Simd::fma(d2, d2, acc);
-    const F d4 = Simd::mul(d2, d2);
-    return Simd::fma(d4, d4, acc); // P == 8
+    if constexpr (P == 1) return Simd::add(acc, Simd::abs(d));
+    else if constexpr (P == 3) return Simd::fma(Simd::mul(d, d), Simd::abs(d), acc);
+    else {
+      const F half = whole_power<P / 2>(d);
+      return Simd::fma(half, half, acc);
+    }
+  }
+};
+
+// The same of the terms of each output times a power of two that brings them near 1.
+template <int P> struct ScaledWholePower {
+  const F *scale;
+  void add(F d0, F d1, int slot, F *acc) const {
+    acc[0] = WholePower<P>::one(Simd::mul(d0, scale[slot]), acc[0]);
+    acc[1] = WholePower<P>::one(Simd::mul(d1, scale[slot + 1]), acc[1]);
   }
 };
 
@@ -114,42 +124,57 @@ template <bool Fine> struct ScaledPower {
   }
 };
 
-// Any power of the terms that are not negligible beside the largest, which is known.
-template <bool Fine> struct TopPower {
-  const Exponent &e;
-  F offset;
+// Powers of the terms that are not negligible beside the largest, which is known.
+template <class Power> struct TopPower {
+  Power power;
   const F *least, *inverse; // of the largest: times e.negligible, and its reciprocal
   void add(F d0, F d1, int slot, F *acc) const {
     const M m0 = Simd::ge(Simd::abs(d0), least[slot]);
     const M m1 = Simd::ge(Simd::abs(d1), least[slot + 1]);
     if (__builtin_expect(Simd::any(m0, m1), 0)) {
-      const F t0 = power_term<Fine>(e, Simd::mul(d0, inverse[slot]), offset);
-      const F t1 = power_term<Fine>(e, Simd::mul(d1, inverse[slot + 1]), offset);
+      const F t0 = power(Simd::mul(d0, inverse[slot]));
+      const F t1 = power(Simd::mul(d1, inverse[slot + 1]));
       acc[0] = Simd::add(acc[0], Simd::zero_unless(m0, t0));
       acc[1] = Simd::add(acc[1], Simd::zero_unless(m1, t1));
     }
   }
 };
 
-// Where the sum of unscaled or roughly scaled powers may be used: no overflow, and what underflowed
-// (below 2^-126 each) is below 2^-30 of the sum.
-inline M in_range(F sum) {
-  return Simd::both(Simd::ge(sum, Simd::set1(0x1p-70f)), Simd::le(sum, Simd::set1(0x1p126f)));
+template <bool Fine> struct AnyPower {
+  const Exponent &e;
+  F offset;
+  F operator()(F t) const { return power_term<Fine>(e, t, offset); }
+};
+
+// Even whole powers.
+struct Squarings {
+  Whole whole;
+  F operator()(F t) const {
+    if (whole.triple) t = whole_power<3>(t);
+    for (int k = 0; k < whole.squarings; ++k) t = Simd::mul(t, t);
+    return t;
+  }
+};
+
+// Where the sum of unscaled or roughly scaled powers may be used: no overflow, no loss by underflow.
+inline M in_range(const Exponent &e, F sum) {
+  return Simd::both(Simd::ge(sum, Simd::set1(e.least_sum)), Simd::le(sum, Simd::set1(0x1p126f)));
 }
 
-enum class Method { top, whole, scaled, beside_top };
+enum class Method { top, whole, scaled_whole, scaled, beside_top };
 
 Method method_of(float p) {
   // log(I) / p is below 2e-7 for every I: the norm is the maximum.
   if (p > 1.1e8f) return Method::top;
   if (p == 1.0f || p == 2.0f || p == 3.0f || p == 4.0f || p == 8.0f) return Method::whole;
+  if (p <= 96.0f && whole_of(p).squarings >= 0) return Method::scaled_whole;
   // Above, most terms are negligible: finding the largest first pays.
   return p <= 40.0f ? Method::scaled : Method::beside_top;
 }
 
 // Norms by two passes: the largest term, then the powers of the terms beside it. Lanes of `slow` are
 // to be computed one by one.
-template <int Rows, bool Fine, class Term>
+template <int Rows, class Term>
 __attribute__((noinline)) void norms_beside_top(const Tile &t, const Exponent &e, F *y, M *slow) {
   constexpr int n = Rows * kPair;
   F top[n], least[n], inverse[n];
@@ -158,11 +183,18 @@ __attribute__((noinline)) void norms_beside_top(const Tile &t, const Exponent &e
     least[s] = Simd::mul(top[s], Simd::set1(e.negligible));
     inverse[s] = Simd::div(Simd::set1(1.0f), top[s]);
   }
-  const Offset offset = make_offset(e, Simd::set1(0.0f));
+  const bool squarings = e.whole.squarings > 0;
+  const Offset offset = squarings ? no_offset() : make_offset(e, Simd::set1(0.0f));
   Sum sum;
   {
     const FlushToZero mode;
-    sum_tile<Rows, Term>(t, TopPower<Fine>{e, offset.offset, least, inverse}, run_length(e.p), &sum);
+    const auto add = [&](const auto &power) {
+      using Power = std::decay_t<decltype(power)>;
+      sum_tile<Rows, Term>(t, TopPower<Power>{power, least, inverse}, run_length(e.p), &sum);
+    };
+    if (squarings) add(Squarings{e.whole});
+    else if (e.fine) add(AnyPower<true>{e, offset.offset});
+    else add(AnyPower<false>{e, offset.offset});
   }
   for (int s = 0; s < n; ++s) {
     const M usual = Simd::both(Simd::ge(top[s], Simd::set1(0x1p-100f)),
@@ -193,52 +225,75 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
   Offset offset[n];
   M right[n];
   bool all = norm.method != Method::beside_top;
+  const int64_t run = run_length(e.p);
   if (norm.method == Method::whole) {
     const FlushToZero mode;
-    const int64_t run = run_length(e.p);
-    if (e.p == 1.0f) sum_tile<Rows, Term>(t, WholePower<1>(), run, &sum);
-    else if (e.p == 2.0f) sum_tile<Rows, Term>(t, WholePower<2>(), run, &sum);
-    else if (e.p == 3.0f) sum_tile<Rows, Term>(t, WholePower<3>(), run, &sum);
-    else if (e.p == 4.0f) sum_tile<Rows, Term>(t, WholePower<4>(), run, &sum);
-    else sum_tile<Rows, Term>(t, WholePower<8>(), run, &sum);
-  } else if (norm.method == Method::scaled) {
-    F plain[n];
+    switch (int(e.p)) {
+      case 1: sum_tile<Rows, Term>(t, WholePower<1>(), run, &sum); break;
+      case 2: sum_tile<Rows, Term>(t, WholePower<2>(), run, &sum); break;
+      case 3: sum_tile<Rows, Term>(t, WholePower<3>(), run, &sum); break;
+      case 4: sum_tile<Rows, Term>(t, WholePower<4>(), run, &sum); break;
+      default: sum_tile<Rows, Term>(t, WholePower<8>(), run, &sum);
+    }
     for (int s = 0; s < n; ++s) {
-      // A quarter to a half of the largest difference there can be.
+      offset[s] = no_offset();
+      right[s] = in_range(e, sum.total(s));
+    }
+  } else if (norm.method != Method::beside_top) {
+    const bool whole = norm.method == Method::scaled_whole;
+    // The largest difference there can be becomes at most 2^(lift + 1): its power times I is finite.
+    const float lift = whole ? smaller(4, int64_t(110.0f / e.p) - 1) : 2.0f;
+    // Denormal terms must not matter; and without a fused multiply-add the offset of a large exponent
+    // does not cancel exactly.
+    const bool wide = Simd::fused || whole;
+    const F most = Simd::set1(wide ? 120.0f : 8.0f), least = Simd::set1(wide ? -60.0f : -8.0f);
+    F plain[n], scale[n];
+    for (int s = 0; s < n; ++s) {
       const F reach = Simd::add(Simd::set1(x_largest[s / kPair]),
                                 Simd::load(w_largest + s % kPair * kLanes));
       F exponent, mantissa;
       Simd::split(reach, &exponent, &mantissa);
-      // Denormal terms must not matter; and without a fused multiply-add the offset of a large
-      // exponent does not cancel exactly.
-      const float most = Simd::fused ? 127.0f : 8.0f, least = Simd::fused ? -60.0f : -8.0f;
-      right[s] = Simd::both(Simd::ge(exponent, Simd::set1(least)), Simd::le(exponent, Simd::set1(most)));
-      offset[s] = make_offset(e, Simd::sub(exponent, Simd::set1(2.0f)));
-      plain[s] = offset[s].offset;
+      right[s] = Simd::both(Simd::ge(exponent, least), Simd::le(exponent, most));
+      const F shift = Simd::sub(Simd::max(Simd::set1(-60.0f), exponent), Simd::set1(lift));
+      if (whole) {
+        offset[s] = no_offset();
+        offset[s].shift = shift;
+        scale[s] = Simd::scale(Simd::set1(1.0f), Simd::sub(Simd::set1(0.0f), shift));
+      } else {
+        offset[s] = make_offset(e, shift);
+        plain[s] = offset[s].offset;
+      }
     }
     const FlushToZero mode;
     if constexpr (Rows <= kLongRows) { // rows_of
-      if (e.fine) sum_tile<Rows, Term>(t, ScaledPower<true>{e, plain}, run_length(e.p), &sum);
-      else sum_tile<Rows, Term>(t, ScaledPower<false>{e, plain}, run_length(e.p), &sum);
+      const auto add = [&](auto power) { sum_tile<Rows, Term>(t, power, run, &sum); };
+      switch (whole ? int(e.p) : 0) {
+        case 0:
+          if (e.fine) add(ScaledPower<true>{e, plain});
+          else add(ScaledPower<false>{e, plain});
+          break;
+        case 6: add(ScaledWholePower<6>{scale}); break;
+        case 12: add(ScaledWholePower<12>{scale}); break;
+        case 16: add(ScaledWholePower<16>{scale}); break;
+        case 24: add(ScaledWholePower<24>{scale}); break;
+        case 32: add(ScaledWholePower<32>{scale}); break;
+        case 48: add(ScaledWholePower<48>{scale}); break;
+        case 64: add(ScaledWholePower<64>{scale}); break;
+        default: add(ScaledWholePower<96>{scale});
+      }
     }
+    for (int s = 0; s < n; ++s) right[s] = Simd::both(right[s], in_range(e, sum.total(s)));
   }
   if (norm.method != Method::beside_top) {
     for (int s = 0; s < n; ++s) {
       const F total = sum.total(s);
-      if (norm.method == Method::whole) {
-        offset[s] = no_offset();
-        right[s] = in_range(total);
-      } else {
-        right[s] = Simd::both(right[s], in_range(total));
-      }
       y[s] = e.p == 1.0f ? total : root(e, total, offset[s]);
       all = all && Simd::bits(right[s]) == (1u << kLanes) - 1;
     }
   }
   if (all) return;
   F other[n];
-  if (e.fine) norms_beside_top<Rows, true, Term>(t, e, other, slow);
-  else norms_beside_top<Rows, false, Term>(t, e, other, slow);
+  norms_beside_top<Rows, Term>(t, e, other, slow);
   for (int s = 0; s < n; ++s) {
     if (norm.method == Method::beside_top) {
       y[s] = other[s];

@@ -40,6 +40,33 @@ template <int N> inline F horner(const float (&c)[N], F x) {
   return h;
 }
 
+// d^P by squaring; P = 2^k or 3 2^k. Rounded as (P - 1) roundings at most, hence one of the norm.
+template <int P> inline F whole_power(F d) {
+  if constexpr (P == 1) {
+    return d;
+  } else if constexpr (P == 3) {
+    return Simd::mul(Simd::mul(d, d), d);
+  } else {
+    const F half = whole_power<P / 2>(d);
+    return Simd::mul(half, half);
+  }
+}
+
+// p = 2^squarings, or three times that; what multiplications reach.
+struct Whole {
+  int squarings = -1; // -1: p is no such number
+  bool triple = false;
+};
+
+inline Whole whole_of(float p) {
+  float power = 1.0f;
+  for (int k = 0; power <= p && k <= 20; ++k, power *= 2.0f) {
+    if (power == p) return {k, false};
+    if (3.0f * power == p) return {k, true};
+  }
+  return {};
+}
+
 // The exponent p and what it implies.
 struct Exponent {
   float p;
@@ -47,6 +74,9 @@ struct Exponent {
   float log2[7];     // kLog2 times p
   bool fine;         // p < 8: the longer polynomial for 2^f
   float negligible;  // terms below this fraction of the largest are left out
+  Whole whole;
+  // Terms that underflow, below 2^-126 each, are together below 2^-24 of the norm of a larger sum.
+  float least_sum;
 };
 
 // All terms below `negligible` together are below 2e-7 p of the sum, hence 2e-7 of the norm.
@@ -57,6 +87,8 @@ Exponent make_exponent(float p, int64_t inputs) {
   for (int k = 0; k < 7; ++k) e.log2[k] = kLog2[k] * p;
   e.fine = p < 8.0f;
   e.negligible = negligible_fraction(p, inputs);
+  e.whole = whole_of(p);
+  e.least_sum = float(larger(1, inputs)) * 0x1p-102f / p;
   return e;
 }
 

@@ -101,7 +101,8 @@ float negligible_fraction(float p, int64_t inputs) {
 }
 
 float negligible_slope(float p) {
-  return p > 1.0f ? float(std::pow(2.0, -30.0 / (double(p) - 1.0))) : 0.0f;
+  // A ratio of 0 has no slope, however near 1 p is.
+  return p > 1.0f ? float(std::max(std::pow(2.0, -30.0 / (double(p) - 1.0)), 0x1p-126)) : 0.0f;
 }
 
 float lp_one(const LpForward &c, int64_t b, int64_t o) {

@@ -11,7 +11,7 @@ namespace sortnet {
 // Largest t with inputs t^p <= 2e-7 p, at most 1.
 float negligible_fraction(float p, int64_t inputs);
 
-// t with t^(p-1) = 2^-30.
+// t with t^(p-1) = 2^-30, normal.
 float negligible_slope(float p);
 
 float lp_one(const LpForward &c, int64_t b, int64_t o);
