@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .exact import ONE, ZERO, Vector, absolute_sum, check_dimension, check_rank, vertices
+from .exact import (
+    ONE,
+    ZERO,
+    Vector,
+    check_dimension,
+    check_integer,
+    check_rank,
+    vector,
+    vertices,
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,7 @@ class BooleanFunction:
         table: bit number x_0 + 2 x_1 + ... + 2^(d-1) x_(d-1) of it is g(x).
 
     Raises:
-        ValueError: d < 1, or ``table`` has more than 2^d bits.
+        ValueError: d is no integer >= 1, or ``table`` none of 2^d bits.
     """
 
     d: int
@@ -26,8 +35,7 @@ class BooleanFunction:
 
     def __post_init__(self) -> None:
         check_dimension(self.d)
-        if not 0 <= self.table < 1 << (1 << self.d):
-            raise ValueError(f"expected a truth table of 2^{self.d} bits, got {self.table}")
+        check_integer(f"truth table of 2^{self.d} bits", self.table, 0, (1 << (1 << self.d)) - 1)
 
     @classmethod
     def from_callable(cls, d: int, g: Callable[[Vector], object]) -> BooleanFunction:
@@ -59,9 +67,11 @@ class SymmetricFunction:
     values: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
         check_dimension(len(self.values) - 1)
         if any(value not in (0, 1) for value in self.values):
             raise ValueError(f"expected values 0 and 1, got {self.values}")
+        object.__setattr__(self, "values", tuple(map(int, self.values)))
 
     @property
     def d(self) -> int:
@@ -106,6 +116,7 @@ def disjunction(d: int) -> SymmetricFunction:
 
 def majority(d: int) -> SymmetricFunction:
     """1 where more than half of the d bits are ones."""
+    check_dimension(d)
     return threshold(d, d // 2 + 1)
 
 
@@ -116,12 +127,14 @@ def parity(d: int) -> SymmetricFunction:
 
 
 def symmetric_functions(d: int, *, constant: bool = False) -> Iterator[SymmetricFunction]:
-    """All 2^(d+1) symmetric functions of d variables, the two constants only on demand."""
+    """All 2^(d+1) symmetric functions of d variables, the two constants only on demand.
+
+    Raises:
+        ValueError: d < 1.
+    """
     check_dimension(d)
-    for code in range(1 << (d + 1)):
-        function = SymmetricFunction(tuple(code >> n & 1 for n in range(d + 1)))
-        if constant or len(set(function.values)) == 2:
-            yield function
+    codes = range(1 << (d + 1)) if constant else range(1, (1 << (d + 1)) - 1)
+    return (SymmetricFunction(tuple(code >> n & 1 for n in range(d + 1))) for code in codes)
 
 
 @dataclass(frozen=True)
@@ -132,14 +145,20 @@ class Pairs:
     is used by two pairs (a pair of equal points uses none).
 
     Raises:
-        ValueError: a pair breaks one of these rules; the message says which.
+        ValueError: a pair breaks one of these rules, or the points do not all have the same
+            number (>= 1) of finite entries; the message says which.
     """
 
     pairs: tuple[tuple[Vector, Vector], ...]
 
     def __post_init__(self) -> None:
+        pairs = tuple((vector(x), vector(y)) for x, y in self.pairs)
+        object.__setattr__(self, "pairs", pairs)
+        widths = {len(point) for pair in pairs for point in pair}
+        if len(widths) > 1 or 0 in widths:
+            raise ValueError(f"expected points of one dimension >= 1, got {sorted(widths)}")
         used: set[int] = set()
-        for x, y in self.pairs:
+        for x, y in pairs:
             moved = [j for j, (a, b) in enumerate(zip(x, y, strict=True)) if a != b]
             if len(moved) > 1:
                 raise ValueError(f"expected points that differ in one coordinate, got {x}, {y}")
@@ -159,7 +178,14 @@ class Pairs:
 
 
 def cyclic_point(d: int, start: int, ones: int) -> Vector:
-    """``ones`` consecutive ones beginning at position ``start``, modulo d."""
+    """``ones`` consecutive ones beginning at position ``start``, modulo d.
+
+    Raises:
+        ValueError: d < 1, ``start`` is no integer >= 0 or ``ones`` not in 0..d.
+    """
+    check_dimension(d)
+    check_integer("start", start, 0)
+    check_integer("number of ones", ones, 0, d)
     return tuple(ONE if (i - start) % d < ones else ZERO for i in range(d))
 
 
@@ -180,5 +206,11 @@ def cyclic_pairs(d: int, k: int) -> Pairs:
 
 
 def count_ones(x: Vector) -> int:
-    """|x| for a point of {0,1}^d."""
-    return int(absolute_sum(x))
+    """|x| for a point of {0,1}^d.
+
+    Raises:
+        ValueError: an entry is neither 0 nor 1.
+    """
+    if any(bit not in (0, 1) for bit in x):
+        raise ValueError(f"expected entries 0 and 1, got {x}")
+    return sum(1 for bit in x if bit)

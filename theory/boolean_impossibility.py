@@ -22,43 +22,64 @@ from __future__ import annotations
 from fractions import Fraction
 
 from .boolean import Pairs, SymmetricFunction, count_ones, cyclic_pairs, symmetric_functions
-from .exact import HALF, ONE, ZERO, check_dimension, vertices
+from .exact import (
+    HALF,
+    ONE,
+    ZERO,
+    Number,
+    check_dimension,
+    check_rank,
+    fraction,
+    not_negative,
+    vertices,
+)
 from .margin import radius
-from .mass import allowed
 from .networks import RELU, Activation, Affine, Network, PiecewiseLinear, StandardNetwork
 from .results import Check, Evidence, Result, require
 from .sampling import sample
 
 
-def bound(d: int, mass: Fraction = ONE) -> Fraction:
-    """The largest certified radius on the cyclic points for logits of mass <= ``mass``:
-    min(1/2, mass/(2d)).
+def bound(d: int, mass: Number = 1, *, norm: Number = 1) -> Fraction:
+    """The largest certified radius on the cyclic points for logits of mass <= norm * ``mass`` and
+    Lipschitz constant ``norm``: norm * min(1/2, mass/(2d)).
 
     Raises:
-        ValueError: d < 1.
+        ValueError: d < 1, or mass or norm is negative.
     """
     check_dimension(d)
-    return min(HALF, mass / (2 * d))
+    return not_negative("norm", norm) * min(HALF, not_negative("mass", mass) / (2 * d))
 
 
 def best_radius(network: Network, pairs: Pairs) -> Fraction:
     """The certified radius on the cyclic points, after the best choice of output biases.
 
     Args:
-        network: two logits.
-        pairs: second members are to be told from first members.
+        network: two logits (of more, logits 0 and 1 are looked at: the certified radius of the
+            whole classifier is at most that).
+        pairs: at least one; second members are to be told from first members.
 
     Returns:
         the largest r for which a constant added to f_1 makes r a certified radius at every
         point, in either orientation of the labels; negative if no constant separates them.
+
+    Raises:
+        ValueError: fewer than two logits, no pairs, or points that do not fit the network.
     """
+    if network.width_out < 2:
+        raise ValueError(f"expected at least two logits, got {network.width_out}")
+    if not len(pairs):
+        raise ValueError("expected at least one pair of points")
     gaps = [[f[1] - f[0] for f in (network(x), network(y))] for x, y in pairs]
     low, high = [g[0] for g in gaps], [g[1] for g in gaps]
     return max(min(high) - max(low), min(low) - max(high)) / 4
 
 
 def certified_radius(network: Network, g: SymmetricFunction) -> Fraction:
-    """The least margin radius of label g(x) over all 2^d vertices x."""
+    """The least margin radius of label g(x) over all 2^d vertices x.
+
+    Raises:
+        ValueError: the network does not have d inputs and at least two logits.
+    """
     return min(radius(network(x), g(x)) for x in vertices(g.d))
 
 
@@ -68,7 +89,7 @@ def threshold_example(d: int, k: int) -> StandardNetwork:
     Raises:
         ValueError: k is not in 1..d.
     """
-    cyclic_pairs(d, k)
+    check_rank(d, k)
     row = (Fraction(1, d),) * d
     bias = Fraction(1 - 2 * k, 2 * d)
     return StandardNetwork((Affine((tuple(-w for w in row), row), (-bias, bias)),))
@@ -90,7 +111,7 @@ def tight_example(g: SymmetricFunction) -> StandardNetwork:
     )
 
 
-def robust_example(d: int, delta: Fraction) -> StandardNetwork:
+def robust_example(d: int, delta: Number) -> StandardNetwork:
     """A standard classifier of OR that is robust well beyond its certificate.
 
     The logits are -(f - delta) and f - delta with f = mean of relu(x_i - 1/2). No move of less than
@@ -100,6 +121,7 @@ def robust_example(d: int, delta: Fraction) -> StandardNetwork:
         ValueError: d < 1, or delta is not in (0, 1/(2d)).
     """
     check_dimension(d)
+    delta = fraction(delta)
     if not 0 < delta < Fraction(1, 2 * d):
         raise ValueError(f"expected delta in (0, 1/{2 * d}), got {delta}")
     shifted = tuple(tuple(ONE if i == j else ZERO for j in range(d)) for i in range(d))
@@ -113,16 +135,26 @@ def robust_example(d: int, delta: Fraction) -> StandardNetwork:
     )
 
 
-def check_bound(network: Network, k: int, factor: Fraction = ONE) -> None:
+def check_bound(network: Network, k: int, factor: Fraction = ONE, *, norm: Number = 1) -> None:
     """Compare the best certified radius at jump k with ``factor`` times the bound.
 
-    The bound is min(1/2, M/(2d)), M the mass that the lemma allows (:func:`.mass.allowed`).
+    The bound is L min(1/2, M/(2d)), M the mass that the lemma allows at norm 1
+    (:attr:`.networks.Network.spread`).
+
+    Args:
+        network: at least two logits.
+        k: 1..d.
+        factor: 1 in the theorem.
+        norm: L >= 0, what the norms of the layers multiply to: 1 in the theorem, ``network.norm``
+            for layers that declare other norms.
 
     Raises:
         Refuted: the network is better.
+        ValueError: fewer than two logits, k is not in 1..d, or the norm is negative.
     """
     d = network.width_in
-    reached, limit = best_radius(network, cyclic_pairs(d, k)), factor * bound(d, allowed(network))
+    limit = factor * bound(d, network.spread, norm=norm)
+    reached = best_radius(network, cyclic_pairs(d, k))
     require(reached <= limit, f"certified radius {reached} > {limit} for k = {k}: {network}")
 
 

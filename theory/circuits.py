@@ -28,12 +28,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from math import log2
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .boolean import BooleanFunction
-from .exact import ONE, ZERO, Vector, check_dimension, vertices
+from .exact import ONE, ZERO, Vector, check_dimension, check_integer, vertices
 from .networks import Affine, GroupSort, GroupSortNetwork, Layer
 from .results import Check, Evidence, Result, require
 from .sampling import sample
@@ -55,11 +55,18 @@ class Literal:
 
 @dataclass(frozen=True)
 class Constant:
-    """0 or 1."""
+    """0 or 1.
+
+    Raises:
+        ValueError: ``value`` is neither.
+    """
 
     value: int
 
     depth = 0
+
+    def __post_init__(self) -> None:
+        check_integer("value", self.value, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,12 @@ Circuit: TypeAlias = Literal | Constant | Gate
 
 
 def truth_table(circuit: Circuit, d: int) -> BooleanFunction:
-    """The function that a circuit computes, of d variables."""
+    """The function that a circuit computes, of d variables.
+
+    Raises:
+        ValueError: d < 1, or the circuit reads a variable outside 0..d-1.
+    """
+    check_dimension(d)
 
     def table(node: Circuit) -> int:
         if isinstance(node, Gate):
@@ -87,6 +99,7 @@ def truth_table(circuit: Circuit, d: int) -> BooleanFunction:
             return left & right if node.conjunction else left | right
         if isinstance(node, Constant):
             return everything if node.value else 0
+        check_integer("variable", node.variable, 0, d - 1)
         bits = sum(1 << i for i in range(1 << d) if i >> node.variable & 1)
         return everything ^ bits if node.negated else bits
 
@@ -142,8 +155,7 @@ def _leaves(nodes: list[Circuit], d: int) -> Affine:
             rows.append((ZERO,) * d)
             bias.append(Fraction(node.value))
         elif isinstance(node, Literal):
-            if not 0 <= node.variable < d:
-                raise ValueError(f"expected a variable in 0..{d - 1}, got {node.variable}")
+            check_integer("variable", node.variable, 0, d - 1)
             rows.append(_unit_row(d, node.variable, -ONE if node.negated else ONE))
             bias.append(ONE if node.negated else ZERO)
         else:
@@ -161,8 +173,7 @@ def count_bound(d: int, depth: int) -> int:
         ValueError: d < 1 or depth < 0.
     """
     check_dimension(d)
-    if depth < 0:
-        raise ValueError(f"expected a depth >= 0, got {depth}")
+    check_integer("depth", depth, 0)
     leaves = 1 << depth
     return int((2 * d + 2) ** leaves << (leaves - 1))
 
@@ -183,7 +194,7 @@ def counting_depth(d: int) -> int:
 # --- exact minimal depth ------------------------------------------------------------------------
 
 
-@cache
+@lru_cache(typed=True)  # True and 2.0 are to be refused even after 1 and 2
 def minimal_depths(d: int) -> NDArray[np.int8]:
     """The least fan-in-2 depth of every function of d <= 4 variables, by exhaustion.
 
@@ -197,9 +208,7 @@ def minimal_depths(d: int) -> NDArray[np.int8]:
     """
     import numpy as np
 
-    check_dimension(d)
-    if d > 4:
-        raise ValueError(f"expected d <= 4 for an exhaustive search, got {d}")
+    check_integer("d", d, 1, 4)
     everything = (1 << (1 << d)) - 1
     symmetries = _symmetries(d)
     orbit = _closure(np.arange(everything + 1), symmetries, np.minimum)

@@ -86,6 +86,7 @@ def check_truncation(x: Vector, rho: Fraction, k: int, factor: Fraction = ONE) -
 
     Raises:
         Refuted: it does not hold.
+        ValueError: x is empty, rho is not in [0, 1) or k < 1.
     """
     gap = practical_sum(x, rho, k) - sorted_sum(x, rho)
     limit = factor * rho ** min(k, len(x)) * max(abs(v) for v in x)

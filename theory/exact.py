@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import product
 from math import lcm
@@ -41,7 +41,13 @@ def vector(values: Iterable[Number]) -> Vector:
 
 
 def distance(x: Vector, y: Vector) -> Fraction:
-    """The l-inf distance of two vectors of equal length (0 for empty ones)."""
+    """The l-inf distance of two vectors of equal length (0 for empty ones).
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"expected vectors of equal length, got {len(x)} and {len(y)}")
     return max((abs(a - b) for a, b in zip(x, y, strict=True)), default=ZERO)
 
 
@@ -64,10 +70,14 @@ def dot(row: Vector, x: Vector) -> Fraction:
     return sum((w * v for w, v in zip(row, x, strict=True) if w and v), ZERO)
 
 
-def vertices(d: int) -> Iterable[Vector]:
-    """The 2^d points of {0,1}^d; entry 0 changes fastest, as in a truth table."""
-    for bits in product((ZERO, ONE), repeat=d):
-        yield bits[::-1]
+def vertices(d: int) -> Iterator[Vector]:
+    """The 2^d points of {0,1}^d; entry 0 changes fastest, as in a truth table.
+
+    Raises:
+        ValueError: d < 1.
+    """
+    check_dimension(d)
+    return (bits[::-1] for bits in product((ZERO, ONE), repeat=d))
 
 
 def order_statistic(x: Vector, k: int) -> Fraction:
@@ -80,14 +90,32 @@ def order_statistic(x: Vector, k: int) -> Fraction:
     return sorted(x, reverse=True)[k - 1]
 
 
+def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:
+    """Raise ValueError unless ``value`` is an integer (no bool, no float) in low..high."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        expected = f">= {low}" if high is None else f"in {low}..{high}"
+        raise ValueError(f"expected an integer {name} {expected}, got {value!r}")
+
+
 def check_dimension(d: int) -> None:
     """Raise ValueError unless d is an integer >= 1."""
-    if isinstance(d, bool) or not isinstance(d, int) or d < 1:
-        raise ValueError(f"expected a dimension d >= 1, got {d!r}")
+    check_integer("d", d, 1)
 
 
 def check_rank(d: int, k: int) -> None:
-    """Raise ValueError unless d >= 1 and 1 <= k <= d."""
+    """Raise ValueError unless d >= 1 and 1 <= k <= d, both integers."""
     check_dimension(d)
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= d:
-        raise ValueError(f"expected k in 1..{d}, got {k!r}")
+    check_integer("k", k, 1, d)
+
+
+def not_negative(name: str, value: Number) -> Fraction:
+    """``value`` as a fraction.
+
+    Raises:
+        ValueError: it is negative or no finite number.
+    """
+    number = fraction(value)
+    if number < 0:
+        raise ValueError(f"expected a {name} >= 0, got {number}")
+    return number

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 
-from .exact import ONE, ZERO, Vector, check_dimension, check_rank
-from .networks import Affine, Distance, GroupSort, Network, Shift
+from .exact import ONE, ZERO, Vector, check_dimension, check_integer, check_rank
+from .networks import Affine, Distance, GroupSort, Network, Shift, Sort
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class LatticePolynomial:
 def variable(d: int, i: int) -> LatticePolynomial:
     """x_i, as a lattice polynomial of d variables, 0 <= i < d."""
     check_dimension(d)
-    if not 0 <= i < d:
-        raise ValueError(f"expected a variable in 0..{d - 1}, got {i}")
+    check_integer("variable", i, 0, d - 1)
     block = 1 << i  # 0...01...1 repeated: 2^i vertices without bit i, 2^i with it
     ones = ((1 << block) - 1) << block
     return LatticePolynomial(d, sum(ones << s for s in range(0, 1 << d, 2 * block)))
@@ -137,9 +136,9 @@ def _sorted(terms: Sequence[Term]) -> list[Term]:
 def on_cube(network: Network) -> list[Term]:
     """The outputs of a network on all of [0,1]^d, exactly, d = ``network.width_in``.
 
-    For networks of affine rows with a single entry +-1, GroupSort, distances and shifts in
-    which every max, min and absolute value is decided on the whole cube, or joins lattice
-    polynomials with the same sign and constant.
+    For networks of affine rows and SortNet weights with a single entry +-1, GroupSort, distances
+    and shifts in which every max, min and absolute value is decided on the whole cube, or joins
+    lattice polynomials with the same sign and constant.
 
     Raises:
         ValueError: some unit is not of the form c +- p with p a lattice polynomial.
@@ -154,6 +153,8 @@ def on_cube(network: Network) -> list[Term]:
             state = [t for i in range(0, len(state), g) for t in _sorted(state[i : i + g])]
         elif isinstance(layer, Distance):
             state = [_farthest(state, c, b) for c, b in zip(layer.centres, layer.bias, strict=True)]
+        elif isinstance(layer, Sort):
+            state = _sort_neurons(layer, state)
         elif isinstance(layer, Shift):
             state = [t.scaled(ONE, -m) for t, m in zip(state, layer.means, strict=True)]
         else:
@@ -167,6 +168,16 @@ def _select(row: Vector, bias: Fraction, state: Sequence[Term]) -> Term:
         raise ValueError("expected rows with a single entry +-1")
     weight, term = entries[0]
     return term.scaled(weight, bias)
+
+
+def _sort_neurons(layer: Sort, state: Sequence[Term]) -> list[Term]:
+    orders: dict[Vector, list[Term]] = {}  # most layers have the same offsets in every unit
+    for offsets in layer.offsets:
+        if offsets not in orders:
+            moved = (t.scaled(ONE, o) for t, o in zip(state, offsets, strict=True))
+            orders[offsets] = _sorted([_absolute(t) for t in moved])
+    units = zip(layer.weights, layer.offsets, layer.bias, strict=True)
+    return [_select(weights, bias, orders[offsets]) for weights, offsets, bias in units]
 
 
 def _farthest(state: Sequence[Term], centre: Vector, bias: Fraction) -> Term:

@@ -18,14 +18,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from .exact import ONE, Vector, distance
+from .exact import ONE, Number, Vector, check_integer, distance, fraction, not_negative
 from .networks import Affine, Network
 from .results import Check, Evidence, Result, require
 from .sampling import sample
 
 
 def prediction(logits: Sequence[Fraction]) -> int:
-    """The class with the largest logit [C], the first one where several are equal."""
+    """The class with the largest logit [C], the first one where several are equal.
+
+    Raises:
+        ValueError: there are no logits.
+    """
+    if not logits:
+        raise ValueError("expected at least one logit")
     return max(range(len(logits)), key=lambda j: (logits[j], -j))
 
 
@@ -42,21 +48,39 @@ def radius(logits: Sequence[Fraction], label: int | None = None) -> Fraction:
     if len(logits) < 2:
         raise ValueError(f"expected at least two logits, got {len(logits)}")
     y = prediction(logits) if label is None else label
-    if not 0 <= y < len(logits):
-        raise ValueError(f"expected a class in 0..{len(logits) - 1}, got {y}")
+    check_integer("class", y, 0, len(logits) - 1)
     return (logits[y] - max(v for j, v in enumerate(logits) if j != y)) / 2
 
 
 def check_certificate(
-    network: Network, x: Vector, direction: Vector, stretch: Fraction = ONE
+    network: Network,
+    x: Vector,
+    direction: Vector,
+    stretch: Fraction = ONE,
+    *,
+    norm: Number = 1,
 ) -> None:
-    """Move x by ``stretch`` times its radius along ``direction`` (l-inf norm <= 1).
+    """Move x by ``stretch`` times its radius along ``direction``.
+
+    Args:
+        network: at least two logits.
+        x: [width_in].
+        direction: [width_in], of l-inf norm <= 1.
+        stretch: 1 in the theorem.
+        norm: a Lipschitz constant of the logits, > 0, such as :attr:`.networks.Network.norm`: the
+            radius is half the margin divided by it.
 
     Raises:
         Refuted: the label's logit is no longer a largest one.
+        ValueError: an argument is out of range. (Logits of norm 0 are constant: no radius.)
     """
+    constant = fraction(norm)
+    if constant <= 0:
+        raise ValueError(f"expected a norm > 0, got {constant}")
+    if len(direction) != len(x) or any(abs(v) > 1 for v in direction):
+        raise ValueError(f"expected a direction of {len(x)} entries in [-1, 1], got {direction}")
     logits = network(x)
-    y, r = prediction(logits), radius(logits)
+    y, r = prediction(logits), radius(logits) / constant
     moved = tuple(a + stretch * r * v for a, v in zip(x, direction, strict=True))
     after = network(moved)
     require(
@@ -65,13 +89,15 @@ def check_certificate(
     )
 
 
-def check_lipschitz(network: Network, x: Vector, y: Vector, norm: Fraction = ONE) -> None:
+def check_lipschitz(network: Network, x: Vector, y: Vector, norm: Number = 1) -> None:
     """Compare every output's change between two points with ``norm`` times their distance.
 
     Raises:
         Refuted: an output moves further.
+        ValueError: a point does not fit the network, or the norm is negative.
     """
-    moved, allowed = distance(network(x), network(y)), norm * distance(x, y)
+    constant = not_negative("norm", norm)
+    moved, allowed = distance(network(x), network(y)), constant * distance(x, y)
     require(
         moved <= allowed, f"the outputs at {x} and {y} are {moved} > {allowed} apart: {network}"
     )

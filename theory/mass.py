@@ -19,28 +19,23 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from .boolean import Pairs, cyclic_pairs
-from .exact import ONE, ZERO, Vector
+from .exact import ZERO, Vector, check_dimension
 from .networks import Distance, DistanceNetwork, Network
 from .results import Check, Evidence, Result, require
 from .sampling import sample
 
 
 def masses(network: Network, pairs: Iterable[tuple[Vector, Vector]]) -> list[Vector]:
-    """The mass of every unit: one vector for each layer, over pairs of points [width_in]."""
+    """The mass of every unit: one vector for each layer, over pairs of points [width_in].
+
+    Raises:
+        ValueError: a point does not have width_in finite entries.
+    """
     totals = [(ZERO,) * layer.width_out for layer in network.layers]
     for x, y in pairs:
         for i, (a, b) in enumerate(zip(network.units(x), network.units(y), strict=True)):
             totals[i] = tuple(t + abs(v - u) for t, u, v in zip(totals[i], a, b, strict=True))
     return totals
-
-
-def allowed(network: Network) -> Fraction:
-    """The mass that the lemma allows the outputs if the layers' norms were 1 (they are, unless
-    they were declared larger): 1 for standard networks, G^s for GroupSort networks."""
-    result = ONE
-    for layer in network.layers:
-        result *= layer.mass_factor / layer.norm
-    return result
 
 
 def check_mass(
@@ -52,8 +47,11 @@ def check_mass(
 
     Raises:
         Refuted: a unit exceeds its bound.
+        ValueError: a point does not fit the network, or ``bounds`` are not one for each layer.
     """
     limits = network.mass_bounds(len(pairs)) if bounds is None else bounds
+    if len(limits) != len(network.layers):
+        raise ValueError(f"expected {len(network.layers)} bounds, got {len(limits)}")
     for i, (layer, limit) in enumerate(zip(masses(network, pairs), limits, strict=True)):
         require(
             max(layer) <= limit,
@@ -62,7 +60,12 @@ def check_mass(
 
 
 def escape(d: int) -> DistanceNetwork:
-    """One distance neuron at the origin: it moves by 1 in every pair (0, e_i), so mass d."""
+    """One distance neuron at the origin: it moves by 1 in every pair (0, e_i), so mass d.
+
+    Raises:
+        ValueError: d < 1.
+    """
+    check_dimension(d)
     return DistanceNetwork((Distance(((ZERO,) * d,)),))
 
 

@@ -23,7 +23,7 @@ from fractions import Fraction
 
 from .boolean import cyclic_pairs
 from .boolean_impossibility import best_radius, bound, check_bound
-from .exact import ONE, ZERO, check_dimension, check_rank
+from .exact import ONE, ZERO, check_dimension, check_integer, check_rank
 from .lattice import on_cube, order_statistic_polynomial
 from .networks import Affine, GroupSort, GroupSortNetwork, Layer, Network
 from .order_statistics import check_bound as check_error
@@ -40,8 +40,7 @@ def needed_depth(d: int, group: int = 2) -> int:
         ValueError: d < 1 or group < 2.
     """
     check_dimension(d)
-    if group < 2:
-        raise ValueError(f"expected a group size >= 2, got {group}")
+    check_integer("group size", group, 2)
     s = 0
     while group**s < d:
         s += 1
@@ -49,7 +48,14 @@ def needed_depth(d: int, group: int = 2) -> int:
 
 
 def selection(width_in: int, sources: Sequence[int]) -> Affine:
-    """The layer that copies input ``sources[i]`` to unit i."""
+    """The layer that copies input ``sources[i]`` to unit i.
+
+    Raises:
+        ValueError: no sources, or one that is not in 0..width_in-1.
+    """
+    check_integer("width", width_in, 1)
+    for source in sources:
+        check_integer("source", source, 0, width_in - 1)
     return Affine(
         tuple(tuple(ONE if j == source else ZERO for j in range(width_in)) for source in sources)
     )
@@ -61,9 +67,10 @@ def tournament(d: int, group: int = 2) -> GroupSortNetwork:
     Raises:
         ValueError: d < 1 or group < 2.
     """
+    depth = needed_depth(d, group)
     layers: list[Layer] = []
     width, players = d, list(range(d))
-    for _ in range(needed_depth(d, group)):
+    for _ in range(depth):
         # An incomplete group repeats its last player.
         filled = players + players[-1:] * (-len(players) % group)
         layers += [selection(width, filled), GroupSort(len(filled), group)]
@@ -107,23 +114,27 @@ def compile_sorting_network(
         ranks: which wires to output, 1 = the first; all by default.
 
     Raises:
-        ValueError: a wire is outside 0..d-1 or used twice in a layer, or a rank outside 1..d.
+        ValueError: a wire is outside 0..d-1 or used twice in a layer, a rank is outside 1..d, or
+            ``ranks`` is empty.
     """
     check_dimension(d)
+    ranks = range(1, d + 1) if ranks is None else ranks
+    for rank in ranks:
+        check_rank(d, rank)
     result: list[Layer] = []
     width, place = d, list(range(d))  # place[w]: the unit that holds wire w
     for comparators in layers:
         used = [w for pair in comparators for w in pair]
-        if len(set(used)) != len(used) or not set(used) <= set(range(d)):
-            raise ValueError(f"expected disjoint comparators on wires 0..{d - 1}: {comparators}")
+        for wire in used:
+            check_integer("wire", wire, 0, d - 1)
+        if len(set(used)) != len(used) or len(used) != 2 * len(comparators):
+            raise ValueError(f"expected disjoint pairs of wires, got {comparators}")
         idle = [w for w in range(d) if w not in used]
         wires = used + [w for w in idle for _ in range(2)]  # an idle wire is paired with itself
         result += [selection(width, [place[w] for w in wires]), GroupSort(len(wires), 2)]
         width = len(wires)
         place = [wires.index(w) for w in range(d)]
-    for rank in ranks or ():
-        check_rank(d, rank)
-    outputs = [place[rank - 1] for rank in (ranks or range(1, d + 1))]
+    outputs = [place[rank - 1] for rank in ranks]
     return GroupSortNetwork((*result, selection(width, outputs)))
 
 
@@ -155,10 +166,11 @@ def tight_example(d: int, k: int, group: int, sorts: int) -> GroupSortNetwork:
             for sorts > 1 also if k is not in 1..m or d-m+1..d, m = d/group^sorts.
     """
     check_rank(d, k)
-    needed_depth(d, group)
+    check_integer("group size", group, 2)
+    check_integer("sorts", sorts, 1)
     size = group**sorts
-    if sorts < 1 or d % size:
-        raise ValueError(f"expected sorts >= 1 and {group}^sorts to divide {d}, got {sorts}")
+    if d % size:
+        raise ValueError(f"expected {group}^sorts to divide {d}, got sorts = {sorts}")
     m = d // size
     rank = (k - 1) // m + 1  # the statistic of a block that flips when its own coordinate does
     if sorts > 1 and rank not in (1, size):
@@ -183,11 +195,14 @@ def mirrored(network: Network) -> Network:
     return Network((*network.layers, Affine(((-ONE,), (ONE,)))))
 
 
-def check_order_statistic(network: GroupSortNetwork, k: int, sorts: int) -> None:
-    """Compare the network with x_(k) on all of [0,1]^d, and its sorting layers with ``sorts``.
+def check_order_statistic(network: Network, k: int, sorts: int) -> None:
+    """Compare the network with x_(k) on all of [0,1]^d, and its GroupSort layers with ``sorts``.
+
+    The comparison is exact on the whole cube (:func:`.lattice.on_cube`).
 
     Raises:
         Refuted: they differ.
+        ValueError: the network has no lattice form there, or k is not in 1..d.
     """
     d = network.width_in
     term = on_cube(network)[0]

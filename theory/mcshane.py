@@ -18,7 +18,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
 
-from .exact import ONE, ZERO, Vector, check_dimension, distance
+from .exact import ONE, ZERO, Vector, check_dimension, check_integer, distance, vector
 from .networks import Distance, DistanceNetwork
 from .results import Check, Evidence, Result, require
 from .sampling import sample
@@ -33,8 +33,7 @@ def net(d: int, cells: int) -> tuple[Vector, ...]:
         ValueError: d < 1 or cells < 1.
     """
     check_dimension(d)
-    if cells < 1:
-        raise ValueError(f"expected at least one cell, got {cells}")
+    check_integer("number of cells", cells, 1)
     side = [Fraction(2 * i + 1, 2 * cells) for i in range(cells)]
     return tuple(product(side, repeat=d))
 
@@ -52,7 +51,7 @@ def approximator(f: Function, d: int, cells: int, *, centred: bool = False) -> D
         ValueError: d < 1 or cells < 1.
     """
     centres = net(d, cells)
-    values = tuple(f(c) for c in centres)
+    values = vector(f(c) for c in centres)
     far = ONE - min(values)  # the largest value of a first-layer unit on the cube
     shift = Fraction(1, 2 * cells) if centred else ZERO
     hidden = Distance(centres, tuple(-v for v in values))
@@ -60,13 +59,19 @@ def approximator(f: Function, d: int, cells: int, *, centred: bool = False) -> D
 
 
 def check_error(f: Function, x: Vector, cells: int, factor: Fraction = ONE) -> None:
-    """Check 0 <= f - h <= ``factor`` * 2 eta, and the centred |f - h| <= ``factor`` * eta, at x.
+    """Check 0 <= f - h <= ``factor`` * 2 eta, and the centred |f - h| <= ``factor`` * eta, at x
+    in [0,1]^d.
 
     Raises:
         Refuted: one of them fails.
+        ValueError: x is not in [0,1]^d, d >= 1, or cells < 1.
     """
-    d, eta = len(x), Fraction(1, 2 * cells)
+    x, d = vector(x), len(x)
+    check_dimension(d)
+    if any(not 0 <= v <= 1 for v in x):
+        raise ValueError(f"expected a point of [0,1]^{d}, got {x}")
     gap = f(x) - approximator(f, d, cells)(x)[0]
+    eta = Fraction(1, 2 * cells)
     require(0 <= gap <= factor * 2 * eta, f"f - h = {gap}, not in [0, {factor * 2 * eta}], at {x}")
     centred = abs(f(x) - approximator(f, d, cells, centred=True)(x)[0])
     require(centred <= factor * eta, f"|f - h| = {centred} > {factor * eta} at {x}")

@@ -2,8 +2,8 @@
 
 A layer maps a vector of fractions to a vector of fractions, refuses weights that break its
 family's constraint when it is made, and knows two numbers that the theorems need: the
-largest factor by which it can stretch l-inf distances (``norm``) and the largest factor by
-which it can raise the mass (``mass_factor``).
+largest factor by which it can stretch l-inf distances (``norm``), and how many times that
+factor it can raise the mass by (``spread``).
 
 Affine rows and SortNet weights have absolute sum at most ``norm``, and activations are
 ``norm``-Lipschitz. ``norm`` is 1 unless it is given: the theorems are stated for 1. A trained
@@ -13,35 +13,74 @@ norm, and every bound scales with the product of the norms (``Network.norm``).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
-from math import lcm
+from math import lcm, prod
 from operator import mul
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from .exact import ONE, ZERO, Number, Vector, absolute_sum, common, fraction, vector
+from .exact import (
+    ONE,
+    ZERO,
+    Number,
+    Vector,
+    absolute_sum,
+    check_integer,
+    common,
+    fraction,
+    vector,
+)
 
 
-class Layer(Protocol):
-    """What every layer offers."""
+class Layer(ABC):
+    """A map of vectors; subclasses say their ``shape`` and what they compute (``_apply``)."""
 
     @property
-    def width_in(self) -> int: ...
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(width_out, width_in)."""
 
     @property
-    def width_out(self) -> int: ...
+    def width_in(self) -> int:
+        return self.shape[1]
 
     @property
-    def norm(self) -> Fraction: ...
+    def width_out(self) -> int:
+        return self.shape[0]
 
     @property
-    def mass_factor(self) -> Fraction: ...
+    def norm(self) -> Fraction:
+        """The largest factor by which l-inf distances can grow, as declared."""
+        return ONE
 
-    def __call__(self, x: Vector) -> Vector: ...
+    @property
+    def spread(self) -> int:
+        """How many units one output can follow: 1 where the triangle inequality keeps the mass
+        within ``norm``, otherwise the number of inputs whose largest move bounds the output's."""
+        return 1
+
+    @property
+    def mass_factor(self) -> Fraction:
+        """The largest factor by which the mass of a unit can exceed that of the inputs."""
+        return self.norm * self.spread
+
+    def __call__(self, x: Vector) -> Vector:
+        """The outputs [width_out] at x [width_in].
+
+        Raises:
+            ValueError: x does not have width_in entries.
+        """
+        if len(x) != self.width_in:
+            raise ValueError(f"expected {self.width_in} inputs, got {len(x)}")
+        return self._apply(x)
+
+    @abstractmethod
+    def _apply(self, x: Vector) -> Vector: ...
 
 
 def _matrix(rows: Iterable[Iterable[Number]], what: str) -> tuple[Vector, ...]:
@@ -74,7 +113,7 @@ def _refuse_rows_above(rows: Iterable[Vector], norm: Fraction, what: str) -> Non
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(Layer):
     """x -> W x + b with every row of W of absolute sum <= ``norm``.
 
     Args:
@@ -97,23 +136,14 @@ class Affine:
         _refuse_rows_above(self.rows, self.norm, "row")
 
     @property
-    def width_in(self) -> int:
-        return len(self.rows[0])
-
-    @property
-    def width_out(self) -> int:
-        return len(self.rows)
-
-    @property
-    def mass_factor(self) -> Fraction:
-        """Triangle inequality: a row of units of mass <= M has mass <= norm * M."""
-        return self.norm
+    def shape(self) -> tuple[int, int]:
+        return len(self.rows), len(self.rows[0])
 
     @cached_property
     def _integers(self) -> list[tuple[list[int], int]]:
         return [common(row) for row in self.rows]
 
-    def __call__(self, x: Vector) -> Vector:
+    def _apply(self, x: Vector) -> Vector:
         xs, scale = common(x)
         return tuple(
             Fraction(sum(map(mul, row, xs)), scale * denominator) + b
@@ -173,43 +203,34 @@ ABSOLUTE_VALUE = PiecewiseLinear(((ZERO, ZERO),), left=-ONE)
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(Layer):
     """A function per unit, each unit may have its own; each is ``norm``-Lipschitz.
 
     Raises:
-        ValueError: there is no function.
+        ValueError: there is no function, or one that is no :class:`PiecewiseLinear`.
     """
 
     functions: tuple[PiecewiseLinear, ...]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "functions", tuple(self.functions))
-        if not self.functions:
-            raise ValueError("expected at least one function")
+        if not self.functions or any(not isinstance(f, PiecewiseLinear) for f in self.functions):
+            raise ValueError(f"expected at least one PiecewiseLinear, got {self.functions}")
 
     @property
-    def width_in(self) -> int:
-        return len(self.functions)
-
-    @property
-    def width_out(self) -> int:
-        return len(self.functions)
+    def shape(self) -> tuple[int, int]:
+        return len(self.functions), len(self.functions)
 
     @property
     def norm(self) -> Fraction:
         return max(function.norm for function in self.functions)
 
-    @property
-    def mass_factor(self) -> Fraction:
-        """Term by term, no move grows by more than the norm."""
-        return self.norm
-
-    def __call__(self, x: Vector) -> Vector:
+    def _apply(self, x: Vector) -> Vector:
         return tuple(function(t) for function, t in zip(self.functions, x, strict=True))
 
 
 @dataclass(frozen=True)
-class Shift:
+class Shift(Layer):
     """x -> x - means (the mean shift with its running means).
 
     Raises:
@@ -224,22 +245,15 @@ class Shift:
             raise ValueError("expected at least one mean")
 
     @property
-    def width_in(self) -> int:
-        return len(self.means)
+    def shape(self) -> tuple[int, int]:
+        return len(self.means), len(self.means)
 
-    @property
-    def width_out(self) -> int:
-        return len(self.means)
-
-    norm: ClassVar[Fraction] = ONE
-    mass_factor: ClassVar[Fraction] = ONE
-
-    def __call__(self, x: Vector) -> Vector:
+    def _apply(self, x: Vector) -> Vector:
         return tuple(a - m for a, m in zip(x, self.means, strict=True))
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scale(Layer):
     """x -> factor * x + offset in every unit: a normalised input, or the sign of a logit.
 
     Args:
@@ -248,7 +262,7 @@ class Scale:
         offset: added to every unit.
 
     Raises:
-        ValueError: width < 1.
+        ValueError: the width is no integer >= 1, or a number is not finite.
     """
 
     width: int
@@ -256,74 +270,61 @@ class Scale:
     offset: Fraction = ZERO
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"expected a width >= 1, got {self.width}")
+        check_integer("width", self.width, 1)
         object.__setattr__(self, "factor", fraction(self.factor))
         object.__setattr__(self, "offset", fraction(self.offset))
 
     @property
-    def width_in(self) -> int:
-        return self.width
-
-    @property
-    def width_out(self) -> int:
-        return self.width
+    def shape(self) -> tuple[int, int]:
+        return self.width, self.width
 
     @property
     def norm(self) -> Fraction:
         return abs(self.factor)
 
-    @property
-    def mass_factor(self) -> Fraction:
-        return abs(self.factor)
-
-    def __call__(self, x: Vector) -> Vector:
+    def _apply(self, x: Vector) -> Vector:
         return tuple(self.factor * v + self.offset for v in x)
 
 
 @dataclass(frozen=True)
-class GroupSort:
+class GroupSort(Layer):
     """Consecutive groups of ``group`` units, each sorted from largest to smallest.
 
     Args:
-        width: the number of units.
+        width: the number of units, >= 1.
         group: G >= 1; G = 2 is MaxMin, G = width is FullSort.
 
     Raises:
-        ValueError: G < 1, or G does not divide the width.
+        ValueError: one of them is no integer >= 1, or G does not divide the width.
     """
 
     width: int
     group: int
 
     def __post_init__(self) -> None:
-        if self.group < 1 or self.width < 1 or self.width % self.group:
+        check_integer("width", self.width, 1)
+        check_integer("group", self.group, 1)
+        if self.width % self.group:
             raise ValueError(
                 f"expected a group size that divides the width {self.width}, got {self.group}"
             )
 
     @property
-    def width_in(self) -> int:
-        return self.width
+    def shape(self) -> tuple[int, int]:
+        return self.width, self.width
 
     @property
-    def width_out(self) -> int:
-        return self.width
-
-    norm: ClassVar[Fraction] = ONE
-
-    @property
-    def mass_factor(self) -> Fraction:
+    def spread(self) -> int:
         """Each sorted output moves by at most the largest move of its group."""
-        return Fraction(self.group)
+        return self.group
 
-    def __call__(self, x: Vector) -> Vector:
+    def _apply(self, x: Vector) -> Vector:
         g = self.group
         return tuple(v for i in range(0, len(x), g) for v in sorted(x[i : i + g], reverse=True))
 
 
 @dataclass(frozen=True)
-class Distance:
+class Distance(Layer):
     """u_i(x) = ||x - centre_i||_inf + bias_i.
 
     Args:
@@ -342,25 +343,19 @@ class Distance:
         object.__setattr__(self, "bias", _bias(self.bias, len(self.centres)))
 
     @property
-    def width_in(self) -> int:
-        return len(self.centres[0])
+    def shape(self) -> tuple[int, int]:
+        return len(self.centres), len(self.centres[0])
 
     @property
-    def width_out(self) -> int:
-        return len(self.centres)
-
-    norm: ClassVar[Fraction] = ONE
-
-    @property
-    def mass_factor(self) -> Fraction:
+    def spread(self) -> int:
         """A distance moves by at most the largest move of its inputs: the escape."""
-        return Fraction(self.width_in)
+        return self.width_in
 
     @cached_property
     def _integers(self) -> list[tuple[list[int], int]]:
         return [common(row) for row in self.centres]
 
-    def __call__(self, x: Vector) -> Vector:
+    def _apply(self, x: Vector) -> Vector:
         point, result = common(x), []
         for centre, bias in zip(self._integers, self.bias, strict=True):
             differences, scale = _differences(point, centre)
@@ -369,7 +364,7 @@ class Distance:
 
 
 @dataclass(frozen=True)
-class Sort:
+class Sort(Layer):
     """u_i(x) = weights_i . sort(|x + offsets_i|) + bias_i, sorted from largest to smallest.
 
     Args:
@@ -398,24 +393,20 @@ class Sort:
         _refuse_rows_above(self.weights, self.norm, "weights")
 
     @property
-    def width_in(self) -> int:
-        return len(self.weights[0])
+    def shape(self) -> tuple[int, int]:
+        return len(self.weights), len(self.weights[0])
 
     @property
-    def width_out(self) -> int:
-        return len(self.weights)
-
-    @property
-    def mass_factor(self) -> Fraction:
+    def spread(self) -> int:
         """A sorted sum moves by at most the largest move of its inputs, like a distance."""
-        return self.norm * self.width_in
+        return self.width_in
 
     @cached_property
     def _integers(self) -> list[tuple[list[int], int, tuple[list[int], int]]]:
         centres = (tuple(-o for o in row) for row in self.offsets)
         return [(*common(w), common(c)) for w, c in zip(self.weights, centres, strict=True)]
 
-    def __call__(self, x: Vector) -> Vector:
+    def _apply(self, x: Vector) -> Vector:
         point, result = common(x), []
         for (weights, denominator, centre), bias in zip(self._integers, self.bias, strict=True):
             differences, scale = _differences(point, centre)
@@ -435,8 +426,8 @@ def geometric_weights(rho: Number, width: int, k: int = 10) -> Vector:
     rho = fraction(rho)
     if not 0 <= rho < 1:
         raise ValueError(f"expected rho in [0, 1), got {rho}")
-    if k < 1 or width < 1:
-        raise ValueError(f"expected k >= 1 and width >= 1, got {k} and {width}")
+    check_integer("k", k, 1)
+    check_integer("width", width, 1)
     series = [rho**i for i in range(min(k, width))]
     total = sum(series, ZERO)
     return (*(value / total for value in series), *(ZERO,) * (width - len(series)))
@@ -510,15 +501,18 @@ class Network:
     @property
     def norm(self) -> Fraction:
         """A Lipschitz constant in l-inf: the product of the layers' norms."""
-        result = ONE
-        for layer in self.layers:
-            result *= layer.norm
-        return result
+        return prod((layer.norm for layer in self.layers), start=ONE)
 
     @property
     def sorting_layers(self) -> int:
         """How many GroupSort layers there are."""
         return sum(isinstance(layer, GroupSort) for layer in self.layers)
+
+    @property
+    def spread(self) -> int:
+        """The mass that the lemma allows the outputs if all norms are 1: 1 for standard networks,
+        G^s for GroupSort networks."""
+        return prod(layer.spread for layer in self.layers)
 
     def __call__(self, x: Sequence[Number]) -> Vector:
         """The output [width_out] at x [width_in].
@@ -534,8 +528,6 @@ class Network:
         Raises:
             ValueError: x does not have width_in finite entries.
         """
-        if len(x) != self.width_in:
-            raise ValueError(f"expected {self.width_in} inputs, got {len(x)}")
         state, result = vector(x), []
         for layer in self.layers:
             state = layer(state)
@@ -547,7 +539,11 @@ class Network:
 
         The smaller of two bounds: the product of the mass factors (inputs have mass <= 1), and
         the number of pairs times the Lipschitz constant so far.
+
+        Raises:
+            ValueError: ``pairs`` is no integer >= 0.
         """
+        check_integer("number of pairs", pairs, 0)
         by_mass, norm, result = ONE, ONE, []
         for layer in self.layers:
             by_mass *= layer.mass_factor

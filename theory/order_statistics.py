@@ -18,21 +18,20 @@ from __future__ import annotations
 from fractions import Fraction
 
 from .boolean import cyclic_pairs, cyclic_point
-from .exact import HALF, ONE, ZERO, Vector, check_rank, order_statistic
-from .mass import allowed
+from .exact import HALF, ONE, ZERO, Number, Vector, check_rank, not_negative, order_statistic
 from .networks import Affine, Network, StandardNetwork
 from .results import Check, Evidence, Result, require
 from .sampling import sample
 
 
-def bound(d: int, k: int = 1, mass: Fraction = ONE) -> Fraction:
+def bound(d: int, k: int = 1, mass: Number = 1) -> Fraction:
     """The least error on [0,1]^d of a function of mass <= ``mass``: max(0, 1/2 - mass/(2d)).
 
     Raises:
-        ValueError: k is not in 1..d (the bound is the same for all of these).
+        ValueError: k is not in 1..d (the bound is the same for all of these), or mass < 0.
     """
     check_rank(d, k)
-    return max(ZERO, HALF - mass / (2 * d))
+    return max(ZERO, HALF - not_negative("mass", mass) / (2 * d))
 
 
 def cyclic_error(network: Network, k: int) -> Fraction:
@@ -72,16 +71,26 @@ def symmetric_error(network: StandardNetwork, k: int) -> Fraction:
     return max(abs(network(x)[0] - order_statistic(x, k)) for x in corners)
 
 
-def check_bound(network: Network, k: int, factor: Fraction = ONE) -> None:
-    """Compare the best error on the cyclic points with ``factor`` times the bound.
+def check_bound(network: Network, k: int, factor: Fraction = ONE, *, norm: Number = 1) -> None:
+    """Compare the best error of output 0 on the cyclic points with ``factor`` times the bound.
 
-    The bound is max(0, 1/2 - M/(2d)), M the mass that the lemma allows (:func:`.mass.allowed`).
+    The bound is max(0, 1/2 - L M/(2d)), M the mass that the lemma allows at norm 1
+    (:attr:`.networks.Network.spread`).
+
+    Args:
+        network: its first output is compared with x_(k).
+        k: 1..d.
+        factor: 1 in the theorem.
+        norm: L >= 0, what the norms of the layers multiply to: 1 in the theorem, ``network.norm``
+            for layers that declare other norms.
 
     Raises:
         Refuted: the network is better.
+        ValueError: k is not in 1..d, or the norm is negative.
     """
     d = network.width_in
-    reached, limit = best_error(network, k), factor * bound(d, k, allowed(network))
+    limit = factor * bound(d, k, not_negative("norm", norm) * network.spread)
+    reached = best_error(network, k)
     require(reached >= limit, f"error {reached} < {limit} for x_({k}): {network}")
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from .exact import HALF, ONE, ZERO, Number, Vector, check_dimension, fraction, vector
+from .exact import HALF, ONE, ZERO, Number, Vector, check_integer, fraction, vector
 from .networks import (
     Affine,
     Distance,
@@ -57,9 +57,10 @@ class LatticeForm:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", tuple(tuple(term) for term in self.terms))
-        known = range(self.pieces.width_out)
-        if not self.terms or any(not t or not set(t) <= set(known) for t in self.terms):
-            raise ValueError(f"expected non-empty sets of pieces 0..{len(known) - 1}: {self.terms}")
+        if not self.terms or not all(self.terms):
+            raise ValueError(f"expected non-empty sets of pieces, got {self.terms}")
+        for piece in {j for term in self.terms for j in term}:
+            check_integer("piece", piece, 0, self.pieces.width_out - 1)
 
     @property
     def d(self) -> int:
@@ -153,9 +154,7 @@ def knots_along_axis(
     Raises:
         ValueError: no such axis.
     """
-    check_dimension(network.width_in)
-    if not 0 <= axis < network.width_in:
-        raise ValueError(f"expected an axis in 0..{network.width_in - 1}, got {axis}")
+    check_integer("axis", axis, 0, network.width_in - 1)
 
     def states(t: Fraction) -> list[Vector]:
         start = vector((*x[:axis], t, *x[axis + 1 :]))

@@ -28,7 +28,7 @@ from sortnet.nn import (
 from .boolean import cyclic_pairs
 from .boolean_impossibility import best_radius, bound
 from .convert import exact_network
-from .exact import HALF, ONE, ZERO
+from .exact import HALF, ONE, ZERO, check_integer, check_rank
 from .networks import Network
 from .order_statistics import bound as error_bound
 from .order_statistics import cyclic_error
@@ -66,8 +66,10 @@ class Shape:
             raise ValueError(f"expected a family among {FAMILIES}, got {self.family!r}")
         if self.activation not in _ACTIVATIONS:
             raise ValueError(f"expected one of {tuple(_ACTIVATIONS)}, got {self.activation!r}")
-        if self.depth < 1 or self.width < 0 or (self.family == "MaxMin" and self.width % 2):
-            raise ValueError(f"expected depth >= 1 and an even width, got {self}")
+        check_integer("depth", self.depth, 1)
+        check_integer("width", self.width, 0)
+        if self.family == "MaxMin" and self.width % 2:
+            raise ValueError(f"expected an even width for MaxMin, got {self.width}")
 
     @property
     def sorts(self) -> int:
@@ -166,8 +168,10 @@ def search_radius(shape: Shape, d: int, k: int, *, steps: int, seed: int = 0) ->
     """Train two logits for the largest certified radius on the cyclic points of jump k.
 
     Raises:
-        ValueError: k is not in 1..d.
+        ValueError: k is not in 1..d, or steps < 1.
     """
+    check_rank(d, k)
+    check_integer("steps", steps, 1)
     low, high = _points(d, k)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -189,8 +193,10 @@ def search_error(shape: Shape, d: int, k: int, *, steps: int, seed: int = 0) -> 
     """Train one output for the smallest error of x_(k) on the cyclic points.
 
     Raises:
-        ValueError: k is not in 1..d.
+        ValueError: k is not in 1..d, or steps < 1.
     """
+    check_rank(d, k)
+    check_integer("steps", steps, 1)
     low, high = _points(d, k)
     target = torch.cat([torch.zeros(len(low)), torch.ones(len(high))])
     with torch.random.fork_rng(devices=[]):

@@ -15,7 +15,7 @@ first draw. Strategies are made once for the same arguments: making them costs m
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil, floor
 
@@ -24,7 +24,19 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from .boolean import BooleanFunction, Pairs, SymmetricFunction, cyclic_pairs
 from .circuits import Circuit, Gate, Literal, compile_circuit, truth_table
-from .exact import HALF, ONE, ZERO, Number, Vector, check_dimension, dot, fraction, vertices
+from .exact import (
+    HALF,
+    ONE,
+    ZERO,
+    Number,
+    Vector,
+    check_dimension,
+    check_integer,
+    dot,
+    fraction,
+    not_negative,
+    vertices,
+)
 from .networks import (
     ABSOLUTE_VALUE,
     IDENTITY,
@@ -47,14 +59,16 @@ from .networks import (
 )
 from .piecewise_linear import LatticeForm
 
+# Typed: True and 2.0 are to be refused even where 1 and 2 were made before.
+_cache = lru_cache(maxsize=None, typed=True)
+
 
 def _positive(**sizes: int) -> None:
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"expected {name} >= 1, got {size}")
+        check_integer(name, size, 1)
 
 
-@cache
+@_cache
 def scalars(
     *, low: Number = -2, high: Number = 2, denominator: int = 4
 ) -> SearchStrategy[Fraction]:
@@ -70,7 +84,7 @@ def scalars(
     return st.integers(first, last).map(lambda n: Fraction(n, denominator))
 
 
-@cache
+@_cache
 def points(*, d: int, low: Number = 0, high: Number = 1) -> SearchStrategy[Vector]:
     """Points of the box [low, high]^d; vertices are drawn often."""
     check_dimension(d)
@@ -81,7 +95,7 @@ def points(*, d: int, low: Number = 0, high: Number = 1) -> SearchStrategy[Vecto
     return st.tuples(*(entry,) * d)
 
 
-@cache
+@_cache
 def directions(*, d: int) -> SearchStrategy[Vector]:
     """Vectors of l-inf norm at most 1, mostly with entries +-1."""
     check_dimension(d)
@@ -89,14 +103,14 @@ def directions(*, d: int) -> SearchStrategy[Vector]:
     return st.tuples(*(entry,) * d)
 
 
-@cache
+@_cache
 def boolean_functions(*, d: int) -> SearchStrategy[BooleanFunction]:
     """Any function {0,1}^d -> {0,1}."""
     check_dimension(d)
     return st.integers(0, (1 << (1 << d)) - 1).map(lambda table: BooleanFunction(d, table))
 
 
-@cache
+@_cache
 def symmetric_functions(*, d: int, constant: bool = False) -> SearchStrategy[SymmetricFunction]:
     """Symmetric functions of d variables, the two constants only on demand."""
     check_dimension(d)
@@ -104,7 +118,7 @@ def symmetric_functions(*, d: int, constant: bool = False) -> SearchStrategy[Sym
     return functions if constant else functions.filter(lambda g: len(set(g.values)) == 2)
 
 
-@cache
+@_cache
 @st.composite
 def _pairing(draw: DrawFn, d: int, injective: bool) -> tuple[tuple[Vector, Vector], ...]:
     indices = st.lists(st.integers(0, d - 1), min_size=1, max_size=d, unique=injective)
@@ -116,21 +130,21 @@ def _pairing(draw: DrawFn, d: int, injective: bool) -> tuple[tuple[Vector, Vecto
     return tuple(result)
 
 
-@cache
+@_cache
 def single_coordinate_pairs(*, d: int) -> SearchStrategy[Pairs]:
     """Pairs in the cube that the mass lemma speaks about."""
     check_dimension(d)
     return _pairing(d, True).map(Pairs)
 
 
-@cache
+@_cache
 def pairings(*, d: int) -> SearchStrategy[tuple[tuple[Vector, Vector], ...]]:
     """The same without the rule that no coordinate moves in two pairs: the lemma fails there."""
     check_dimension(d)
     return _pairing(d, False)
 
 
-@cache
+@_cache
 @st.composite
 def cyclic_data(draw: DrawFn, *, d: int) -> tuple[SymmetricFunction, int, Pairs]:
     """The data set of Theorem 3.5: a non-constant symmetric function, a jump k, the d pairs."""
@@ -139,11 +153,11 @@ def cyclic_data(draw: DrawFn, *, d: int) -> tuple[SymmetricFunction, int, Pairs]
     return g, k, cyclic_pairs(d, k)
 
 
-@cache
+@_cache
 def rows(*, width: int, norm: Number = 1) -> SearchStrategy[Vector]:
     """Rows of absolute sum <= norm, most of them equal to it."""
     _positive(width=width)
-    bound = fraction(norm)
+    bound = not_negative("norm", norm)
 
     def scale(drawn: tuple[tuple[int, ...], int]) -> Vector:
         integers, slack = drawn
@@ -160,11 +174,11 @@ def rows(*, width: int, norm: Number = 1) -> SearchStrategy[Vector]:
     return st.one_of(single, uniform, general)
 
 
-@cache
+@_cache
 def affine_layers(*, width_in: int, width_out: int, norm: Number = 1) -> SearchStrategy[Affine]:
     """Affine layers with rows of absolute sum <= norm; some carry the inputs on one by one."""
     _positive(width_in=width_in, width_out=width_out)
-    bound = fraction(norm)
+    bound = not_negative("norm", norm)
 
     def carried(first: int) -> tuple[Vector, ...]:
         picks = ((first + i) % width_in for i in range(width_out))
@@ -181,11 +195,11 @@ def affine_layers(*, width_in: int, width_out: int, norm: Number = 1) -> SearchS
     )
 
 
-@cache
+@_cache
 @st.composite
 def piecewise_linear(draw: DrawFn, *, slope: Number = 1) -> PiecewiseLinear:
     """Piecewise-linear functions with slopes in [-slope, slope], the usual activations first."""
-    bound = fraction(slope)
+    bound = not_negative("slope", slope)
     if draw(st.booleans()):
         usual = draw(st.sampled_from((IDENTITY, ABSOLUTE_VALUE, RELU)))
         return PiecewiseLinear(usual.knots, bound * usual.left, bound * usual.right, bound)
@@ -200,14 +214,14 @@ def piecewise_linear(draw: DrawFn, *, slope: Number = 1) -> PiecewiseLinear:
     return PiecewiseLinear(tuple(knots), draw(slopes), draw(slopes), bound)
 
 
-@cache
+@_cache
 def activation_layers(*, width: int, slope: Number = 1) -> SearchStrategy[Activation]:
     """A function per unit, each with slopes in [-slope, slope]."""
     _positive(width=width)
     return st.builds(Activation, st.tuples(*(piecewise_linear(slope=slope),) * width))
 
 
-@cache
+@_cache
 @st.composite
 def standard_networks(
     draw: DrawFn,
@@ -235,7 +249,7 @@ def standard_networks(
     return StandardNetwork(tuple(layers))
 
 
-@cache
+@_cache
 @st.composite
 def group_sort_networks(
     draw: DrawFn,
@@ -250,6 +264,7 @@ def group_sort_networks(
     """GroupSort(group) networks of 0..``max_sorts`` sorting layers; the last layer is affine."""
     check_dimension(d)
     _positive(group=group, outputs=outputs, max_groups=max_groups)
+    check_integer("max_sorts", max_sorts, 0)
     layers: list[Layer] = []
     width = d
     for _ in range(draw(st.integers(0, max_sorts))):
@@ -261,19 +276,18 @@ def group_sort_networks(
     return GroupSortNetwork(tuple(layers))
 
 
-@cache
+@_cache
 def circuits(*, d: int, max_depth: int = 3) -> SearchStrategy[Circuit]:
     """Circuits of AND and OR over literals of d variables, of depth 0..``max_depth``."""
     check_dimension(d)
-    if max_depth < 0:
-        raise ValueError(f"expected max_depth >= 0, got {max_depth}")
+    check_integer("max_depth", max_depth, 0)
     circuit: SearchStrategy[Circuit] = st.builds(Literal, st.integers(0, d - 1), st.booleans())
     for _ in range(max_depth):
         circuit = st.one_of(circuit, st.builds(Gate, st.booleans(), circuit, circuit))
     return circuit
 
 
-@cache
+@_cache
 @st.composite
 def boolean_maxmin_networks(draw: DrawFn, *, d: int, max_depth: int = 3) -> GroupSortNetwork:
     """MaxMin networks equal to a non-constant Boolean function on {0,1}^d, with mixed rows.
@@ -281,6 +295,7 @@ def boolean_maxmin_networks(draw: DrawFn, *, d: int, max_depth: int = 3) -> Grou
     A circuit's network with the units of two more circuits beside it, every layer twice. Rows
     read both copies, and are blended with other units as long as the function stays the same.
     """
+    _positive(max_depth=max_depth)
     part = circuits(d=d, max_depth=max_depth - 1)
     gates = st.builds(Gate, st.booleans(), part, part)
     circuit = draw(gates.filter(lambda gate: not truth_table(gate, d).constant))
@@ -331,7 +346,7 @@ def _doubled(network: GroupSortNetwork) -> GroupSortNetwork:
     return GroupSortNetwork(tuple(layers))
 
 
-@cache
+@_cache
 @st.composite
 def distance_networks(
     draw: DrawFn, *, d: int, outputs: int = 1, max_depth: int = 2, max_width: int = 3
@@ -348,7 +363,7 @@ def distance_networks(
     return DistanceNetwork(tuple(layers))
 
 
-@cache
+@_cache
 @st.composite
 def sort_networks(
     draw: DrawFn,
@@ -374,7 +389,7 @@ def sort_networks(
     return SortNetwork(tuple(layers))
 
 
-@cache
+@_cache
 @st.composite
 def practical_sort_networks(
     draw: DrawFn, *, d: int, outputs: int = 1, max_depth: int = 2, max_width: int = 3
@@ -395,7 +410,7 @@ def practical_sort_networks(
     return PracticalSortNetwork(tuple(layers))
 
 
-@cache
+@_cache
 def networks(*, d: int, outputs: int = 1) -> SearchStrategy[Network]:
     """A network of any of the five families."""
     return st.one_of(
@@ -408,7 +423,7 @@ def networks(*, d: int, outputs: int = 1) -> SearchStrategy[Network]:
     )
 
 
-@cache
+@_cache
 @st.composite
 def classifiers(draw: DrawFn, scalar_networks: SearchStrategy[Network]) -> Network:
     """Two logits: a scalar network and its negative, the pair with the largest margins."""
@@ -418,7 +433,7 @@ def classifiers(draw: DrawFn, scalar_networks: SearchStrategy[Network]) -> Netwo
     return Network((*network.layers, Affine(((-ONE,), (ONE,)))))
 
 
-@cache
+@_cache
 @st.composite
 def lattice_forms(
     draw: DrawFn, *, d: int, norm: Number = 1, max_pieces: int = 3, max_terms: int = 3

@@ -14,6 +14,7 @@ from sortnet.theory.boolean import (
     conjunction,
     count_ones,
     cyclic_pairs,
+    cyclic_point,
     disjunction,
     majority,
     parity,
@@ -149,7 +150,7 @@ REFUSED = {
     "bias": (lambda: Distance(((1, 2),), (1, 2)), "1 biases"),
     "weights and offsets": (lambda: Sort(((1, 0),), ((0,),)), "same shape"),
     "group": (lambda: GroupSort(4, 3), "divides the width"),
-    "group 0": (lambda: GroupSort(4, 0), "divides the width"),
+    "group 0": (lambda: GroupSort(4, 0), "group >= 1"),
     "no functions": (lambda: Activation(()), "at least one"),
     "no means": (lambda: Shift(()), "at least one"),
     "NaN": (lambda: Shift((float("nan"),)), "finite"),
@@ -166,11 +167,23 @@ REFUSED = {
         "geometric",
     ),
     "rho": (lambda: geometric_weights(1, 3), "rho in"),
-    "k of weights": (lambda: geometric_weights(F(1, 2), 3, 0), "k >= 1"),
+    "k of weights": (lambda: geometric_weights(F(1, 2), 3, 0), "integer k >= 1"),
     "d = 0": (lambda: parity(0), "d >= 1"),
     "no variables": (lambda: SymmetricFunction((1,)), "d >= 1"),
+    "functions of another kind": (lambda: Activation((abs,)), "PiecewiseLinear"),  # type: ignore[arg-type]
+    "input of a layer": (lambda: Affine(((1, 0),))((F(1),)), "2 inputs"),
+    "input of a scale": (lambda: Scale(2, F(1))((F(1),)), "2 inputs"),
+    "input of a sort": (lambda: GroupSort(2, 2)((F(1),) * 4), "2 inputs"),
+    "norm": (lambda: Affine(((0,),), norm=F(-1)), "absolute sum"),
+    "pairs": (lambda: Network((GroupSort(2, 2),)).mass_bounds(-1), "pairs >= 0"),
+    "widths of pairs": (lambda: Pairs((((F(0),), (F(0), F(1))),)), "one dimension"),
+    "points without entries": (lambda: Pairs((((), ()),)), "one dimension"),
+    "infinite points": (lambda: Pairs((((float("inf"),), (0,)),)), "finite"),
+    "ones": (lambda: count_ones((F(2),)), "0 and 1"),
+    "number of ones": (lambda: cyclic_point(3, 0, 4), "in 0..3"),
+    "lengths": (lambda: distance((F(0),), (F(0), F(1))), "equal length"),
     "values": (lambda: SymmetricFunction((0, 2)), "0 and 1"),
-    "table": (lambda: BooleanFunction(1, 4), "truth table"),
+    "table": (lambda: BooleanFunction(1, 4), "truth table of 2.1 bits in 0..3"),
     "point": (lambda: parity(2)((F(1, 2), F(0))), "point of"),
     "point of a table": (lambda: BooleanFunction(1, 1)((0, 1)), "point of"),
     "constant": (lambda: SymmetricFunction((1, 1, 1)).jumps(), "non-constant"),
@@ -189,7 +202,45 @@ def test_bad_input_is_one_clear_error(case):
         make()
 
 
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, "2", None])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: GroupSort(n, 1),
+        lambda n: GroupSort(2, n),
+        lambda n: Scale(n, F(1)),
+        lambda n: geometric_weights(F(1, 2), n),
+        lambda n: geometric_weights(F(1, 2), 2, n),
+        lambda n: practical_sort(((0, 0),), rho=F(1, 2), k=n),
+        lambda n: BooleanFunction(n, 0),
+        lambda n: BooleanFunction.from_callable(n, any),
+        lambda n: threshold(n, 1),
+        lambda n: threshold(2, n),
+        conjunction,
+        disjunction,
+        majority,
+        parity,
+        symmetric_functions,
+        vertices,
+        lambda n: cyclic_pairs(n, 1),
+        lambda n: cyclic_pairs(2, n),
+        lambda n: cyclic_point(n, 0, 0),
+        lambda n: order_statistic((F(0), F(1)), n),
+    ],
+)
+def test_sizes_are_integers_in_range(make, size):
+    if size is True:
+        make(1)  # no cache may take True for it
+    with pytest.raises(ValueError, match="expected"):
+        make(size)
+
+
+def test_values_may_be_any_zeros_and_ones():
+    g = SymmetricFunction([0, True, 1.0])  # type: ignore[arg-type]
+    assert g.values == (0, 1, 1) and type(g(g.values[1:])) is int
+
+
 def test_a_declared_norm_scales_the_bounds():
     network = Network((Affine(((F(3, 2), 0),), norm=F(3, 2)), Scale(1, F(-2))))
-    assert network.norm == 3
+    assert network.norm == 3 and network.spread == 1
     assert network.mass_bounds(5) == [F(3, 2), 3]

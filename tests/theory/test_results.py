@@ -27,6 +27,7 @@ from sortnet.theory import (
 from sortnet.theory import strategies as draw
 from sortnet.theory.boolean import (
     BooleanFunction,
+    Pairs,
     SymmetricFunction,
     cyclic_pairs,
     disjunction,
@@ -34,15 +35,22 @@ from sortnet.theory.boolean import (
 )
 from sortnet.theory.exact import order_statistic, vertices
 from sortnet.theory.networks import (
+    RELU,
+    Activation,
     Affine,
     Distance,
     DistanceNetwork,
     GroupSort,
     GroupSortNetwork,
+    Network,
+    Scale,
+    Shift,
     Sort,
     SortNetwork,
+    StandardNetwork,
 )
 from sortnet.theory.registry import results, select
+from sortnet.theory.results import Refuted
 
 F = Fraction
 FAST = settings(max_examples=25, deadline=None)
@@ -107,7 +115,8 @@ def test_networks_on_the_cube_are_their_lattice_form(case):
     d = len(x)
     for network in (
         linf_dist.order_statistic_network(d, k),
-        maxmin_depth.order_statistic_network(d, k),
+        maxmin := maxmin_depth.order_statistic_network(d, k),
+        sortnet_expressivity.from_group_sort(maxmin, (F(0),) * d, (F(1),) * d),
     ):
         term = lattice.on_cube(network)[0]
         assert network(x) == (term.offset + term.sign * term.polynomial(x),)
@@ -119,7 +128,9 @@ def test_a_network_without_a_lattice_form_is_refused():
         (GroupSortNetwork((Affine(((F(1, 2), F(1, 2)),)),)), "single entry"),
         (DistanceNetwork((Distance(((F(1, 2),),)),)), "changes branch"),
         (GroupSortNetwork((Affine(((1,), (-1,)), (0, 1)), GroupSort(2, 2))), "not a lattice"),
-        (SortNetwork((Sort(((1,),), ((0,),)),)), "no lattice form"),
+        (SortNetwork((Sort(((F(1, 2), F(1, 2)),), ((0, 0),)),)), "single entry"),
+        (SortNetwork((Sort(((1,),), ((F(-1, 2),),)),)), "changes branch"),
+        (StandardNetwork((Activation((RELU,)),)), "no lattice form"),
     ):
         with pytest.raises(ValueError, match=message):
             lattice.on_cube(network)
@@ -189,6 +200,7 @@ def test_compiled_sorting_networks_sort(x):
     assert maxmin_depth.compile_sorting_network(d, layers)(x) == tuple(sorted(x, reverse=True))
 
 
+ONE_OUTPUT = order_statistics.tight_example(2, 1)
 REFUSED = {
     "overlapping comparators": lambda: maxmin_depth.compile_sorting_network(3, [[(0, 1), (1, 2)]]),
     "rank": lambda: maxmin_depth.compile_sorting_network(3, [], [4]),
@@ -197,6 +209,46 @@ REFUSED = {
     "group^sorts": lambda: maxmin_depth.tight_example(6, 1, 2, 2),
     "inner jump": lambda: maxmin_depth.tight_example(8, 4, 2, 2),
     "depth": lambda: circuits.count_bound(3, -1),
+    "source": lambda: maxmin_depth.selection(2, [5]),
+    "negative source": lambda: maxmin_depth.selection(2, [-1]),
+    "no sources": lambda: maxmin_depth.selection(2, []),
+    "wire": lambda: maxmin_depth.compile_sorting_network(2, [[(0, 2)]]),
+    "wire of a float": lambda: maxmin_depth.compile_sorting_network(2, [[(0.0, 1)]]),
+    "three wires": lambda: maxmin_depth.compile_sorting_network(3, [[(0, 1, 2)]]),
+    "no ranks": lambda: maxmin_depth.compile_sorting_network(2, [], []),
+    "one logit": lambda: boolean_impossibility.best_radius(ONE_OUTPUT, cyclic_pairs(2, 1)),
+    "one logit at a jump": lambda: boolean_impossibility.check_bound(ONE_OUTPUT, 1),
+    "one logit of a function": lambda: boolean_impossibility.certified_radius(
+        ONE_OUTPUT, parity(2)
+    ),
+    "one logit of a certificate": lambda: margin.check_certificate(
+        ONE_OUTPUT, (F(0), F(0)), (F(1), F(1))
+    ),
+    "no pairs": lambda: boolean_impossibility.best_radius(
+        boolean_impossibility.threshold_example(2, 1), Pairs(())
+    ),
+    "constant g": lambda: boolean_impossibility.tight_example(SymmetricFunction((1, 1))),
+    "negative mass": lambda: boolean_impossibility.bound(2, -1),
+    "negative mass of 3.6": lambda: order_statistics.bound(2, 1, -1),
+    "no logits": lambda: margin.prediction(()),
+    "class of a float": lambda: margin.radius((F(1), F(2)), label=1.0),
+    "long direction": lambda: margin.check_certificate(margin.tie()[0], (F(0),), (F(2),)),
+    "short direction": lambda: margin.check_certificate(margin.tie()[0], (F(0),), ()),
+    "negative norm": lambda: margin.check_lipschitz(ONE_OUTPUT, (F(0),) * 2, (F(0),) * 2, -1),
+    "bounds": lambda: mass.check_mass(ONE_OUTPUT, cyclic_pairs(2, 1), []),
+    "pairs of another width": lambda: mass.check_mass(ONE_OUTPUT, cyclic_pairs(3, 1)),
+    "delta": lambda: boolean_impossibility.robust_example(2, None),
+    "negative variable": lambda: circuits.truth_table(circuits.Literal(-1), 2),
+    "variable of a table": lambda: circuits.truth_table(circuits.Literal(2), 2),
+    "constant of a circuit": lambda: circuits.Constant(2),
+    "no GroupSort network": lambda: sortnet_expressivity.from_group_sort(
+        Network((Scale(1, F(1)),)), (F(0),), (F(1),)
+    ),
+    "outside the cube": lambda: mcshane.check_error(max, (F(2),), 1),
+    "no coordinates": lambda: mcshane.check_error(max, (), 1),
+    "float piece": lambda: piecewise_linear.LatticeForm(Affine(((1,),)), ((0.0,),)),
+    "truncation of nothing": lambda: dropout_identity.check_truncation((), F(1, 2), 1),
+    "rho of the truncation": lambda: dropout_identity.check_truncation((F(1),), F(1), 1),
     "five variables": lambda: circuits.minimal_depths(5),
     "variable": lambda: circuits.compile_circuit(circuits.Literal(2), 2),
     "constant network": lambda: circuits.single_weights(
@@ -219,8 +271,168 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_bad_input_is_one_clear_error(case):
-    with pytest.raises(ValueError, match=r"expected|wires|term"):
+    with pytest.raises(ValueError, match=r"expected|has no"):
         REFUSED[case]()
+
+
+SIZES = {
+    "escape": mass.escape,
+    "bound of 3.5": boolean_impossibility.bound,
+    "threshold_example": lambda n: boolean_impossibility.threshold_example(n, 1),
+    "threshold_example k": lambda n: boolean_impossibility.threshold_example(2, n),
+    "robust_example": lambda n: boolean_impossibility.robust_example(n, F(1, 100)),
+    "check_bound of 3.5": lambda n: boolean_impossibility.check_bound(LOGITS, n),
+    "bound of 3.6": lambda n: order_statistics.bound(n, 1),
+    "bound of 3.6 k": lambda n: order_statistics.bound(2, n),
+    "check_bound of 3.6": lambda n: order_statistics.check_bound(LOGITS, n),
+    "cyclic_error": lambda n: order_statistics.cyclic_error(LOGITS, n),
+    "best_error": lambda n: order_statistics.best_error(LOGITS, n),
+    "tight_example of 3.6": lambda n: order_statistics.tight_example(n, 1),
+    "tight_example of 3.6 k": lambda n: order_statistics.tight_example(2, n),
+    "distance order statistic": lambda n: linf_dist.order_statistic_network(n, 1),
+    "distance order statistic k": lambda n: linf_dist.order_statistic_network(2, n),
+    "needed_depth": maxmin_depth.needed_depth,
+    "needed_depth of a group": lambda n: maxmin_depth.needed_depth(3, n),
+    "selection width": lambda n: maxmin_depth.selection(n, [0]),
+    "tournament": maxmin_depth.tournament,
+    "odd_even_merge_sort": maxmin_depth.odd_even_merge_sort,
+    "compile_sorting_network": lambda n: maxmin_depth.compile_sorting_network(n, []),
+    "compile_sorting_network rank": lambda n: maxmin_depth.compile_sorting_network(2, [], [n]),
+    "MaxMin order statistic": lambda n: maxmin_depth.order_statistic_network(n, 1),
+    "tight_example of 3.9": lambda n: maxmin_depth.tight_example(n, 1, 2, 1),
+    "tight_example of 3.9 k": lambda n: maxmin_depth.tight_example(2, n, 2, 1),
+    "tight_example of 3.9 group": lambda n: maxmin_depth.tight_example(2, 1, n, 1),
+    "tight_example of 3.9 sorts": lambda n: maxmin_depth.tight_example(4, 1, 2, n),
+    "order_statistic_polynomial": lambda n: lattice.order_statistic_polynomial(n, 1),
+    "variable": lambda n: lattice.variable(n, 0),
+    "truth_table": lambda n: circuits.truth_table(circuits.Literal(0), n),
+    "compile_circuit": lambda n: circuits.compile_circuit(circuits.Literal(0), n),
+    "count_bound": lambda n: circuits.count_bound(n, 1),
+    "counting_depth": circuits.counting_depth,
+    "minimal_depths": circuits.minimal_depths,
+    "net": lambda n: mcshane.net(n, 1),
+    "net cells": lambda n: mcshane.net(1, n),
+    "check_error cells": lambda n: mcshane.check_error(max, (F(0),), n),
+    "tight_example of McShane": lambda n: mcshane.tight_example(1, n),
+    "symbolic_difference": dropout_identity.symbolic_difference,
+    "practical_sum": lambda n: dropout_identity.practical_sum((F(1),), F(1, 2), n),
+    "points": lambda n: draw.points(d=n),
+    "scalars of a denominator": lambda n: draw.scalars(denominator=n),
+    "rows of a width": lambda n: draw.rows(width=n),
+    "circuits of d": lambda n: draw.circuits(d=n),
+}
+LOGITS = boolean_impossibility.threshold_example(2, 1)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, "2", None])
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_are_integers_in_range(name, size):
+    SIZES[name](2)  # valid, and no cache may take 2.0 for it
+    with pytest.raises(ValueError, match="expected"):
+        SIZES[name](size)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        lambda: draw.standard_networks(d=2, max_depth=0),
+        lambda: draw.standard_networks(d=2.0),  # type: ignore[arg-type]
+        lambda: draw.standard_networks(d=2, norm=-1),
+        lambda: draw.piecewise_linear(slope=-1),
+        lambda: draw.group_sort_networks(d=2, max_sorts=-1),
+        lambda: draw.group_sort_networks(d=2, group=0),
+        lambda: draw.boolean_maxmin_networks(d=2, max_depth=0),
+        lambda: draw.distance_networks(d=0),
+        lambda: draw.sort_networks(d=2, max_width=True),
+        lambda: draw.practical_sort_networks(d=2, outputs=0),
+        lambda: draw.lattice_forms(d=2, max_pieces=0),
+        lambda: draw.cyclic_data(d=0),
+        lambda: draw.classifiers(draw.standard_networks(d=2, outputs=2)),
+    ],
+)
+def test_strategies_refuse_at_the_first_draw(strategy):
+    @settings(max_examples=1, database=None)
+    @given(st.data())
+    def first(data):
+        with pytest.raises(ValueError, match="expected"):
+            data.draw(strategy())
+
+    first()
+
+
+# --- declared norms -----------------------------------------------------------------------------
+
+
+def stretched(network, norm):
+    """The network times ``norm``, by a layer that declares it."""
+    return Network((*network.layers, Scale(network.width_out, norm)))
+
+
+@pytest.mark.parametrize("norm", [F(0), F(1, 3), F(5, 2)])
+def test_the_bounds_scale_with_a_declared_norm(norm):
+    """The tight examples, stretched, attain the scaled bounds and break any smaller one."""
+    d, smaller = 4, norm * F(99, 100)
+    for network in (
+        boolean_impossibility.threshold_example(d, 2),
+        maxmin_depth.mirrored(maxmin_depth.tight_example(d, 2, 2, 1)),
+    ):
+        wide = stretched(network, norm)
+        assert wide.norm == norm and wide.spread == network.spread
+        boolean_impossibility.check_bound(wide, 2, norm=wide.norm)
+        limit = boolean_impossibility.bound(d, network.spread, norm=norm)
+        assert boolean_impossibility.best_radius(wide, cyclic_pairs(d, 2)) == limit
+        if norm:
+            with pytest.raises(Refuted):
+                boolean_impossibility.check_bound(wide, 2, norm=smaller)
+    mean = stretched(order_statistics.tight_example(d, 2), norm)
+    order_statistics.check_bound(mean, 2, norm=norm)
+    best = order_statistics.best_error(mean, 2)
+    assert best == order_statistics.bound(d, 2, norm)
+    if norm:
+        with pytest.raises(Refuted):
+            order_statistics.check_bound(mean, 2, norm=smaller)
+    two = stretched(margin.tie()[0], norm)
+    if norm:
+        margin.check_certificate(two, (F(1),), (F(-1),), norm=norm)
+        with pytest.raises(Refuted):
+            margin.check_certificate(two, (F(1),), (F(-1),), norm=smaller)
+
+
+def test_a_norm_below_one_is_not_taken_for_one():
+    """Without norm= a network is held to the bound for norm 1, with it to its own."""
+    half = stretched(boolean_impossibility.threshold_example(3, 1), F(1, 2))
+    boolean_impossibility.check_bound(half, 1)
+    boolean_impossibility.check_bound(half, 1, norm=half.norm)
+    zero = Network((Affine(((0, 0), (0, 0)), norm=0),))
+    boolean_impossibility.check_bound(zero, 1, norm=zero.norm)
+    order_statistics.check_bound(zero, 1, norm=zero.norm)
+    mass.check_mass(zero, cyclic_pairs(2, 1))
+    with pytest.raises(ValueError, match="norm > 0"):
+        margin.check_certificate(zero, (F(0), F(0)), (F(1), F(1)), norm=zero.norm)
+    for check in (boolean_impossibility.check_bound, order_statistics.check_bound):
+        with pytest.raises(ValueError, match="norm >= 0"):
+            check(zero, 1, norm=-1)
+
+
+def test_a_sort_net_with_another_rank_or_overlapping_groups_is_refuted():
+    """The check on the whole cube sees what one vertex alone would not show."""
+    d, k = 3, 2
+    good = sortnet_expressivity.from_group_sort(
+        maxmin_depth.order_statistic_network(d, k), (F(0),) * d, (F(1),) * d
+    )
+    maxmin_depth.check_order_statistic(good, k, 0)
+    last = good.layers[-1]
+    assert isinstance(last, Sort)
+    turned = Sort((last.weights[0][1:] + last.weights[0][:1],), last.offsets, last.bias)
+    with pytest.raises(Refuted):
+        maxmin_depth.check_order_statistic(SortNetwork((*good.layers[:-1], turned)), k, 0)
+    shifted = SortNetwork((*good.layers, Shift((F(1, 10**9),))))
+    with pytest.raises(Refuted):
+        maxmin_depth.check_order_statistic(shifted, k, 0)
+    together = Sort(last.weights, ((last.offsets[0][0],) * len(last.offsets[0]),), last.bias)
+    merged = SortNetwork((*good.layers[:-1], together))
+    with pytest.raises((Refuted, ValueError)):
+        maxmin_depth.check_order_statistic(merged, k, 0)
 
 
 def test_the_certified_radius_of_tight_group_sort_networks():
