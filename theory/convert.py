@@ -51,18 +51,26 @@ def exact_network(model: nn.Module) -> Network:
         ValueError: a layer has no exact form (tanh is not rational), a weight is not finite, or
             the chain has no layer with weights from which its width could be read.
     """
+    return Network(tuple(layer for _, layer in exact_layers(model) if layer is not None))
+
+
+def exact_layers(model: nn.Module) -> list[tuple[nn.Module, Layer | None]]:
+    """Every layer of a chain beside its exact one, None where it only reshapes.
+
+    Raises:
+        ValueError: as :func:`exact_network`.
+    """
     modules = list(_chain(model))
-    widths = [_width_in(module) for module in modules]
-    layers: list[Layer] = []
-    width = next((w for w in widths if w is not None), None)
+    width = next((w for w in map(_width_in, modules) if w is not None), None)
     if width is None:
         raise ValueError("expected at least one layer with weights")
+    result: list[tuple[nn.Module, Layer | None]] = []
     for module in modules:
         layer = _layer(module, width)
         if layer is not None:
-            layers.append(layer)
             width = layer.width_out
-    return Network(tuple(layers))
+        result.append((module, layer))
+    return result
 
 
 def _chain(model: nn.Module) -> Iterator[nn.Module]:

@@ -1,35 +1,54 @@
 """Put a trained model under the mass lemma: the measured mass of its layers beside their bounds.
 
-Both a run folder and an ONNX file are read as the chain of operations of `sortnet.export`. The
-pairs move one pixel of its own each, by at most 1 in units of the input range [0, 1]; a
-normalised input with standard deviation std makes every bound 1/std times larger.
+A run folder or an ONNX file is read as the chain of operations of `sortnet.export`; a run that has
+no counterpart there (learned activations) as the chain of its torch layers. The pairs move one
+pixel of its own each, by at most 1 in units of the input range [0, 1]; a normalised input with
+standard deviation std makes every bound 1/std times larger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .boolean import cyclic_pairs
-from .convert import exact_affine, exact_sort
-from .exact import ONE, check_rank, fraction, vector
+from .convert import exact_affine, exact_layers, exact_sort
+from .exact import ONE, absolute_sum, check_rank, fraction, vector
 from .mass import masses
-from .networks import ABSOLUTE_VALUE, RELU, Activation, GroupSort, Layer, Network, Scale, Shift
+from .networks import (
+    ABSOLUTE_VALUE,
+    RELU,
+    Activation,
+    Affine,
+    GroupSort,
+    Layer,
+    Network,
+    Scale,
+    Shift,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import nn
 
     from sortnet.export import spec
+    from sortnet.models import CertifiedNet
+
+_AFFINE = {"Affine", "Linear", "LipschitzLinear"}
+_DISTANCES = {"SortNeuron", "SortConv", "SortLinear", "LInfDistLinear", "OrderStatisticLinear"}
 
 
 @dataclass(frozen=True)
 class LayerMass:
     """One layer of the model on one set of pairs.
+
+    The masses are fractions where they were measured in exact arithmetic, floats otherwise.
 
     Args:
         layer: its position and operation.
@@ -43,9 +62,9 @@ class LayerMass:
 
     layer: str
     units: int
-    measured: float
-    bound: float
-    if_standard: float
+    measured: Fraction | float
+    bound: Fraction | float
+    if_standard: Fraction | float
 
 
 @dataclass(frozen=True)
@@ -65,30 +84,101 @@ class ModelMass:
     layers: tuple[LayerMass, ...]
 
     @property
+    def slack(self) -> Fraction:
+        """The factor by which a measured mass may exceed a bound: 1 in exact arithmetic, 1.001
+        for the rounding of float32."""
+        return ONE if self.arithmetic == "exact" else Fraction(1001, 1000)
+
+    def exceeds(self, measured: Fraction | float, bound: Fraction | float) -> bool:
+        """Is ``measured`` above ``bound`` by more than :attr:`slack`? Compared as fractions."""
+        return fraction(measured) > self.slack * fraction(bound)
+
+    @property
     def within(self) -> bool:
-        """No layer exceeds its bound (for float32: by more than rounding, 0.1 %)."""
-        slack = 1.0 if self.arithmetic == "exact" else 1.001
-        return all(layer.measured <= slack * layer.bound for layer in self.layers)
+        """No layer exceeds its bound."""
+        return not any(self.exceeds(layer.measured, layer.bound) for layer in self.layers)
+
+    def document(self) -> dict[str, Any]:
+        """The same for JSON, with floats for the fractions."""
+
+        def plain(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+            return {k: float(v) if isinstance(v, Fraction) else v for k, v in fields}
+
+        return asdict(self, dict_factory=plain)
 
 
-def read_operations(path: str | Path) -> spec.Network:
-    """The operations of a run folder, or of an ONNX file exported by this package.
+@dataclass(frozen=True)
+class _Step:
+    """One layer as it is measured: its norm (a fraction in exact arithmetic) and spread as in
+    :class:`.networks.Layer`, its torch layer, and its exact one (None: it only reshapes)."""
+
+    name: str
+    units: int
+    norm: Fraction | float
+    spread: int
+    module: nn.Module
+    exact: Layer | None = None
+
+
+def _steps(path: str | Path, exact: bool) -> tuple[tuple[int, ...], list[_Step]]:
+    """The input shape (C, H, W) and the layers of a run folder or an exported ONNX file.
 
     Raises:
         ValueError: it does not exist, is damaged, or holds something that is not known; one line.
     """
     target = Path(path)
     if target.is_dir():
-        from sortnet.export.from_torch import network_from_torch
+        from sortnet.export.from_torch import ExportError, network_from_torch
         from sortnet.runs import load_run
 
-        return network_from_torch(load_run(target)[0])
+        model = load_run(target)[0]
+        try:
+            network = network_from_torch(model)
+        except ExportError:
+            return tuple(model.config.input_shape), _steps_of_model(model)
+        return network.input_shape, _steps_of_operations(network, exact)
     if not target.is_file():
         raise ValueError(f"no run folder or ONNX file at {target}")
     from sortnet.export.read import read_model
     from sortnet.export.wire import load_model
 
-    return read_model(load_model(target)).network
+    network = read_model(load_model(target)).network
+    return network.input_shape, _steps_of_operations(network, exact)
+
+
+def _steps_of_operations(network: spec.Network, exact: bool) -> list[_Step]:
+    from sortnet.export.attack import TorchNetwork
+
+    steps = []
+    modules = TorchNetwork(network).layers
+    for op, module, before, after in zip(
+        network.ops, modules, network.shapes, network.shapes[1:], strict=False
+    ):
+        layer = _exact(op, prod(before)) if exact else None
+        norm: Fraction | float
+        norm, spread = _factors(op)
+        if layer is not None:
+            norm, spread = _true_norm(layer), layer.spread
+        elif exact:  # it only reshapes
+            norm = ONE
+        steps.append(_Step(type(op).__name__, prod(after), norm, spread, module, layer))
+    return steps
+
+
+def _steps_of_model(model: CertifiedNet) -> list[_Step]:
+    steps = []
+    units = prod(model.config.input_shape)
+    for module, layer in exact_layers(model):
+        norm, spread = ONE, 1
+        if layer is not None:
+            norm, spread, units = _true_norm(layer), layer.spread, layer.width_out
+        steps.append(_Step(type(module).__name__, units, norm, spread, module, layer))
+    return steps
+
+
+def _true_norm(layer: Layer) -> Fraction:
+    """Affine layers declare a norm of at least 1; here it is that of their rows."""
+    return max(map(absolute_sum, layer.rows)) if isinstance(layer, Affine) else layer.norm
 
 
 def check_model(
@@ -107,15 +197,16 @@ def check_model(
         ValueError: the model cannot be read, k or base is out of range, or ``exact`` is asked for
             an operation that has no exact form (tanh, convolution).
     """
-    network = read_operations(path)
-    low, high = _pairs(prod(network.input_shape), k, base)
-    measured = (_exact_masses if exact else _float_masses)(network, low, high)
+    shape, steps = _steps(path, exact)
+    low, high = _pairs(prod(shape), k, base)
+    measured: Sequence[Fraction | float]
+    measured = _exact_masses(steps, low, high) if exact else _float_masses(shape, steps, low, high)
     kind = f"{base}, k = {k}" if base == "cyclic" else base
     return ModelMass(
-        family=_family(network),
+        family=_family(steps),
         pairs=f"{len(low)} pairs ({kind})",
         arithmetic="exact" if exact else "float32",
-        layers=tuple(_rows(network, measured, len(low))),
+        layers=tuple(_rows(steps, measured, len(low))),
     )
 
 
@@ -135,54 +226,38 @@ def _pairs(d: int, k: int, base: str) -> tuple[NDArray[np.float32], NDArray[np.f
 
 
 def _float_masses(
-    network: spec.Network, low: NDArray[np.float32], high: NDArray[np.float32]
+    shape: tuple[int, ...],
+    steps: list[_Step],
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
 ) -> list[float]:
     import torch
 
-    from sortnet.export.attack import TorchNetwork
-
-    layers = TorchNetwork(network).layers
-    moved = [torch.zeros(prod(shape), dtype=torch.float64) for shape in network.shapes[1:]]
+    moved = [torch.zeros(step.units, dtype=torch.float64) for step in steps]
     with torch.no_grad():
         for start in range(0, len(low), 256):
             stop = min(start + 256, len(low))
             both = np.concatenate([low[start:stop], high[start:stop]])
-            state = torch.from_numpy(both).reshape(-1, *network.input_shape)
-            for i, layer in enumerate(layers):
-                state = layer(state)
+            state = torch.from_numpy(both).reshape(-1, *shape)
+            for i, step in enumerate(steps):
+                state = step.module(state)
                 before, after = state.flatten(1).double().chunk(2)
                 moved[i] += (after - before).abs().sum(0)
     return [float(units.max()) for units in moved]
 
 
 def _exact_masses(
-    network: spec.Network, low: NDArray[np.float32], high: NDArray[np.float32]
-) -> list[float]:
-    exact = exact_operations(network)
+    steps: list[_Step], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> list[Fraction]:
+    exact = Network(tuple(step.exact for step in steps if step.exact is not None))
     pairs = [(vector(x.tolist()), vector(y.tolist())) for x, y in zip(low, high, strict=True)]
-    # Flatten has no layer of its own: it has the mass of what it flattens.
     found = iter(masses(exact, pairs))
-    result: list[float] = []
-    for op in network.ops:
-        if type(op).__name__ != "Flatten":
-            result.append(float(max(next(found))))
-        else:
-            result.append(result[-1] if result else 1.0)
+    last = max((abs(b - a) for x, y in pairs for a, b in zip(x, y, strict=True)), default=ONE)
+    result: list[Fraction] = []
+    for step in steps:  # what only reshapes has the mass of what it is given
+        last = last if step.exact is None else max(next(found))
+        result.append(last)
     return result
-
-
-def exact_operations(network: spec.Network) -> Network:
-    """The exact network of a chain of operations.
-
-    Raises:
-        ValueError: an operation has no exact form: tanh, or a convolution.
-    """
-    layers = []
-    for op, shape in zip(network.ops, network.shapes, strict=False):
-        layer = _exact(op, prod(shape))
-        if layer is not None:
-            layers.append(layer)
-    return Network(tuple(layers))
 
 
 def _exact(op: spec.Op, width: int) -> Layer | None:
@@ -212,45 +287,43 @@ def _exact(op: spec.Op, width: int) -> Layer | None:
     raise ValueError(f"{name} has no exact form; measure this model in float32")
 
 
-def _factors(op: spec.Op) -> tuple[float, float]:
-    """Lipschitz constant and mass factor of an operation."""
+def _factors(op: spec.Op) -> tuple[float, int]:
+    """Lipschitz constant and spread (:class:`.networks.Layer`) of an operation."""
     from sortnet.export import spec
 
     match op:
         case spec.Normalize():
-            return 1 / op.std, 1 / op.std
+            return 1 / op.std, 1
         case spec.Affine():
-            norm = float(np.abs(op.W.astype(np.float64)).sum(1).max())
-            return norm, norm
+            return float(np.abs(op.W.astype(np.float64)).sum(1).max()), 1
         case spec.GroupSort():
-            return 1.0, float(op.size)
+            return 1.0, op.size
         case spec.SortNeuron():
-            return 1.0, float(op.W.shape[1])
+            return 1.0, op.W.shape[1]
         case spec.SortConv():
-            return 1.0, float(op.neuron.W.shape[1])
-    return 1.0, 1.0
+            return 1.0, op.neuron.W.shape[1]
+    return 1.0, 1
 
 
-def _rows(network: spec.Network, measured: list[float], pairs: int) -> Iterator[LayerMass]:
-    norm = by_mass = 1.0
-    for i, (op, value) in enumerate(zip(network.ops, measured, strict=True)):
-        lipschitz, factor = _factors(op)
-        norm *= lipschitz
-        by_mass *= factor
+def _rows(
+    steps: list[_Step], measured: Sequence[Fraction | float], pairs: int
+) -> Iterator[LayerMass]:
+    norm: Fraction | float = ONE
+    spread = 1
+    for i, (step, value) in enumerate(zip(steps, measured, strict=True)):
+        norm *= step.norm
+        spread *= step.spread
         yield LayerMass(
-            layer=f"{i}: {type(op).__name__}",
-            units=prod(network.shapes[i + 1]),
+            layer=f"{i}: {step.name}",
+            units=step.units,
             measured=value,
-            bound=min(by_mass, pairs * norm),
+            bound=norm * min(spread, pairs),
             if_standard=norm,
         )
 
 
-def _family(network: spec.Network) -> str:
-    kinds = {type(op).__name__ for op in network.ops}
-    distances = bool(kinds & {"SortNeuron", "SortConv"})
-    if distances and "Affine" in kinds:
-        return "mixed"
-    if distances:
-        return "distance or SortNet"
+def _family(steps: list[_Step]) -> str:
+    kinds = {step.name for step in steps}
+    if kinds & _DISTANCES:
+        return "mixed" if kinds & _AFFINE else "distance or SortNet"
     return "GroupSort" if "GroupSort" in kinds else "standard Lipschitz"

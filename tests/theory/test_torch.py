@@ -184,6 +184,7 @@ FAMILIES = {
     "linf-dist": config("linf-dist", keep=1.0),
     "maxmin": config("maxmin"),
     "standard": config("standard", activation="abs"),
+    "learned": config("standard", activation="piecewise-linear"),
 }
 
 
@@ -207,7 +208,8 @@ def test_models_obey_the_mass_lemma(run_folder, name, base):
     folder, _ = run_folder(name)
     found = model_check.check_model(folder, k=2, base=base)
     assert found.within
-    if name == "standard":
+    if name in ("standard", "learned"):
+        assert found.family == "standard Lipschitz"
         assert all(row.measured <= 1.001 * row.if_standard for row in found.layers)
     if name != "mlp":
         exact = model_check.check_model(folder, k=2, base=base, exact=True)
@@ -232,11 +234,54 @@ def test_an_onnx_file_and_its_run_agree(run_folder, tmp_path):
 
 def test_weights_that_break_the_constraint_are_seen(run_folder, monkeypatch):
     folder, _ = run_folder("standard")
-    monkeypatch.setattr(model_check, "_factors", lambda op: (0.01, 0.01))
+    monkeypatch.setattr(model_check, "_factors", lambda op: (0.01, 1))
     assert not model_check.check_model(folder).within
     result = CliRunner().invoke(theory_command, ["check", str(folder)])
     assert result.exit_code == 1
     assert "exceeds its bound" in result.output
+
+
+def test_learned_activations_are_measured_from_a_run_and_take_their_norm(run_folder):
+    """They have no counterpart in an ONNX file; the run is measured layer by layer."""
+    folder, model = run_folder("learned")
+    found = model_check.check_model(folder, exact=True)
+    assert [row.layer.split(": ")[1] for row in found.layers] == [
+        type(module).__name__ for module in model.layers
+    ]
+    assert "PiecewiseLinear" in {type(module).__name__ for module in model.layers}
+    network = exact_network(model)
+    largest = [max(layer) for layer in masses(network, cyclic_pairs(9, 1))]
+    reshapes = len(found.layers) - len(largest)
+    assert [row.measured for row in found.layers][-len(largest) :] == largest and reshapes <= 1
+    assert [row.bound for row in found.layers] == [row.if_standard for row in found.layers]
+    assert found.layers[-1].bound <= network.norm
+
+
+def test_a_network_that_attains_its_bound_exactly_passes(run_folder):
+    """Over the cyclic points a row of one sign has all its absolute sum as mass: its bound. A sum
+    of floats loses the small entries, and would be smaller than the mass."""
+    folder, model = run_folder("standard")
+    first = next(module for module in model.layers if isinstance(module, sn.LipschitzLinear))
+    with torch.no_grad():
+        first.weight[:] = torch.tensor([0.5, *[2.0**-54] * 8])
+        assert torch.equal(first.projected_weight(), first.weight)
+    write_model(folder, model)
+    found = model_check.check_model(folder, exact=True)
+    row = next(row for row in found.layers if row.layer.endswith("Affine"))
+    assert row.measured == row.bound == 1 + Fraction(1, 2**50)  # std 1/2 doubles it
+    assert found.within
+    assert json.loads(json.dumps(found.document()))["arithmetic"] == "exact"
+
+
+def test_exact_masses_are_not_rounded_before_they_are_compared():
+    """A unit 2^-80 above its bound is above it, though both are the same float."""
+    third, more = Fraction(1, 3), Fraction(1, 3) + Fraction(1, 2**80)
+    assert float(third) == float(more)
+    for measured, within in ((third, True), (more, False)):
+        rows = (model_check.LayerMass("0: Affine", 1, measured, third, third),)
+        assert model_check.ModelMass("standard", "", "exact", rows).within == within
+    above = (model_check.LayerMass("0: Affine", 1, 1.0009, 1.0, 1.0),)
+    assert model_check.ModelMass("standard", "", "float32", above).within
 
 
 def test_check_command(run_folder, tmp_path):
