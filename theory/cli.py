@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from . import report
 from .registry import select
+from .results import Result
+
+if TYPE_CHECKING:
+    from .plots import Plot
 
 
 @click.group(name="theory", invoke_without_command=True)
@@ -23,7 +29,7 @@ from .registry import select
 )  # fmt: skip
 @click.option(
     "--plot", "plot_folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-    help="Write the figures into DIR (needs the extra 'train').",
+    help="Write the figures of what is checked into DIR (needs the extra 'train').",
 )  # fmt: skip
 @click.option("--only", metavar="RESULT", help="Check one result only, e.g. 3.5.")
 @click.option("--thorough", is_flag=True, help="More and larger cases; takes an hour or more.")
@@ -54,13 +60,14 @@ def theory_command(
       sortnet theory check runs/digits
     """
     if context.invoked_subcommand is not None:
+        _refuse_options(context)
         return
-    if json_file is not None and not json_file.absolute().parent.is_dir():
-        raise click.ClickException(f"no folder for {json_file}")
     try:
         chosen = select(only)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    _refuse_file(json_file)
+    wanted = [] if plot_folder is None else _plots(plot_folder, chosen)
     # Hypothesis keeps a folder of what it read; not in the folder where the command is run.
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "sortnet" / "hypothesis"))
@@ -72,7 +79,10 @@ def theory_command(
         if json_file is not None:
             report.write_json(rows, json_file)
         if plot_folder is not None:
-            _plot(plot_folder, thorough)
+            from . import plots
+
+            files = plots.write(wanted, plot_folder, thorough=thorough)
+            click.echo("figures: " + ", ".join(map(str, files)))
     except OSError as error:
         raise click.ClickException(f"cannot write: {error}") from None
     failed = [row for row in rows if row.passed is False]
@@ -100,12 +110,13 @@ def check_command(model: Path, k: int, base: str, exact: bool, json_file: Path |
     ("if standard"); GroupSort networks are bounded by G^s times that, distance networks and
     SortNets by the number of pairs.
     """
+    _refuse_file(json_file)
     try:
         from .model_check import check_model
 
         found = check_model(model, k=k, base=base, exact=exact)
         if json_file is not None:
-            report.write_document(asdict(found), json_file)
+            report.write_document(found.document(), json_file)
     except ModuleNotFoundError as missing:
         text = f"this check needs {missing.name}: pip install 'sortnet[train]'"
         raise click.ClickException(text) from None
@@ -116,10 +127,8 @@ def check_command(model: Path, k: int, base: str, exact: bool, json_file: Path |
         table.add_row(
             row.layer,
             str(row.units),
-            f"{row.measured:.4g}",
-            f"{row.bound:.4g}",
-            f"{row.if_standard:.4g}",
-            "yes" if row.measured > 1.001 * row.if_standard else "no",
+            *(f"{float(mass):.4g}" for mass in (row.measured, row.bound, row.if_standard)),
+            "yes" if found.exceeds(row.measured, row.if_standard) else "no",
         )
     table.title = f"{found.family}; {found.pairs}; measured in {found.arithmetic} arithmetic"
     _console().print(table)
@@ -144,15 +153,45 @@ def _show(rows: list[report.Row]) -> None:
             console.print(f"{row.result}: {row.problem}", style="red", markup=False)
 
 
-def _plot(folder: Path, thorough: bool) -> None:
-    try:
-        from . import plots
+def _refuse_options(context: click.Context) -> None:
+    """Options before the subcommand belong to the table, which does not run."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source not in (None, ParameterSource.DEFAULT):
+            name = context.invoked_subcommand
+            text = f"{parameter.opts[0]} before {name!r} has no effect; options of {name} follow it"
+            raise click.ClickException(text)
 
-        files = plots.write_all(folder, thorough=thorough)
+
+def _refuse_file(file: Path | None) -> None:
+    """Say before the work, not after it, that a file cannot be written."""
+    if file is None:
+        return
+    folder = file.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise click.ClickException(f"no folder for {file} that can be written to")
+
+
+def _plots(folder: Path, chosen: Sequence[Result]) -> list[Plot]:
+    """The figures of the chosen results; refuses, before the work, what could not be drawn."""
+    try:
+        import matplotlib.figure  # noqa: F401
+
+        from . import plots
     except ModuleNotFoundError as missing:
         text = f"the figures need {missing.name}: pip install 'sortnet[train]'"
         raise click.ClickException(text) from None
-    click.echo("figures: " + ", ".join(map(str, files)))
+    wanted = plots.plots_of(result.number for result in chosen)
+    if not wanted:
+        shown = ", ".join(dict.fromkeys(n for plot in plots.PLOTS for n in plot.results))
+        raise click.ClickException(f"{chosen[0].number} has no figure; these have: {shown}")
+    # The folder itself is made when the figures are there; it must be possible to make it.
+    existing = folder.absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise click.ClickException(f"cannot write figures into {folder}")
+    return wanted
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,11 +27,32 @@ _STYLE = {
 }
 
 
-def write_all(folder: str | Path, *, thorough: bool = False) -> list[Path]:
-    """Write every figure into ``folder``, which is made if it does not exist.
+@dataclass(frozen=True)
+class Plot:
+    """One figure of the report.
+
+    Args:
+        name: of its file.
+        results: numbers of the results that it shows.
+        draw: called with ``thorough``.
+    """
+
+    name: str
+    results: tuple[str, ...]
+    draw: Callable[[bool], Figure]
+
+
+def plots_of(numbers: Iterable[str]) -> list[Plot]:
+    """The figures that show one of the results with these numbers."""
+    wanted = set(numbers)
+    return [plot for plot in PLOTS if wanted.intersection(plot.results)]
+
+
+def write(plots: Iterable[Plot], folder: str | Path, *, thorough: bool = False) -> list[Path]:
+    """Draw figures and write them into ``folder``, which is made if it does not exist.
 
     Returns:
-        the files: best radius against d, least error against d, functions by depth.
+        the files.
 
     Raises:
         OSError: they cannot be written.
@@ -38,15 +60,13 @@ def write_all(folder: str | Path, *, thorough: bool = False) -> list[Path]:
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    figures = {
-        "radius.png": radius_figure(thorough),
-        "error.png": error_figure(thorough),
-        "depth.png": depth_figure(),
-    }
-    for name, figure in figures.items():
-        with atomic_write(target / name) as temporary:
+    files = []
+    for plot in plots:
+        figure = plot.draw(thorough)
+        with atomic_write(target / plot.name) as temporary:
             figure.savefig(temporary, dpi=150)
-    return [target / name for name in figures]
+        files.append(target / plot.name)
+    return files
 
 
 def _best(
@@ -109,8 +129,9 @@ def error_figure(thorough: bool = False) -> Figure:
     return figure
 
 
-def depth_figure() -> Figure:
-    """How many functions of d <= 4 variables have least depth <= M, beside the counting bound."""
+def depth_figure(thorough: bool = False) -> Figure:
+    """How many functions of d <= 4 variables have least depth <= M, beside the counting bound
+    (exhaustive with or without ``thorough``)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -133,3 +154,10 @@ def depth_figure() -> Figure:
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+PLOTS = (
+    Plot("radius.png", ("3.5", "3.8", "3.9"), radius_figure),
+    Plot("error.png", ("3.6", "3.8", "3.9"), error_figure),
+    Plot("depth.png", ("3.10",), depth_figure),
+)

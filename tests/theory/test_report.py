@@ -98,10 +98,27 @@ def test_json_rows(no_coq, tmp_path):
     [
         (["--only", "3.7"], "no result is called '3.7'"),
         (["--only", "McShane", "--json", "no/such/folder/rows.json"], "no folder"),
+        (["--plot", "file/figures"], "cannot write figures into file/figures"),
+        (["--plot", "link"], "cannot write figures into link"),
+        (["--only", "McShane", "--plot", "figures"], "McShane has no figure; these have: 3.5, "),
+        (["--json", "rows.json", "check", "run"], "--json before 'check' has no effect"),
+        (["--thorough", "check", "run"], "--thorough before 'check' has no effect"),
+        (["--only", "3.5", "check", "run"], "--only before 'check' has no effect"),
+        (["--plot", "figures", "check", "run"], "--plot before 'check' has no effect"),
+        (["check", "run", "--json", "no/such/folder/mass.json"], "no folder"),
     ],
 )
-def test_bad_input_is_one_line(arguments, message):
+def test_bad_input_is_one_line_before_any_work(arguments, message, monkeypatch, tmp_path):
+    def never(*args, **options):
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(report, "run", never)
+    monkeypatch.setattr("sortnet.theory.model_check.check_model", never)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
     result = invoke(*arguments)
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "link"}
     assert result.exit_code == 1
     assert message in result.output
     assert result.output.startswith("Error: ") and len(result.output.splitlines()) == 1
@@ -123,6 +140,30 @@ def test_counterexamples_are_not_read_as_markup(monkeypatch):
     assert "on [0,1]^d and [bold]" in invoke().output
 
 
+@pytest.mark.parametrize(
+    ("number", "names"),
+    [
+        ("3.5", ["radius.png"]),
+        ("3.6", ["error.png"]),
+        ("3.9", ["radius.png", "error.png"]),
+        ("3.10", ["depth.png"]),
+    ],
+)
+def test_only_the_figures_of_what_is_checked_are_drawn(number, names, monkeypatch, tmp_path):
+    drawn = []
+
+    def write(chosen, folder, *, thorough):
+        drawn.extend(plot.name for plot in chosen)
+        return []
+
+    monkeypatch.setattr(plots, "write", write)
+    monkeypatch.setattr(report, "run", lambda *args, **options: [])
+    assert invoke("--only", number, "--plot", str(tmp_path)).exit_code == 0
+    assert drawn == names
+    everything = [plot.name for plot in plots.PLOTS]
+    assert [p.name for p in plots.plots_of(r.number for r in registry.results())] == everything
+
+
 def test_figures(monkeypatch, tmp_path):
     trained = tuple(
         search.Found(shape, d, 1, boolean_impossibility.threshold_example(d, 1), 1 / (2 * d))
@@ -133,7 +174,7 @@ def test_figures(monkeypatch, tmp_path):
         monkeypatch.setattr(
             search, name, lambda family, thorough: [f for f in trained if f.shape.family == family]
         )
-    files = plots.write_all(tmp_path / "figures")
+    files = plots.write(plots.PLOTS, tmp_path / "figures")
     assert [f.name for f in files] == ["radius.png", "error.png", "depth.png"]
     assert all(f.read_bytes().startswith(b"\x89PNG") for f in files)
     assert len(list((tmp_path / "figures").iterdir())) == 3
