@@ -9,9 +9,10 @@ for G = 2 (MaxMin) the ceil(log_2 d) of the paper.
 network becomes a MaxMin network with its depth, for every other order statistic: Batcher's
 odd-even merge has p(p+1)/2 layers for d = 2^p.
 
-**The radius bound is tight too (ours)** when G^s divides d: cut the cycle of coordinates in
-m = d/G^s interleaved blocks (i mod m), take one order statistic of each block, average. Each of
-the d pairs changes one block's statistic by 1, so the average moves by 1/m = G^s/d in every pair.
+**On the cyclic points both bounds are tight too (ours)** when G^s divides d: cut the cycle of
+coordinates in m = d/G^s interleaved blocks (i mod m), take one order statistic of each block,
+average. Each of the d pairs changes one block's statistic by 1, so the average moves by
+1/m = G^s/d in every pair.
 For k <= m that is the largest of each block and for k > d - m the smallest: a tournament of
 s layers. For s = 1 it is any rank, for one GroupSort(G) layer sorts the block: tight for every k.
 """
@@ -26,6 +27,8 @@ from .boolean_impossibility import best_radius, bound, check_bound
 from .exact import ONE, ZERO, check_dimension, check_integer, check_rank
 from .lattice import on_cube, order_statistic_polynomial
 from .networks import Affine, GroupSort, GroupSortNetwork, Layer, Network
+from .order_statistics import best_error
+from .order_statistics import bound as error_bound
 from .order_statistics import check_bound as check_error
 from .results import Check, Evidence, Result, require
 from .sampling import sample
@@ -159,7 +162,8 @@ def _negated(layer: Affine) -> Affine:
 
 
 def tight_example(d: int, k: int, group: int, sorts: int) -> GroupSortNetwork:
-    """The average of one order statistic per block: certified radius group^sorts/(2d) at jump k.
+    """The average of one order statistic per block: certified radius group^sorts/(2d) at jump k,
+    and on the cyclic points within 1/2 - group^sorts/(2d) of x_(k) up to a constant.
 
     Raises:
         ValueError: k is not in 1..d, group < 2, sorts < 1, or group^sorts does not divide d;
@@ -247,11 +251,14 @@ def tight_cases(top: int) -> Iterator[tuple[int, int, int, int]]:
 def _tight(thorough: bool) -> Evidence:
     top, count = (24 if thorough else 12), 0
     for d, k, group, sorts in tight_cases(top):
-        reached = best_radius(mirrored(tight_example(d, k, group, sorts)), cyclic_pairs(d, k))
-        limit = bound(d, Fraction(group**sorts))
+        network = tight_example(d, k, group, sorts)
+        reached = best_radius(mirrored(network), cyclic_pairs(d, k))
+        limit = bound(d, group**sorts)
         require(reached == limit, f"radius {reached}, not {limit}: {(d, k, group, sorts)}")
+        error, least = best_error(network, k), error_bound(d, k, group**sorts)
+        require(error == least, f"error {error}, not {least}: {(d, k, group, sorts)}")
         count += 1
-    return Evidence("exact", f"G^s/(2d) is reached, G = 2, 3, G^s divides d <= {top}", count)
+    return Evidence("exact", f"on the cyclic points, G = 2, 3, G^s divides d <= {top}", count)
 
 
 def _sampled(thorough: bool) -> Evidence:
@@ -301,7 +308,7 @@ RESULT = Result(
         Check("trained MaxMin networks stay within the radius bound", "exact", _trained_within),
         Check("trained MaxMin networks stay within the error bound", "exact", _trained_error),
         Check("trained MaxMin networks cross 1/(2d)", "exact", _trained_across),
-        Check("the radius bound G^s/(2d) is reached", "exact", _tight),
+        Check("the bounds G^s/(2d) and 1/2 - G^s/(2d) are reached", "exact", _tight),
         Check("the tournament equals max with the least depth", "exact", _tournaments),
         Check("sorting networks become MaxMin networks equal to x_(k)", "exact", _order_statistics),
     ),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from math import ceil, floor
 
 import torch
 from torch import Tensor, nn
@@ -244,16 +245,23 @@ DIMENSIONS = (2, 4, 8, 16, 32, 64)
 
 
 def _ranks(d: int, thorough: bool) -> tuple[int, ...]:
-    return tuple(sorted({1, d // 2, d})) if thorough else (1,)
+    """The jumps to train for. k = d is not among them: x -> 1 - x maps every family onto itself
+    and the points of k = d onto those of k = 1 (for errors: x_(d) onto 1 - x_(1))."""
+    return tuple(sorted({1, d // 2})) if thorough else (1,)
+
+
+def _effort(thorough: bool) -> tuple[int, int]:
+    """Steps and seeds of each search."""
+    return (500, 2) if thorough else (150, 1)
 
 
 @cache
 def radii(family: str, thorough: bool = False) -> tuple[Found, ...]:
     """Networks of a family trained for the certified radius, one d of DIMENSIONS after the other.
 
-    The jump of OR; with ``thorough`` also those of AND and of half the ones, more shapes and seeds.
+    The jump of OR; with ``thorough`` also that of half the ones, more shapes, seeds and steps.
     """
-    steps, seeds = (1500, 3) if thorough else (150, 1)
+    steps, seeds = _effort(thorough)
     return tuple(
         search_radius(shape, d, k, steps=steps, seed=seed)
         for d in DIMENSIONS
@@ -266,9 +274,9 @@ def radii(family: str, thorough: bool = False) -> tuple[Found, ...]:
 
 @cache
 def errors(family: str, thorough: bool = False) -> tuple[Found, ...]:
-    """Networks of a family trained for the error of max (``thorough``: also of min and median,
-    every d of DIMENSIONS, more shapes and seeds)."""
-    steps, seeds = (1500, 3) if thorough else (150, 1)
+    """Networks of a family trained for the error of max (``thorough``: also of the entry in the
+    middle, every d of DIMENSIONS, more shapes, seeds and steps)."""
+    steps, seeds = _effort(thorough)
     return tuple(
         search_error(shape, d, k, steps=steps, seed=seed)
         for d in (DIMENSIONS if thorough else DIMENSIONS[1::2])
@@ -296,7 +304,8 @@ def within_radius_bound(family: str, thorough: bool) -> Evidence:
         limit = bound(f.d, f.shape.mass)
         require(f.value <= limit, f"trained to a certified radius {f.value} > {limit}: {f}")
         closest = max(closest, f.value / limit)
-    reach = f"trained for the radius, {_span(found)}, up to {float(closest):.2%} of the bound"
+    percent = floor(closest * 10_000) / 100  # rounded away from the bound
+    reach = f"trained for the radius, {_span(found)}, up to {percent:.2f}% of the bound"
     return Evidence("exact", reach, len(found))
 
 
@@ -314,7 +323,8 @@ def within_error_bound(family: str, thorough: bool) -> Evidence:
         require(f.value >= limit, f"trained to an error {f.value} < {limit}: {f}")
         if limit:
             ratios.append(f.value / limit)
-    reach = f"trained for the error, {_span(found)}, down to {float(min(ratios)):.2%} of the bound"
+    percent = ceil(min(ratios) * 10_000) / 100  # rounded away from the bound
+    reach = f"trained for the error, {_span(found)}, down to {percent:.2f}% of the bound"
     return Evidence("exact", reach, len(found))
 
 

@@ -257,6 +257,19 @@ def test_group_sort_bounds(case: str) -> None:
     is_refuted(*DEPTH[case])
 
 
+@pytest.mark.parametrize("case", list(maxmin_depth.tight_cases(9)))
+def test_the_group_sort_bounds_are_those_of_their_tight_examples(
+    case: tuple[int, int, int, int],
+) -> None:
+    d, k, group, sorts = case
+    network = maxmin_depth.tight_example(d, k, group, sorts)
+    with pytest.raises(Refuted):
+        boolean_impossibility.check_bound(maxmin_depth.mirrored(network), k, TIGHTER)
+    if group**sorts < d:  # otherwise the bound on the error is 0
+        with pytest.raises(Refuted):
+            order_statistics.check_bound(network, k, ABOVE)
+
+
 def test_a_tournament_with_a_layer_less_is_not_max() -> None:
     network = maxmin_depth.tournament(4)
     shallower = GroupSortNetwork((*network.layers[:2], maxmin_depth.selection(4, [0])))

@@ -16,13 +16,15 @@ from sortnet.export import export_model
 from sortnet.models import Abs, ModelConfig, build_model
 from sortnet.presets import get_preset
 from sortnet.runs import RunConfig, write_config, write_model
-from sortnet.theory import model_check, search
+from sortnet.theory import boolean_impossibility, model_check, search
+from sortnet.theory import strategies as draw
 from sortnet.theory.boolean import cyclic_pairs
-from sortnet.theory.boolean_impossibility import bound
+from sortnet.theory.boolean_impossibility import best_radius, bound
 from sortnet.theory.cli import theory_command
 from sortnet.theory.convert import exact_network
 from sortnet.theory.mass import masses
-from sortnet.theory.networks import Affine, Sort
+from sortnet.theory.networks import Affine, Network, Scale, Sort
+from sortnet.theory.order_statistics import best_error
 from sortnet.theory.results import Refuted
 
 FAST = settings(max_examples=15, deadline=None)
@@ -159,6 +161,36 @@ def test_the_search_leaves_torch_as_it_was():
 def test_bad_shapes_are_refused(arguments):
     with pytest.raises(ValueError, match="expected"):
         search.Shape(*arguments)
+
+
+@FAST
+@given(
+    st.integers(1, 5).flatmap(
+        lambda d: st.tuples(draw.networks(d=d, outputs=2), st.just(d), st.integers(1, d))
+    )
+)
+def test_the_jump_d_mirrors_the_jump_1(case):
+    """Why the search leaves k = d out: x -> 1 - x maps one set of points onto the other."""
+    network, d, k = case
+    mirrored = Network((Scale(d, Fraction(-1), Fraction(1)), *network.layers))
+    mirror = best_radius(mirrored, cyclic_pairs(d, d + 1 - k))
+    assert mirror == best_radius(network, cyclic_pairs(d, k))
+    assert d not in search._ranks(d, True) or d <= 2
+    assert best_error(Network((*mirrored.layers, Scale(2, Fraction(-1)))), d + 1 - k) == best_error(
+        network, k
+    )
+
+
+def test_percentages_are_rounded_away_from_the_bound(monkeypatch):
+    """A network that comes to 99.999 % of the bound is not shown at 100 %."""
+    shape, near = search.Shape("standard", 1, 0), Fraction(99_999, 100_000)
+    network = boolean_impossibility.threshold_example(4, 1)
+    for name, ratio in (("radii", near), ("errors", 1 / near)):
+        limit = bound(4) if name == "radii" else Fraction(1, 2) - Fraction(1, 8)
+        found = search.Found(shape, 4, 1, network, ratio * limit)
+        monkeypatch.setattr(search, name, lambda family, thorough, found=found: (found,))
+    assert "up to 99.99% of" in search.within_radius_bound("standard", False).range
+    assert "down to 100.01% of" in search.within_error_bound("standard", False).range
 
 
 def test_a_crossing_would_be_reported(monkeypatch):
