@@ -73,16 +73,12 @@ def certify_split(
         progress: called with the number of samples done.
 
     Raises:
-        ValueError: no samples, or images of another shape.
+        ValueError: no samples, images of another shape, or labels that the network lacks.
         ContradictionError: the attack entered a certified ball.
     """
     if len(split) == 0:
         raise ValueError("there are no samples to certify")
-    if tuple(split.images.shape[1:]) != session.network.input_shape:
-        raise ValueError(
-            f"the network takes images {list(session.network.input_shape)}, "
-            f"the data has {list(split.images.shape[1:])}"
-        )
+    split.check(session.network.input_shape, session.network.classes)
     # A certificate at one radius is one at every smaller radius.
     falling = sorted(epsilons, key=parse_eps, reverse=True)
     size = len(split)

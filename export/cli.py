@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -19,8 +18,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from sortnet.files import atomic_write
-from sortnet.units import parse_eps
+from sortnet.console import write_json
+from sortnet.files import check_outputs
+from sortnet.options import Eps, OutFile, json_option, root_option
 
 if TYPE_CHECKING:
     from sortnet.data import Split
@@ -29,20 +29,6 @@ if TYPE_CHECKING:
     from .spec import Network
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
-
-
-class _Eps(click.ParamType):
-    """A radius kept as it was typed, checked to be one."""
-
-    name = "eps"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            parse_eps(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return str(value)
 
 
 @contextmanager
@@ -56,34 +42,23 @@ def _one_line() -> Iterator[None]:
         raise click.ClickException(" ".join(str(error).split())) from None
 
 
-def _folder_exists(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None and not path.parent.is_dir():
-        raise click.BadParameter(f"the folder {path.parent} does not exist")
-    return path
-
-
-def _write_json(path: Path | None, document: dict[str, Any]) -> None:
-    if path is not None:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=2) + "\n")
-
-
-_json_option = click.option(
-    "--json", "json_path", type=_OUT, callback=_folder_exists, help="Write the result for machines."
-)
-
-
 @click.command("export")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("-o", "--output", type=_OUT, required=True, callback=_folder_exists)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The ONNX file to write.",
+)
 @click.option(
     "--eps",
-    type=_Eps(),
+    type=Eps(),
     help="Certify this one radius by interval bounds inside the graph. Default: the margin radius; "
     "for a network with an MLP head the first test radius of its recipe.",
 )
-@_json_option
-def export_command(run: Path, output: Path, eps: str | None, json_path: Path | None) -> None:
+@json_option
+def export_command(run: Path, output: Path, eps: str | None, json_file: Path | None) -> None:
     """Turn the trained network of the folder RUN into one ONNX file that certifies.
 
     The file takes images in [0, 1] and returns logits, label and radius: every float32 image
@@ -95,10 +70,11 @@ def export_command(run: Path, output: Path, eps: str | None, json_path: Path | N
       sortnet export runs/digits -o digits.onnx
     """
     with _one_line():
-        from sortnet.runs import load_run
+        from sortnet.runs import load_run, own_files
 
         from .from_torch import export_model
 
+        check_outputs({"-o": output, "--json": json_file}, inputs=own_files(run))
         model, config = load_run(run)
         if eps is None and config.model.hidden is not None:
             eps = config.preset.recipe.eps_test[0]
@@ -110,7 +86,7 @@ def export_command(run: Path, output: Path, eps: str | None, json_path: Path | N
             "lipschitz": analysis.lipschitz,
             "error_bound": analysis.error,
         }
-        _write_json(json_path, document)
+        write_json(json_file, document)
     kind = "margin radius" if eps is None else f"interval certificate at {eps}"
     click.echo(
         f"{output}: {kind}, Lipschitz constant {analysis.lipschitz:.6g}, "
@@ -121,8 +97,15 @@ def export_command(run: Path, output: Path, eps: str | None, json_path: Path | N
 @click.command("certify")
 @click.argument("model", type=_FILE)
 @click.option("--data", required=True, help="A preset's name, a data set's name, or an .npz file.")
-@click.option("--root", type=click.Path(path_type=Path), help="Folder of the data set's files.")
-@click.option("--eps", "epsilons", type=_Eps(), multiple=True, required=True)
+@root_option()
+@click.option(
+    "--eps",
+    "epsilons",
+    type=Eps(),
+    multiple=True,
+    required=True,
+    help="Radius in pixels such as 8/255; several allowed.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Certify only the first samples.")
 @click.option(
     "--pgd",
@@ -140,29 +123,27 @@ def export_command(run: Path, output: Path, eps: str | None, json_path: Path | N
 )
 @click.option(
     "--samples",
-    type=_OUT,
-    callback=_folder_exists,
+    type=OutFile({".jsonl": None, ".parquet": "pyarrow"}),
     help="Write one row per sample to a .jsonl or .parquet file.",
 )
 @click.option(
     "--plot",
     "plot_path",
-    type=_OUT,
-    callback=_folder_exists,
-    help="Draw certified accuracy against eps.",
+    type=OutFile(dict.fromkeys((".png", ".pdf", ".svg"), "matplotlib")),
+    help="Draw certified accuracy against eps into a .png, .pdf or .svg file.",
 )
-@_json_option
+@json_option
 def certify_command(
     model: Path,
     data: str,
-    root: Path | None,
+    data_root: Path | None,
     epsilons: tuple[str, ...],
     limit: int | None,
     pgd: int,
     library: bool,
     samples: Path | None,
     plot_path: Path | None,
-    json_path: Path | None,
+    json_file: Path | None,
 ) -> None:
     """Certify the test samples of DATA with the ONNX file MODEL, at one or more radii.
 
@@ -176,12 +157,17 @@ def certify_command(
       sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
     """
     with _one_line():
+        from sortnet.data import user_folder
+
         from .certify import certify_split, plot, summary, write_samples
         from .runtime import CertifiedSession
 
-        if samples is not None and samples.suffix not in (".jsonl", ".parquet"):
-            raise ValueError(f"--samples takes a .jsonl or .parquet file, got {samples.name!r}")
-        split = _load(data, root, limit)
+        check_outputs(
+            {"--samples": samples, "--plot": plot_path, "--json": json_file},
+            inputs=[model, *([Path(data)] if data.endswith(".npz") else [])],
+            data=user_folder(data, data_root),
+        )
+        split = _load(data, data_root, limit)
         session = CertifiedSession(model, library=library)
         attack = _pgd(session.network, pgd) if pgd else None
         columns = (TextColumn("certifying"), BarColumn(), MofNCompleteColumn())
@@ -196,7 +182,7 @@ def certify_command(
             write_samples(report, samples)
         if plot_path is not None:
             plot(report, plot_path, f"{model.name} on {data}")
-        _write_json(json_path, document)
+        write_json(json_file, document)
     _print_report(report, model.name, document["claim"])
 
 
@@ -239,8 +225,8 @@ def _print_report(report: Report, name: str, claim: str) -> None:
 
 @click.command("verify")
 @click.argument("model", type=_FILE)
-@_json_option
-def verify_command(model: Path, json_path: Path | None) -> None:
+@json_option
+def verify_command(model: Path, json_file: Path | None) -> None:
     """Prove what the ``radius`` of the ONNX file MODEL promises, from its graph alone.
 
     Needs no torch and believes no metadata. The exit code is 0 only if everything is proved.
@@ -248,8 +234,9 @@ def verify_command(model: Path, json_path: Path | None) -> None:
     with _one_line():
         from .verifier import verify
 
+        check_outputs({"--json": json_file}, inputs=[model])
         proof = verify(model)
-        _write_json(json_path, proof.to_json())
+        write_json(json_file, proof.to_json())
     console = Console()
     if proof.network is not None and proof.analysis is not None:
         table = Table(title=f"{model.name}, operation by operation (box [0, 1])")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from .console import accuracy_table, console, plain_bar, print_pairs, training_bar, write_json
+from .files import check_outputs
+from .options import Eps, json_option, root_option, seed_option
 from .units import parse_eps
 
 if TYPE_CHECKING:
@@ -17,16 +19,6 @@ if TYPE_CHECKING:
     from .models import CertifiedNet
     from .runs import RunConfig
 
-json_option = click.option(
-    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Also write JSON."
-)
-data_option = click.option(
-    "--data",
-    "data_root",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the data set's files.",
-)
-
 
 @click.command()
 @json_option
@@ -34,6 +26,7 @@ def presets_command(json_file: Path | None) -> None:
     """List the presets that `sortnet train` and `sortnet reproduce` know."""
     from .presets import PRESETS
 
+    check_outputs({"--json": json_file})
     print_pairs([(name, preset.about) for name, preset in PRESETS.items()])
     write_json(json_file, {n: dataclasses.asdict(preset) for n, preset in PRESETS.items()})
 
@@ -45,9 +38,9 @@ def presets_command(json_file: Path | None) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Run folder [default: runs/PRESET].",
 )
-@data_option
+@root_option("--data")
 @click.option("--download", is_flag=True, help="Fetch MNIST, Fashion-MNIST or CIFAR if missing.")
-@click.option("--seed", default=0, show_default=True, help="Fixes everything random.")
+@seed_option
 @click.option("--epochs", type=float, help="Squeeze or stretch the recipe to this length.")
 @click.option(
     "--set",
@@ -71,7 +64,13 @@ def presets_command(json_file: Path | None) -> None:
     show_default=True,
     help="Of affine layers in training; distances, evaluation and certificates stay float32.",
 )
-@click.option("--pgd-samples", default=1000, show_default=True, help="Attack so many at the end.")
+@click.option(
+    "--pgd-samples",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="Attack so many at the end.",
+)
 @json_option
 def train_command(
     preset: str,
@@ -84,7 +83,7 @@ def train_command(
     hold_out: float,
     resume: bool,
     compiled: bool,
-    precision: str,
+    precision: Literal["float32", "bfloat16"],
     pgd_samples: int,
     json_file: Path | None,
 ) -> None:
@@ -108,7 +107,7 @@ def train_command(
       torchrun --nproc-per-node 2 --no-python sortnet train mnist-0.1 --data ~/data
     """
     from . import presets, runs
-    from .data import load
+    from .data import load, user_folder
     from .train import Trainer, model_config, processes
 
     chosen = presets.get_preset(preset).override(settings)
@@ -119,6 +118,12 @@ def train_command(
     if not 0 <= hold_out < 1:
         raise click.UsageError(f"--hold-out must be in [0, 1), got {hold_out}")
     folder = out or runs.default_folder(preset)
+    check_outputs(
+        {"--json": json_file},
+        folder=folder,
+        inputs=runs.own_files(folder),
+        data=user_folder(chosen.data, data_root),
+    )
     if resume:
         config = runs.read_config(folder)
         if config.preset.name != preset:
@@ -177,8 +182,8 @@ def finish_run(
     rows = [row for row in runs.read_metrics(folder) if "evaluation" not in row]
     with runs.clear_disk_errors(folder):
         runs.write_metrics(folder, [*rows, {"evaluation": result.summary()}])
-        plots.training_plot(folder / "training.png", config.preset.name, rows)
-        _accuracy_plot(folder / "accuracy.png", config.preset.name, result)
+        plots.training_plot(folder / runs.TRAINING_PLOT, config.preset.name, rows)
+        _accuracy_plot(folder / runs.ACCURACY_PLOT, config.preset.name, result)
     _show(f"{config.preset.name}, seed {config.seed}: {data.name}", result)
     print_pairs([("training", f"{seconds:.0f} s"), ("run folder", folder)])
     return result
@@ -186,11 +191,17 @@ def finish_run(
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--eps", multiple=True, help="Radius in pixels such as 8/255; several allowed.")
-@data_option
+@click.option(
+    "--eps", type=Eps(), multiple=True, help="Radius in pixels such as 8/255; several allowed."
+)
+@root_option("--data")
 @click.option("--npz", type=click.Path(path_type=Path), help="Evaluate on x, y of this .npz file.")
-@click.option("--pgd-steps", default=100, show_default=True, help="0 for no attack.")
-@click.option("--pgd-samples", type=int, help="Attack so many, evenly spaced [default: all].")
+@click.option(
+    "--pgd-steps", type=click.IntRange(0), default=100, show_default=True, help="0 for no attack."
+)
+@click.option(
+    "--pgd-samples", type=click.IntRange(0), help="Attack so many, evenly spaced [default: all]."
+)
 @json_option
 def evaluate_command(
     run: Path,
@@ -213,23 +224,19 @@ def evaluate_command(
       sortnet evaluate runs/fashion --eps 8/255 --eps 0.1 --pgd-samples 500
     """
     from . import runs
-    from .data import load, load_npz
+    from .data import load, load_npz, user_folder
     from .evaluate import evaluate
 
-    for value in eps:
-        parse_eps(value)
-    if pgd_steps < 0 or (pgd_samples is not None and pgd_samples < 0):
-        raise click.UsageError("--pgd-steps and --pgd-samples must be >= 0")
     model, config = runs.load_run(run)
+    root = data_root or (Path(config.data_root) if config.data_root else None)
+    check_outputs(
+        {"--json": json_file},
+        inputs=[*runs.own_files(run), *([npz] if npz else [])],
+        data=user_folder(config.preset.data, root),
+    )
     if npz is not None:
         name, split = str(npz), load_npz(npz)
-        if split.images.shape[1:] != model.config.input_shape:
-            raise ValueError(
-                f"{npz}: images are {list(split.images.shape[1:])}, "
-                f"the network takes {list(model.config.input_shape)}"
-            )
     else:
-        root = data_root or (Path(config.data_root) if config.data_root else None)
         data = _data(load(config.preset.data, root), config.hold_out)
         name, split = data.name, data.test
     with plain_bar("evaluating") as progress:

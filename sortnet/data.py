@@ -98,6 +98,24 @@ class Split:
             part = slice(start, start + size)
             yield self.floats(part), self.labels[part]
 
+    def check(self, input_shape: tuple[int, ...], classes: int) -> None:
+        """Check that a network for images `input_shape` and `classes` labels can take this split.
+
+        Raises:
+            ValueError: images of another shape, or a label outside 0..classes-1.
+        """
+        shape = tuple(self.images.shape[1:])
+        if shape != tuple(input_shape):
+            raise ValueError(
+                f"the network takes images {list(input_shape)}, the data has {list(shape)}"
+            )
+        strange = np.flatnonzero((self.labels < 0) | (self.labels >= classes))
+        if len(strange):
+            raise ValueError(
+                f"the network has {classes} classes, so labels must be in 0..{classes - 1}; "
+                f"{len(strange)} are not, e.g. {self.labels[strange[0]]} of sample {strange[0]}"
+            )
+
     def take(self, index: np.ndarray) -> Split:
         """The samples at `index` (int64 [n]), in that order."""
         images = (
@@ -176,13 +194,18 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
         if name == "fashion-mnist" and DEBIAN_FASHION_MNIST.is_dir():
             root = DEBIAN_FASHION_MNIST
         else:
-            raise FileNotFoundError(f"data set {name!r} needs the folder of its files: --data DIR")
+            raise FileNotFoundError(f"data set {name!r} needs the folder of its files: --root DIR")
     root = Path(root)
     if download:
         _download(name, root)
     if not root.is_dir():
         raise FileNotFoundError(f"data folder {root} does not exist")
     return _LOADERS[name](root)
+
+
+def user_folder(name: str, root: Path | None) -> Path | None:
+    """The folder that `load(name, root)` reads, where the user named one."""
+    return Path(name.removeprefix("folder:")) if name.startswith("folder:") else root
 
 
 def load_npz(path: str | Path) -> Split:
@@ -310,7 +333,7 @@ def _load_cifar(name: str, classes: int) -> Callable[[Path], DataSet]:
         if not (root / python).is_dir():
             raise FileNotFoundError(
                 f"{name}: neither {binary}/ nor {python}/ found in {root} "
-                "(--download fetches the latter)"
+                "(sortnet train --download fetches the latter)"
             )
         return _torchvision_cifar(name, root, classes)
 
@@ -467,12 +490,12 @@ def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("not a zip archive")
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             missing = [n for n in names if n not in file.files]
             if missing:
                 raise ValueError(f"no array {missing[0]!r} (has: {', '.join(file.files)})")
             return {n: file[n] for n in names}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile, zlib, numpy and its parser raise a dozen kinds on damage
         raise ValueError(
             f"{path}: not a readable .npz with {' and '.join(names)}: {error}"
         ) from None

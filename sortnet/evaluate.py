@@ -81,13 +81,13 @@ def evaluate(
 
     Raises:
         CertificateViolationError: not certified <= attacked <= clean for some sample; names them.
-        ValueError: an eps out of (0, 1], an empty split.
+        ValueError: an eps out of (0, 1], an empty split, images or labels of another network.
     """
     if not len(split):
         raise ValueError("cannot evaluate on an empty split")
+    split.check(model.config.input_shape, model.config.classes)
     started = time.monotonic()
     numbers = {name: eps_to_float(name) for name in eps}
-    by_number = {number: name for name, number in numbers.items()}
     device = next(model.parameters()).device
     chosen = _evenly(len(split), 0 if attack_steps == 0 else attack_samples)
     total = -(-len(split) // batch_size) + len(numbers) * -(-len(chosen) // batch_size)
@@ -110,8 +110,9 @@ def evaluate(
                 right = model(x).argmax(1) == y
             correct.append(right.cpu().numpy())
             radii.append(torch.where(right, margin_radius(model, x), 0).cpu().numpy())
-            for number, safe in certificates(model, x, y, list(numbers.values())).items():
-                certified[by_number[number]].append(safe.cpu().numpy())
+            proved = certificates(model, x, y, list(numbers.values()))
+            for name, number in numbers.items():  # two names may mean one number
+                certified[name].append(proved[number].cpu().numpy())
             tick()
         is_correct = np.concatenate(correct)
         is_certified = {name: np.concatenate(parts) for name, parts in certified.items()}

@@ -1,10 +1,10 @@
-"""Files that are either written whole or not at all."""
+"""Files that are written whole or not at all; a command's outputs, checked before its work."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,17 +14,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the path of a temporary file to write, and move it to ``path`` if the block succeeds.
 
     On any exception, Ctrl-C included, the temporary file is removed and ``path`` is as it was.
-    The temporary name keeps the suffix, for writers that choose the format by it.
+    The temporary name keeps the suffix, for writers that choose the format by it. Where ``path`` is
+    a link, the file that it points to is replaced.
 
     Raises:
         OSError: the folder does not exist or cannot be written.
     """
-    target = Path(path)
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
-    )
-    os.close(handle)
-    temporary = Path(name)
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target.parent, target)
     try:
         yield temporary
         # mkstemp makes private files; a result has the permissions of any new file.
@@ -35,3 +32,80 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_outputs(
+    outputs: Mapping[str, Path | None],
+    *,
+    folder: Path | None = None,
+    inputs: Iterable[Path] = (),
+    data: Path | None = None,
+) -> None:
+    """Refuse output files that cannot be written, or that would replace what a command needs.
+
+    Every command calls this before its work. Nothing is left behind.
+
+    Args:
+        outputs: name of the option -> its file, None where the option is not given.
+        folder: a folder that the command makes, with its parents, and fills; outputs may lie in it.
+        inputs: files that the command reads, or writes into `folder` by itself.
+        data: a folder that the command reads; of its files only .json ones are ever replaced.
+
+    Raises:
+        OSError: a folder is missing or cannot be written, or an output is no regular file.
+        ValueError: an output is an input or another output.
+    """
+    made = None if folder is None else Path(os.path.realpath(folder))
+    if made is not None:
+        _check_folder(f"cannot write to {folder}", made)
+    taken = {os.path.realpath(path): f"the file {path} of this command" for path in inputs}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        target = Path(os.path.realpath(path))
+        if os.path.isdir(target) or (made is not None and made.is_relative_to(target)):
+            raise IsADirectoryError(f"{option}: {path} is a folder, expected a file")
+        if str(target) in taken:
+            raise ValueError(f"{option}: {path} is {taken[str(target)]}; name another file")
+        taken[str(target)] = f"written by {option} already"
+        if os.path.exists(target):
+            if not os.path.isfile(target):
+                raise OSError(f"{option}: {path} is not a regular file")
+            if not os.access(target, os.W_OK):
+                raise PermissionError(f"{option}: {path} is write-protected")
+            home = None if data is None else os.path.realpath(data)
+            if home is not None and target.is_relative_to(home) and target.suffix != ".json":
+                raise ValueError(f"{option}: {path} is a file of the data folder {data}")
+        parent = target.parent
+        if made is not None and parent == made:
+            parent = _existing(made)
+        elif not os.path.isdir(parent):
+            raise FileNotFoundError(f"{option}: the folder {path.parent} does not exist")
+        _try_to_write(f"{option}: cannot write {path}", parent, target)
+
+
+def _check_folder(problem: str, folder: Path) -> None:
+    there = _existing(folder)
+    if not os.path.isdir(there):
+        raise NotADirectoryError(f"{problem}: {there} is not a folder")
+    _try_to_write(problem, there, folder)
+
+
+def _existing(path: Path) -> Path:
+    """The path itself or the nearest of its parents that exists."""
+    return next(place for place in (path, *path.parents) if os.path.exists(place))
+
+
+def _try_to_write(problem: str, folder: Path, target: Path) -> None:
+    # Asking the system for permissions misses read-only mounts and too long names.
+    try:
+        _temporary(folder, target).unlink()
+    except OSError as error:
+        raise OSError(f"{problem}: {error.strerror or error}") from None
+
+
+def _temporary(folder: Path, target: Path) -> Path:
+    """A new empty file in `folder`, named after `target`."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{target.stem}.", suffix=target.suffix)
+    os.close(handle)
+    return Path(name)

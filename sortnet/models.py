@@ -318,14 +318,28 @@ def estimate_means(model: CertifiedNet, batches: Iterable[Tensor]) -> None:
     Args:
         model: any chain; without MeanShift nothing happens.
         batches: images [N, C, H, W], each with N >= 1; larger batches estimate better.
+
+    Raises:
+        FloatingPointError: a mean is NaN or infinite; names the first such layer. All running means
+            are as they were.
     """
     model.eval()
-    shifts = [module for module in model.modules() if isinstance(module, MeanShift)]
+    shifts = {n: layer for n, layer in model.named_modules() if isinstance(layer, MeanShift)}
     if not shifts:
         return
-    for shift in shifts:
+    before = [shift.running_mean.clone() for shift in shifts.values()]
+    for shift in shifts.values():
         shift.start_estimate()
-    for batch in batches:
-        model(batch)
-    for shift in shifts:
-        shift.finish_estimate()
+    try:
+        for batch in batches:
+            model(batch)
+        for name, shift in shifts.items():
+            try:
+                shift.finish_estimate()
+            except FloatingPointError as error:
+                raise FloatingPointError(f"layer {name} (MeanShift): {error}") from None
+    except BaseException:
+        for shift, mean in zip(shifts.values(), before, strict=True):
+            shift.stop_estimate()
+            shift.running_mean.copy_(mean)
+        raise

@@ -70,6 +70,8 @@ class Recipe:
         if min(self.ce_weight) <= 0:
             raise ValueError(f"ce_weight must be > 0, got {self.ce_weight}")
         parse_eps(self.eps_train)
+        if not self.eps_test:
+            raise ValueError("eps_test must name at least one radius")
         for eps in self.eps_test:
             parse_eps(eps)
 

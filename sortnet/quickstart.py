@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from .commands import json_option
 from .console import accuracy_table, console, plain_bar, print_pairs, training_bar, write_json
+from .files import check_outputs
+from .options import json_option, seed_option
 from .units import parse_eps
 
 
@@ -21,7 +22,7 @@ from .units import parse_eps
     show_default=True,
     help="Run folder; a previous quickstart there is replaced.",
 )
-@click.option("--seed", default=0, show_default=True, help="Fixes everything random.")
+@seed_option
 @json_option
 def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     """Train a SortNet on scikit-learn's digits, export it, certify it with ONNX Runtime.
@@ -36,8 +37,13 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     from .evaluate import check_order, evaluate
     from .export import CertifiedSession, export_model
     from .presets import get_preset
-    from .train import Trainer, model_config
+    from .train import InterruptedTrainingError, Trainer, model_config
 
+    onnx = out / "model.onnx"
+    own = [*runs.own_files(out), onnx]
+    check_outputs({"--json": json_file}, folder=out, inputs=own)
+    if (out / runs.CONFIG).exists() and (other := runs.read_config(out).preset.name) != "digits":
+        raise click.UsageError(f"{out} holds a run of {other}; choose another folder with --out")
     started = time.monotonic()
     # A network this small gains little from a second thread, and loses much on a busy machine.
     torch.set_num_threads(1)
@@ -48,9 +54,15 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
         preset=preset, model=model_config(preset, data), seed=seed, environment=runs.environment()
     )
     trainer = Trainer(config, data, out)
-    with training_bar("training") as listener:
-        model = trainer.run(listener)
-    onnx = out / "model.onnx"
+    # What is replaced goes first: after an interruption nothing old lies beside the new.
+    for path in own:
+        if path.is_file():
+            path.unlink()
+    try:
+        with training_bar("training") as listener:
+            model = trainer.run(listener)
+    except InterruptedTrainingError:
+        raise KeyboardInterrupt(f"interrupted in training; {out} holds no finished run") from None
     export_model(model, onnx, preset=preset.name)
     with plain_bar("attacking") as progress:
         result = evaluate(model, data.test, eps, attack_steps=40, progress=progress)
@@ -73,9 +85,9 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
         rows = runs.read_metrics(out)
         summary = {**result.summary(), "onnx_clean": clean, "onnx_certified": certified}
         runs.write_metrics(out, [*rows, {"evaluation": summary}])
-        plots.training_plot(out / "training.png", "digits", rows)
+        plots.training_plot(out / runs.TRAINING_PLOT, "digits", rows)
         plots.accuracy_plot(
-            out / "accuracy.png",
+            out / runs.ACCURACY_PLOT,
             "digits, certified by ONNX Runtime",
             clean,
             {float(parse_eps(k)): v for k, v in result.pgd.items()},

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .commands import data_option, finish_run, json_option
+from .commands import finish_run
 from .console import console, training_bar, write_json
-from .files import atomic_write
+from .files import atomic_write, check_outputs
+from .options import json_option, root_option
 
 if TYPE_CHECKING:
     from .data import DataSet
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .runs import RunConfig
 
 MOST_EPOCHS = 1000.0
+TABLES = ("table.json", "table.md", "table.png")
 
 
 class Duration(click.ParamType):
@@ -51,8 +53,14 @@ class Duration(click.ParamType):
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder [default: runs/reproduce-PRESET].",
 )
-@data_option
-@click.option("--pgd-samples", default=1000, show_default=True, help="Attack so many test images.")
+@root_option("--data")
+@click.option(
+    "--pgd-samples",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Attack so many test images.",
+)
 @json_option
 def reproduce_command(
     preset: str,
@@ -77,15 +85,27 @@ def reproduce_command(
       sortnet reproduce digits --budget 30s --seeds 1 --row sortnet --row maxmin
     """
     from . import presets, runs
-    from .data import load
+    from .data import load, user_folder
 
     base = presets.get_preset(preset)
     chosen = [presets.comparison_row(base, row) for row in rows or presets.ROWS]
     folder = out or runs.default_folder(f"reproduce-{preset}")
+    places = {
+        (seed, row.name): folder / f"{row.name.partition(':')[2]}-seed{seed}"
+        for seed, row in itertools.product(range(seeds), chosen)
+    }
+    own = [folder / name for name in TABLES]
+    own += [path for place in places.values() for path in runs.own_files(place)]
+    check_outputs(
+        {"--json": json_file},
+        folder=folder,
+        inputs=own,
+        data=user_folder(base.data, data_root),
+    )
     data = load(base.data, data_root)
     results: dict[str, list[dict[str, Any]]] = {row.name: [] for row in chosen}
     for seed, row in itertools.product(range(seeds), chosen):
-        place = folder / f"{row.name.partition(':')[2]}-seed{seed}"
+        place = places[seed, row.name]
         result = _finished(place) or _train(row, data, place, seed, budget, data_root, pgd_samples)
         results[row.name].append({"seed": seed, **result})
         document = _document(base, budget, data, chosen, results)
@@ -172,15 +192,15 @@ def _finished(folder: Path) -> dict[str, Any] | None:
     from . import runs
 
     rows = runs.read_metrics(folder)
-    if not rows or "evaluation" not in rows[-1]:
+    if len(rows) < 2 or "evaluation" not in rows[-1]:
         return None
-    last = rows[-2]
-    evaluation = rows[-1]["evaluation"]
-    return {
-        "epochs": last["epoch"],
-        "training_seconds": last["seconds"],
-        **{key: evaluation[key] for key in ("clean", "pgd", "certified", "pgd_samples", "samples")},
-    }
+    last, evaluation = rows[-2], rows[-1]["evaluation"]
+    keys = ("clean", "pgd", "certified", "pgd_samples", "samples")
+    try:
+        result = {key: evaluation[key] for key in keys}
+        return {"epochs": last["epoch"], "training_seconds": last["seconds"], **result}
+    except (KeyError, TypeError):
+        raise runs.RunError(f"{folder / runs.METRICS}: damaged; remove the folder") from None
 
 
 def _document(
@@ -254,8 +274,9 @@ def _markdown(document: dict[str, Any]) -> str:
 def _write_tables(folder: Path, document: dict[str, Any]) -> None:
     from . import plots
 
-    write_json(folder / "table.json", document)
-    with atomic_write(folder / "table.md") as path:
+    as_json, as_text, as_plot = (folder / name for name in TABLES)
+    write_json(as_json, document)
+    with atomic_write(as_text) as path:
         path.write_text(_markdown(document))
     title = f"{document['data']}, eps {document['eps']}"
-    plots.comparison_plot(folder / "table.png", title, document["rows"])
+    plots.comparison_plot(as_plot, title, document["rows"])

@@ -12,10 +12,10 @@ import dataclasses
 import errno
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -38,6 +38,7 @@ CONFIG, WEIGHTS, CHECKPOINT, METRICS = (
     "checkpoint.safetensors",
     "metrics.jsonl",
 )
+TRAINING_PLOT, ACCURACY_PLOT = "training.png", "accuracy.png"
 
 
 class RunError(ValueError):
@@ -57,10 +58,10 @@ class RunConfig:
 
     preset: Preset
     model: ModelConfig
-    seed: int = 0
-    hold_out: float = 0.0
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    hold_out: float = Field(default=0.0, ge=0, lt=1)
     data_root: str | None = None
-    precision: str = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     environment: dict[str, str] = Field(default_factory=dict)
     format: int = FORMAT
 
@@ -79,6 +80,12 @@ def environment() -> dict[str, str]:
 def default_folder(preset: str) -> Path:
     """Where a run goes if nothing else is said: runs/NAME, with characters safe for file names."""
     return Path("runs") / "".join(c if c.isalnum() or c in "._-" else "-" for c in preset)
+
+
+def own_files(folder: Path) -> list[Path]:
+    """The files that a run writes into its folder."""
+    names = (CONFIG, WEIGHTS, CHECKPOINT, METRICS, TRAINING_PLOT, ACCURACY_PLOT, "tensorboard")
+    return [folder / name for name in names]
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
@@ -100,7 +107,7 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{folder} is no run folder: {CONFIG} is missing")
     try:
         document = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: not readable as JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise RunError(f"{path}: not a run config of format {FORMAT}")
@@ -139,13 +146,35 @@ def load_run(folder: str | Path) -> tuple[CertifiedNet, RunConfig]:
         hint = "; training is unfinished, continue it with --resume" if unfinished else ""
         raise RunError(f"{folder} has no {WEIGHTS}{hint}")
     tensors, _ = read_tensors(folder / WEIGHTS)
-    model = build_model(config.model)
     try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RunError(f"{folder / WEIGHTS} does not fit {CONFIG}: {reason}") from None
+        model = build_model(config.model)
+    except ValueError as error:
+        raise RunError(f"{folder / CONFIG}: {error}") from None
+    check_tensors(tensors, model.state_dict(), f"{folder / WEIGHTS} does not fit {CONFIG}")
+    model.load_state_dict(tensors)
     return model.eval(), config
+
+
+def check_tensors(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor], problem: str) -> None:
+    """Check that `tensors` has the names, dtypes and shapes of `like`, and finite values.
+
+    Raises:
+        RunError: `problem`, and the first difference.
+    """
+    for name, expected in like.items():
+        if name not in tensors:
+            raise RunError(f"{problem}: {name} is missing")
+        found = tensors[name]
+        if (found.dtype, found.shape) != (expected.dtype, expected.shape):
+            raise RunError(f"{problem}: {name} is {_kind(found)}, expected {_kind(expected)}")
+        if not bool(found.isfinite().all()):
+            raise RunError(f"{problem}: {name} holds NaN or infinity")
+    for name in tensors.keys() - like.keys():
+        raise RunError(f"{problem}: {name} is unknown")
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -187,14 +216,17 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All whole lines of metrics.jsonl; a last line cut by a crash is left out."""
+    """The whole lines of metrics.jsonl, up to the first that is cut by a crash or damaged."""
     path = folder / METRICS
-    rows = []
-    for line in path.read_text().splitlines() if path.is_file() else ():
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(row, dict):
+            break
+        rows.append(row)
     return rows
 
 

@@ -133,6 +133,8 @@ class Trainer:
         self.device = torch.device(device)
         self.rank, self.world = _rank_and_world()
         self.checkpoint_seconds, self.log_steps = checkpoint_seconds, log_steps
+        for split in (data.train, data.test):
+            split.check(config.model.input_shape, config.model.classes)
         self.batches = TrainingBatches(data.train, self.recipe, config.seed, self.rank, self.world)
         if self.world > 1 and (self.batches.batch_size // self.world) % MASK_GROUP:
             raise ValueError(
@@ -172,36 +174,50 @@ class Trainer:
         if not path.is_file():
             return
         tensors, metadata = runs.read_tensors(path)
+        problem = f"{path} does not fit this run"
+        parameters = dict(self.objective.named_parameters())
+        expected = self._tensors()
+        for name, parameter in parameters.items():
+            expected[f"optimizer.step.{name}"] = torch.zeros(())
+            expected[f"optimizer.exp_avg.{name}"] = parameter
+            expected[f"optimizer.exp_avg_sq.{name}"] = parameter
+        runs.check_tensors(tensors, expected, problem)
         try:
-            self.objective.load_state_dict(_under(tensors, "objective."))
-            names = [name for name, _ in self.net.named_parameters()]
-            for name, average in zip(names, self.average, strict=True):
-                average.copy_(tensors[f"average.{name}"])
-            state = {}
-            for index, (name, _) in enumerate(self.objective.named_parameters()):
-                state[index] = {
-                    key: tensors[f"optimizer.{key}.{name}"]
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                }
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-            self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise runs.RunError(f"{path} does not fit this run: {reason}") from None
+            step, seconds = int(metadata["step"]), float(metadata["seconds"])
+        except (KeyError, ValueError):
+            raise runs.RunError(f"{problem}: its step and time are missing") from None
+        if not (0 <= step <= self.batches.steps and 0 <= seconds < math.inf):
+            raise runs.RunError(f"{problem}: step {step} of {self.batches.steps}, {seconds} s")
+        self.objective.load_state_dict(_under(tensors, "objective."))
+        for (name, _), average in zip(self.net.named_parameters(), self.average, strict=True):
+            average.copy_(tensors[f"average.{name}"])
+        state = {
+            index: {
+                key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+            for index, name in enumerate(parameters)
+        }
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.step, self.seconds = step, seconds
 
     def checkpoint(self) -> None:
         """Write the checkpoint (atomically, by the first process)."""
         if self.rank:
             return
-        tensors = {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
-        for (name, _), average in zip(self.net.named_parameters(), self.average, strict=True):
-            tensors[f"average.{name}"] = average
+        tensors = self._tensors()
         for name, parameter in self.objective.named_parameters():
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer.{key}.{name}"] = value
         metadata = {"step": str(self.step), "seconds": repr(self.seconds)}
         runs.write_tensors(self.folder / runs.CHECKPOINT, tensors, metadata)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds beside the optimizer's state."""
+        tensors = {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
+        for (name, _), average in zip(self.net.named_parameters(), self.average, strict=True):
+            tensors[f"average.{name}"] = average
+        return tensors
 
     def run(self, listener: Listener | None = None, until: int | None = None) -> CertifiedNet:
         """Train to the end, estimate the means and write model.safetensors.
@@ -261,13 +277,22 @@ class Trainer:
             return self.finish()
 
     def finish(self) -> CertifiedNet:
-        """Take the averaged weights, estimate the means over the training split and save."""
+        """Take the averaged weights, estimate the means over the training split and save.
+
+        Raises:
+            TrainingDivergedError: a mean is not finite; nothing is saved.
+        """
         if self.recipe.ema:
             with torch.no_grad():
                 for parameter, average in zip(self.net.parameters(), self.average, strict=True):
                     parameter.copy_(average)
         set_p(self.net, math.inf)
-        reestimate_means(self.net, self.data.train, rank=self.rank, world=self.world)
+        try:
+            reestimate_means(self.net, self.data.train, rank=self.rank, world=self.world)
+        except FloatingPointError as error:
+            raise TrainingDivergedError(
+                f"training diverged by step {self.step}: {error}; try a smaller learning rate"
+            ) from None
         if not self.rank:
             runs.write_model(self.folder, self.net)
         return self.net.eval()

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
 
 _MAX = Fraction(float(np.finfo(np.float32).max))
 
+# Three digits of exponent reach beyond every float64; more would only make huge integers.
+_DECIMAL = r"[+-]?(?:\d{1,50}(?:\.\d{0,50})?|\.\d{1,50})(?:[eE][+-]?\d{1,3})?"
+_RADIUS = re.compile(rf"\s*({_DECIMAL})\s*(?:/\s*({_DECIMAL})\s*)?", re.ASCII)
+
 
 def parse_eps(text: str | float | Fraction) -> Fraction:
     """Read a radius exactly: ``"8/255"``, ``"2.2/255"``, ``"0.1"``, a fraction or a number.
 
-    A Python float stands for the decimal number it prints as, so ``0.1`` is one tenth.
+    Text is one decimal number or one fraction of two, each with at most 50 digits on either side
+    of the point and three in the exponent. A Python float stands for the decimal number it prints
+    as, so ``0.1`` is one tenth.
 
     Returns:
         The radius in input units (pixels in [0, 1]), 0 < eps <= 1.
@@ -23,19 +30,28 @@ def parse_eps(text: str | float | Fraction) -> Fraction:
     """
     try:
         if isinstance(text, str):
-            over, slash, under = text.partition("/")
-            eps = Fraction(over) / Fraction(under) if slash else Fraction(text)
+            match = _RADIUS.fullmatch(text)
+            if match is None:
+                raise ValueError(text)
+            over, under = match.groups()
+            eps = Fraction(over) / Fraction(under or 1)
         else:
             eps = Fraction(repr(float(text)) if isinstance(text, float) else text)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         raise ValueError(
-            f"a radius is a fraction or a decimal number such as 8/255 or 0.1, got {text!r}"
+            "a radius is a decimal number or one fraction of two, such as 0.1, 1e-3 or 8/255, "
+            f"got {_short(text)}"
         ) from None
     if not 0 < eps <= 1:
         raise ValueError(
-            f"a radius must be above 0 and at most 1 (pixels are in [0, 1]), got {text!r}"
+            f"a radius must be above 0 and at most 1 (pixels are in [0, 1]), got {_short(text)}"
         )
     return eps
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
 def float32_up(value: Fraction | float) -> float:

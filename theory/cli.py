@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sortnet.files import check_outputs
+
 from . import report
 from .registry import select
 from .results import Result
@@ -63,8 +65,9 @@ def theory_command(
         _refuse_options(context)
         return
     try:
+        check_outputs({"--json": json_file}, folder=plot_folder)
         chosen = select(only)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     _refuse_file(json_file)
     wanted = [] if plot_folder is None else _plots(plot_folder, chosen)
@@ -114,6 +117,12 @@ def check_command(model: Path, k: int, base: str, exact: bool, json_file: Path |
     try:
         from .model_check import check_model
 
+        read = [model]
+        if model.is_dir():
+            from sortnet.runs import own_files
+
+            read = own_files(model)
+        check_outputs({"--json": json_file}, inputs=read)
         found = check_model(model, k=k, base=base, exact=exact)
         if json_file is not None:
             report.write_document(found.document(), json_file)

@@ -46,7 +46,8 @@ class MeanShift(nn.Module):
     """Subtract each unit's mean: over the batch in training, the running mean in evaluation.
 
     No variance, so the layer stays 1-Lipschitz (paper, training recipe). Means are taken over all
-    processes of the default process group where there is one.
+    processes of the default process group where there is one. A unit whose batch mean is NaN or
+    infinite leaves its running mean as it was: the output shows the fault, the state survives it.
 
     Args:
         num_features: F.
@@ -73,11 +74,23 @@ class MeanShift(nn.Module):
         self._estimate = (zero, zero.clone())
 
     def finish_estimate(self) -> None:
-        """Set the running mean to the mean of all that was seen since `start_estimate`."""
+        """Set the running mean to the mean of all that was seen since `start_estimate`.
+
+        Raises:
+            FloatingPointError: a mean is NaN or infinite; the running mean is left as it was.
+        """
         if self._estimate is None:
             raise RuntimeError("finish_estimate without start_estimate")
         total, count = self._estimate
-        self.running_mean.copy_(total / count.clamp_min(1))
+        self._estimate = None
+        mean = (total / count.clamp_min(1)).to(self.running_mean.dtype)
+        wrong = int((~mean.isfinite()).sum())
+        if wrong:
+            raise FloatingPointError(f"the means of {wrong} of {len(mean)} units are not finite")
+        self.running_mean.copy_(mean)
+
+    def stop_estimate(self) -> None:
+        """Forget what was gathered since `start_estimate`, if anything was."""
         self._estimate = None
 
     def forward(self, x: Tensor, mask: Tensor | None = None, group: int = 32) -> Tensor:
@@ -103,8 +116,10 @@ class MeanShift(nn.Module):
             if self._estimate is not None:
                 self._estimate = (self._estimate[0] + total, self._estimate[1] + count)
             else:
-                step = (mean - self.running_mean).where(count > 0, torch.zeros_like(mean))
-                self.running_mean += self.momentum * step.to(self.running_mean.dtype)
+                step = self.momentum * (mean - self.running_mean).to(self.running_mean.dtype)
+                moved = self.running_mean + step
+                sound = (count > 0) & moved.isfinite()
+                self.running_mean.copy_(moved.where(sound, self.running_mean))
         return x - mean.view(shape)
 
     def _batch_sums(self, x: Tensor, mask: Tensor | None, group: int) -> tuple[Tensor, Tensor]:

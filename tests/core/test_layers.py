@@ -145,6 +145,38 @@ def test_mean_shift_counts_only_computed_units() -> None:
     assert torch.equal(shift(x), x - torch.tensor([2.0, 8.0]))
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 3e38])
+def test_mean_shift_survives_a_batch_that_is_not_finite(bad: float) -> None:
+    """The output shows it; the running mean of the units concerned stays, the others move."""
+    shift = snn.MeanShift(3)
+    good = torch.randn(16, 3)
+    shift(good)
+    before = shift.running_mean.clone()
+    broken = good.clone()
+    broken[:4, 1] = bad  # 4 x 3e38 overflows in the sum
+    out = shift(broken)
+    assert not out[:, 1].isfinite().all() and out[:, [0, 2]].isfinite().all()
+    assert shift.running_mean[1] == before[1]
+    assert (shift.running_mean[[0, 2]] != before[[0, 2]]).all()
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    shift(broken, mask)
+    assert shift.running_mean.isfinite().all()
+    before = shift.running_mean.clone()
+    shift.start_estimate()
+    shift(broken)
+    with pytest.raises(FloatingPointError, match="1 of 3 units"):
+        shift.finish_estimate()
+    assert torch.equal(shift.running_mean, before)
+    assert torch.equal(shift.eval()(good), good - before)  # and the estimation is over
+
+
+def test_mean_shift_far_apart_means_do_not_overflow_the_state() -> None:
+    shift = snn.MeanShift(1, momentum=1.0)
+    shift(torch.tensor([[3e38]]))
+    shift(torch.tensor([[-3e38]]))  # their difference is infinite in float32
+    assert shift.running_mean.item() == torch.tensor(3e38).item()
+
+
 def test_mean_shift_estimate_over_batches() -> None:
     torch.manual_seed(0)
     shift = snn.MeanShift(3)

@@ -153,3 +153,23 @@ def test_set_p_reaches_every_distance_layer() -> None:
     set_p(model, 17.3)
     found = [m.p for m in model.modules() if hasattr(m, "p")]
     assert found == [17.3] * 3 and not math.isinf(found[0])
+
+
+def test_failed_estimate_leaves_all_means_and_names_the_layer() -> None:
+    model = build_model(ModelConfig("sortnet", (1, 4, 4), 3, 3, 8))
+    x = torch.rand(5, 1, 4, 4)
+    estimate_means(model, [x])
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+
+    def interrupted():
+        yield x
+        raise KeyboardInterrupt
+
+    broken = x.clone()
+    broken[0] = torch.nan
+    with pytest.raises(FloatingPointError, match=r"layer layers\.3 \(MeanShift\): the means of 8"):
+        estimate_means(model, [x, broken])
+    with pytest.raises(KeyboardInterrupt):
+        estimate_means(model, interrupted())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert torch.equal(model(x[:2]), model(x)[:2])  # running means, not those of the batch

@@ -16,7 +16,7 @@ from sortnet.data import load
 from sortnet.export.cli import certify_command, export_command, verify_command
 from sortnet.models import ModelConfig, build_model, estimate_means
 from sortnet.presets import get_preset
-from sortnet.runs import RunConfig, write_config, write_model
+from sortnet.runs import RunConfig, read_tensors, write_config, write_model, write_tensors
 
 
 def write_run(folder: Path, **model: object) -> Path:
@@ -122,6 +122,12 @@ def test_certify_npz(model: Path, tmp_path: Path) -> None:
         (("--data", "missing.npz", "--eps", "0.1"), "no such file"),
         (("--data", "digits", "--eps", "0.1", "--samples", "rows.csv"), ".jsonl or .parquet"),
         (("--data", "digits", "--eps", "0.1", "--json", "no/such/out.json"), "does not exist"),
+        (("--data", "digits", "--eps", "0.1", "--plot", "no/such/p.png"), "does not exist"),
+        (("--data", "digits", "--eps", "0.1", "--plot", "p.txt"), ".png, .pdf or .svg"),
+        (("--data", "digits", "--eps", "8/255/2"), "one fraction of two"),
+        (("--data", "digits", "--eps", "1e-9999999"), "one fraction of two"),
+        (("--data", "mnist-0.1", "--eps", "0.1"), "--root DIR"),
+        (("--data", "mnist-0.1", "--root", "none", "--eps", "0.1"), "does not exist"),
     ],
 )
 def test_certify_refuses(model: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -152,3 +158,45 @@ def test_export_a_head_and_refuse_broken_runs(tmp_path: Path) -> None:
     assert "model.safetensors" in fails(export_command, str(run), "-o", str(out))
     assert out.read_bytes() == before and not list(tmp_path.glob(".*"))
     assert "does not exist" in fails(export_command, str(tmp_path / "no"), "-o", str(out))
+
+
+def test_labels_outside_the_classes_are_refused(model: Path, tmp_path: Path) -> None:
+    for label in (-1, 10, 2**62):
+        y = np.array([0, label, 9])
+        np.savez(tmp_path / "y.npz", x=np.zeros((3, 1, 8, 8), np.uint8), y=y)
+        line = fails(certify_command, str(model), "--data", str(tmp_path / "y.npz"), "--eps", "0.1")
+        assert f"labels must be in 0..9; 1 are not, e.g. {label} of sample 1" in line
+
+
+def test_no_command_replaces_what_it_reads(run: Path, model: Path, tmp_path: Path) -> None:
+    """Refused before the work, in one line, for every output option; the files stay."""
+    data = tmp_path / "my data.npz"
+    np.savez(data, x=np.zeros((3, 1, 8, 8), np.uint8), y=np.zeros(3, np.int64))
+    files = [data, model, *(run / name for name in ("config.json", "model.safetensors"))]
+    before = [path.read_bytes() for path in files]
+    certify = (certify_command, str(model), "--data", str(data), "--eps", "0.1")
+    export = (export_command, str(run), "-o")
+    out = tmp_path / "out.png"
+    for arguments, option in (
+        ((*certify, "--json", str(data)), "--json"),
+        ((*certify, "--json", str(model)), "--json"),
+        ((*certify, "--plot", str(out), "--json", str(out)), "--json"),
+        ((*export, str(run / "config.json")), "-o"),
+        ((*export, str(run / "model.safetensors")), "-o"),
+        ((*export, str(out), "--json", str(out)), "--json"),
+        ((*export, str(tmp_path / "none" / "a.onnx")), "-o"),
+        ((*export, str(out), "--json", str(tmp_path / "none" / "a.json")), "--json"),
+        ((verify_command, str(model), "--json", str(model)), "--json"),
+    ):
+        assert f"Error: {option}: " in fails(*arguments)
+    assert [path.read_bytes() for path in files] == before
+    assert [path.name for path in tmp_path.iterdir()] == ["my data.npz"]
+
+
+def test_weights_of_another_type_are_not_exported(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    weights, _ = read_tensors(run / "model.safetensors")
+    write_tensors(run / "model.safetensors", {k: v.int() for k, v in weights.items()}, {})
+    line = fails(export_command, str(run), "-o", str(tmp_path / "a.onnx"))
+    assert "is int32" in line and "expected float32" in line
+    assert not (tmp_path / "a.onnx").exists()

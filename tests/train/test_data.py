@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 import struct
 
@@ -182,6 +183,18 @@ def test_npz_files(tmp_path):
         np.savez(tmp_path / f"{name}.npz", **arrays)
         with pytest.raises(ValueError, match=name):
             data.load_npz(tmp_path / f"{name}.npz")
+    np.savez_compressed(tmp_path / "bits.npz", x=np.tile(x, (50, 1, 1)), y=np.arange(150))
+    whole = (tmp_path / "bits.npz").read_bytes()
+    for place in range(0, len(whole), 7):  # some flips hit nothing that is read
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        (tmp_path / "bits.npz").write_bytes(damaged)
+        with contextlib.suppress(ValueError):
+            data.load_npz(tmp_path / "bits.npz")
+    for size in (0, 10, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "bits.npz").write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="not a readable"):
+            data.load_npz(tmp_path / "bits.npz")
     (tmp_path / "noise.npz").write_bytes(b"PK no zip")
     with pytest.raises(ValueError, match="not a readable"):
         data.load_npz(tmp_path / "noise.npz")
@@ -192,7 +205,7 @@ def test_npz_files(tmp_path):
 def test_wrong_names_and_folders_say_what_was_expected(tmp_path):
     with pytest.raises(ValueError, match="known: digits"):
         data.load("mnits")
-    with pytest.raises(FileNotFoundError, match="--data"):
+    with pytest.raises(FileNotFoundError, match="--root DIR"):
         data.load("mnist")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         data.load("cifar10", tmp_path / "none")

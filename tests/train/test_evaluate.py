@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tiny
@@ -61,6 +63,25 @@ def test_empty_split_and_bad_eps_are_refused():
         evaluate(network(), data.test.take(np.arange(0)), ["0.1"])
     with pytest.raises(ValueError, match="radius"):
         evaluate(network(), data.test, ["0"])
+
+
+def test_images_and_labels_of_another_network_are_refused():
+    test = tiny.dataset().test
+    for label in (-1, 3):
+        labels = test.labels.copy()
+        labels[7] = label
+        wrong = dataclasses.replace(test, labels=labels)
+        with pytest.raises(ValueError, match=rf"0\.\.2; 1 are not, e\.g\. {label} of sample 7"):
+            evaluate(network(), wrong, ["0.1"])
+    wide = dataclasses.replace(test, images=test.images.repeat(2, 3))
+    with pytest.raises(ValueError, match=r"takes images \[1, 6, 6\], the data has \[1, 6, 12\]"):
+        evaluate(network(), wide, ["0.1"])
+
+
+def test_one_radius_under_two_names():
+    result = evaluate(network(), tiny.dataset().test, ["0.1", "1/10"], attack_steps=2)
+    assert result.certified["0.1"] == result.certified["1/10"]
+    assert result.pgd["0.1"] == result.pgd["1/10"]
 
 
 def test_pgd_stays_in_the_ball_and_the_box_and_leaves_the_model_alone():

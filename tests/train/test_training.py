@@ -290,6 +290,46 @@ def test_read_only_folder_and_full_disk_are_one_line(tmp_path, monkeypatch):
     assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith(".")]
 
 
+def test_damaged_checkpoints_are_refused(tmp_path):
+    run = trainer(tmp_path)
+    run.run(until=3)
+    path = tmp_path / runs.CHECKPOINT
+    tensors, metadata = runs.read_tensors(path)
+    for change, meta, message in (
+        ({"objective.net.layers.2.weight": torch.zeros(20, 36).int()}, {}, "is int32"),
+        ({"average.layers.2.weight": torch.zeros(1)}, {}, "expected float32"),
+        ({"optimizer.step.net.layers.2.weight": torch.tensor(math.inf)}, {}, "NaN or infinity"),
+        ({}, {"step": "-1"}, "step -1 of 16"),
+        ({}, {"step": "17"}, "step 17 of 16"),
+        ({}, {"seconds": "nan"}, "nan s"),
+        ({}, {"step": "x"}, "step and time"),
+    ):
+        runs.write_tensors(path, {**tensors, **change}, {**metadata, **meta})
+        again = trainer(tmp_path)
+        before = {k: v.clone() for k, v in again.objective.state_dict().items()}
+        with pytest.raises(runs.RunError, match=f"does not fit this run: .*{message}"):
+            again.resume()
+        assert again.step == 0  # and nothing was taken from it
+        assert all(torch.equal(v, before[k]) for k, v in again.objective.state_dict().items())
+
+
+def test_damaged_metrics_are_read_up_to_the_damage(tmp_path):
+    for text in ('{"step": 1}\n{"step": 2', '{"step": 1}\n5\n{}', '{"step": 1}\n\xff\xfe\n'):
+        (tmp_path / runs.METRICS).write_bytes(text.encode("latin-1"))
+        assert runs.read_metrics(tmp_path) == [{"step": 1}]
+
+
+def test_means_that_are_not_finite_stop_the_end_of_training(tmp_path):
+    run = trainer(tmp_path)
+    first = run.net.layers[2]
+    first.register_forward_hook(lambda layer, args, out: out if layer.training else out * math.nan)
+    message = r"diverged by step 16: layer layers\.3 \(MeanShift\): the means of 20 of 20 units"
+    with pytest.raises(TrainingDivergedError, match=message):
+        run.run()
+    assert not (tmp_path / runs.WEIGHTS).exists()
+    assert all(bool(v.isfinite().all()) for v in run.net.state_dict().values())
+
+
 def test_damaged_run_folders_are_refused(tmp_path):
     trainer(tmp_path).run()
     good = (tmp_path / runs.WEIGHTS).read_bytes()
@@ -299,8 +339,24 @@ def test_damaged_run_folders_are_refused(tmp_path):
     (tmp_path / runs.WEIGHTS).write_bytes(b"\x80\x04pickle")
     with pytest.raises(runs.RunError, match="damaged or no safetensors"):
         runs.load_run(tmp_path)
-    runs.write_tensors(tmp_path / runs.WEIGHTS, {"a": torch.zeros(1)}, {})
-    with pytest.raises(runs.RunError, match="does not fit"):
+    (tmp_path / runs.WEIGHTS).write_bytes(good)
+    right = weights(tmp_path)
+    name = "layers.2.weight"
+    nan = right[name].clone()
+    nan[0, 0] = math.nan
+    for change, message in (
+        ({name: right[name].int()}, r"layers\.2\.weight is int32 \[20, 36\], expected float32"),
+        ({name: right[name].double()}, "is float64"),
+        ({name: right[name][:5]}, r"is float32 \[5, 36\], expected float32 \[20, 36\]"),
+        ({name: nan}, "holds NaN"),
+        ({"a": torch.zeros(1)}, "a is unknown"),
+    ):
+        runs.write_tensors(tmp_path / runs.WEIGHTS, {**right, **change}, {})
+        with pytest.raises(runs.RunError, match=f"does not fit config.json: .*{message}"):
+            runs.load_run(tmp_path)
+    del right[name]
+    runs.write_tensors(tmp_path / runs.WEIGHTS, right, {})
+    with pytest.raises(runs.RunError, match="is missing"):
         runs.load_run(tmp_path)
     (tmp_path / runs.WEIGHTS).unlink()
     with pytest.raises(runs.RunError, match="--resume"):
@@ -312,7 +368,10 @@ def test_damaged_run_folders_are_refused(tmp_path):
     for text, message in (
         ("{", "JSON"),
         ("{}", "format"),
+        ("[" * 100_000, "JSON"),
         (json.dumps({**config, "seed": "x"}), "seed"),
+        (json.dumps({**config, "seed": -1}), "seed"),
+        (json.dumps({**config, "precision": "int8"}), "precision"),
         (json.dumps({**config, "model": {}}), "model"),
     ):
         (tmp_path / runs.CONFIG).write_text(text)

@@ -1,0 +1,99 @@
+"""Files written whole or not at all, and outputs checked before the work."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sortnet.files import atomic_write, check_outputs
+
+
+def tree(folder: Path) -> set[str]:
+    return {str(path) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt])
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, problem):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(problem), atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise problem
+    assert (tmp_path / "a.txt").read_text() == "old" and tree(tmp_path) == {str(tmp_path / "a.txt")}
+
+
+def test_a_link_is_written_through(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "far" / "a.txt")
+    with atomic_write(tmp_path / "link.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "far" / "a.txt").read_text() == "new"
+
+
+def test_good_outputs_pass_and_leave_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.json").write_text("{}")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "old.json").write_text("{}")
+    before = tree(tmp_path)
+    check_outputs(
+        {"--json": Path("old.json"), "--plot": Path("a b.png"), "-o": None},
+        inputs=[tmp_path / "data.npz"],
+    )
+    inside = {"--json": Path("new/run/result.json")}  # a folder that the command makes
+    check_outputs(inside, folder=Path("new/run"), inputs=[Path("new/run/config.json")])
+    check_outputs({"--json": Path("data/old.json")}, data=Path("data"))
+    check_outputs({})
+    assert tree(tmp_path) == before
+
+
+def test_outputs_that_cannot_be_written_are_refused_by_option(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for path, message in (
+        (tmp_path / "none" / "a.json", r"--json: the folder .*none does not exist"),
+        (tmp_path / "file" / "a.json", r"--json: the folder .*file does not exist"),
+        (tmp_path / "folder", "--json: .* is a folder"),
+        (tmp_path / "pipe", "--json: .* is not a regular file"),
+        (tmp_path / ("a" * 300), "--json: cannot write .*: File name too long"),
+        (Path("/proc/self/a.json"), "--json: cannot write /proc/self/a.json"),
+    ):
+        with pytest.raises(OSError, match=message):
+            check_outputs({"--json": path})
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OSError, match="not a folder"):
+            check_outputs({}, folder=folder)
+    with pytest.raises(OSError, match=r"cannot write to /proc/self/run"):
+        check_outputs({}, folder=Path("/proc/self/run"))
+    for path in (tmp_path / "new" / "run", tmp_path / "new"):  # the folder itself, and above it
+        with pytest.raises(OSError, match="is a folder"):
+            check_outputs({"--json": path}, folder=tmp_path / "new" / "run")
+    with pytest.raises(OSError, match="does not exist"):
+        check_outputs({"--json": tmp_path / "new/run/deep/a"}, folder=tmp_path / "new" / "run")
+
+
+def test_a_write_protected_file_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.json").write_text("{}")
+    # The superuser may write everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="write-protected"):
+        check_outputs({"--json": tmp_path / "a.json"})
+
+
+def test_outputs_never_replace_inputs_or_each_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data.npz"
+    data.write_bytes(b"data")
+    (tmp_path / "link").symlink_to(data)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").write_bytes(b"cat")
+    for path in (data, Path("data.npz"), Path("link"), Path("photos/../data.npz")):
+        with pytest.raises(ValueError, match=r"--json: .* is the file .*data\.npz of this command"):
+            check_outputs({"--json": path}, inputs=[data])
+        with pytest.raises(ValueError, match="is the file"):
+            check_outputs({"--json": data}, inputs=[path])
+    with pytest.raises(ValueError, match="--plot: x is written by -o already"):
+        check_outputs({"-o": tmp_path / "x", "--plot": Path("x")})
+    with pytest.raises(ValueError, match=r"cat\.png is a file of the data folder"):
+        check_outputs({"--plot": Path("photos/cat.png")}, data=tmp_path / "photos")
