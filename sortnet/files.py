@@ -56,8 +56,14 @@ def check_outputs(
         ValueError: an output is an input or another output.
     """
     made = None if folder is None else Path(os.path.realpath(folder))
-    if made is not None:
-        _check_folder(f"cannot write to {folder}", made)
+    if folder is not None and made is not None:
+        problem = f"cannot write to {folder}"
+        there = _existing(made)
+        if not os.path.isdir(there):
+            raise NotADirectoryError(f"{problem}: {there} is not a folder")
+        if os.path.islink(folder) and not made.exists():
+            raise NotADirectoryError(f"{problem}: it is a link to nowhere")
+        _try_to_write(problem, there, made)
     taken = {os.path.realpath(path): f"the file {path} of this command" for path in inputs}
     for option, path in outputs.items():
         if path is None:
@@ -82,13 +88,6 @@ def check_outputs(
         elif not os.path.isdir(parent):
             raise FileNotFoundError(f"{option}: the folder {path.parent} does not exist")
         _try_to_write(f"{option}: cannot write {path}", parent, target)
-
-
-def _check_folder(problem: str, folder: Path) -> None:
-    there = _existing(folder)
-    if not os.path.isdir(there):
-        raise NotADirectoryError(f"{problem}: {there} is not a folder")
-    _try_to_write(problem, there, folder)
 
 
 def _existing(path: Path) -> Path:

@@ -65,9 +65,8 @@ def theory_command(
         _refuse_options(context)
         return
     try:
-        check_outputs({"--json": json_file}, folder=plot_folder)
         chosen = select(only)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise click.ClickException(str(error)) from None
     _refuse_file(json_file)
     wanted = [] if plot_folder is None else _plots(plot_folder, chosen)

@@ -64,6 +64,9 @@ def test_outputs_that_cannot_be_written_are_refused_by_option(tmp_path):
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(OSError, match="not a folder"):
             check_outputs({}, folder=folder)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    with pytest.raises(OSError, match="a link to nowhere"):
+        check_outputs({}, folder=tmp_path / "dangling")
     with pytest.raises(OSError, match=r"cannot write to /proc/self/run"):
         check_outputs({}, folder=Path("/proc/self/run"))
     for path in (tmp_path / "new" / "run", tmp_path / "new"):  # the folder itself, and above it
