@@ -35,7 +35,7 @@ from .networks import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from sortnet.export import spec
     from sortnet.models import CertifiedNet
@@ -135,7 +135,7 @@ def _steps(path: str | Path, exact: bool) -> tuple[tuple[int, ...], list[_Step]]
         try:
             network = network_from_torch(model)
         except ExportError:
-            return tuple(model.config.input_shape), _steps_of_model(model)
+            return tuple(model.config.input_shape), _steps_of_model(model, exact)
         return network.input_shape, _steps_of_operations(network, exact)
     if not target.is_file():
         raise ValueError(f"no run folder or ONNX file at {target}")
@@ -165,13 +165,16 @@ def _steps_of_operations(network: spec.Network, exact: bool) -> list[_Step]:
     return steps
 
 
-def _steps_of_model(model: CertifiedNet) -> list[_Step]:
+def _steps_of_model(model: CertifiedNet, exact: bool) -> list[_Step]:
+    layers = exact_layers(model) if exact else [(module, None) for module in model.layers]
     steps = []
     units = prod(model.config.input_shape)
-    for module, layer in exact_layers(model):
-        norm, spread = ONE, 1
+    for module, layer in layers:
+        norm: Fraction | float
+        norm, spread = (ONE, 1) if exact else _module_factors(module)
+        units = getattr(module, "out_features", units)
         if layer is not None:
-            norm, spread, units = _true_norm(layer), layer.spread, layer.width_out
+            norm, spread = _true_norm(layer), layer.spread
         steps.append(_Step(type(module).__name__, units, norm, spread, module, layer))
     return steps
 
@@ -303,6 +306,39 @@ def _factors(op: spec.Op) -> tuple[float, int]:
         case spec.SortConv():
             return 1.0, op.neuron.W.shape[1]
     return 1.0, 1
+
+
+def _largest_row(weight: Tensor) -> float:
+    return float(weight.detach().double().abs().sum(1).max())
+
+
+def _module_factors(module: nn.Module) -> tuple[float, int]:
+    """Lipschitz constant and spread of a torch layer.
+
+    Raises:
+        ValueError: a layer for which they are not known, by name.
+    """
+    from torch import nn
+
+    from sortnet import nn as sn
+    from sortnet.models import Abs
+
+    match module:
+        case sn.Normalize():
+            return 1 / module.std, 1
+        case sn.LipschitzLinear():
+            return _largest_row(module.projected_weight()), 1
+        case nn.Linear():
+            return _largest_row(module.weight), 1
+        case sn.GroupSort():
+            return 1.0, module.group
+        case sn.SortLinear() | sn.OrderStatisticLinear():
+            return 1.0, module.in_features
+        case nn.Flatten() | nn.ReLU() | nn.Tanh() | Abs() | sn.PiecewiseLinear():
+            return 1.0, 1
+        case sn.MeanShift() | sn.Negate():
+            return 1.0, 1
+    raise ValueError(f"no mass bound is known for a {type(module).__name__} layer")
 
 
 def _rows(

@@ -287,6 +287,21 @@ def test_learned_activations_are_measured_from_a_run_and_take_their_norm(run_fol
     assert [row.measured for row in found.layers][-len(largest) :] == largest and reshapes <= 1
     assert [row.bound for row in found.layers] == [row.if_standard for row in found.layers]
     assert found.layers[-1].bound <= network.norm
+    floats = model_check.check_model(folder)
+    for field in ("measured", "bound", "if_standard"):
+        assert [getattr(row, field) for row in floats.layers] == pytest.approx(
+            [float(getattr(row, field)) for row in found.layers], rel=1e-5
+        )
+
+
+def test_a_layer_without_a_known_bound_is_named(run_folder, monkeypatch):
+    folder, model = run_folder("learned")
+    model.layers.append(nn.GELU())
+    monkeypatch.setattr("sortnet.runs.load_run", lambda path: (model, None))
+    with pytest.raises(ValueError, match="no mass bound is known for a GELU layer"):
+        model_check.check_model(folder)
+    with pytest.raises(ValueError, match="GELU layer has no exact form"):
+        model_check.check_model(folder, exact=True)
 
 
 def test_a_network_that_attains_its_bound_exactly_passes(run_folder):
