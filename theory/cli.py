@@ -66,10 +66,10 @@ def theory_command(
         return
     try:
         chosen = select(only)
-    except ValueError as error:
+        check_outputs({"--json": json_file}, folder=plot_folder)
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    _refuse_file(json_file)
-    wanted = [] if plot_folder is None else _plots(plot_folder, chosen)
+    wanted = [] if plot_folder is None else _plots(chosen)
     # Hypothesis keeps a folder of what it read; not in the folder where the command is run.
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "sortnet" / "hypothesis"))
@@ -112,7 +112,6 @@ def check_command(model: Path, k: int, base: str, exact: bool, json_file: Path |
     ("if standard"); GroupSort networks are bounded by G^s times that, distance networks and
     SortNets by the number of pairs.
     """
-    _refuse_file(json_file)
     try:
         from .model_check import check_model
 
@@ -171,16 +170,7 @@ def _refuse_options(context: click.Context) -> None:
             raise click.ClickException(text)
 
 
-def _refuse_file(file: Path | None) -> None:
-    """Say before the work, not after it, that a file cannot be written."""
-    if file is None:
-        return
-    folder = file.absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise click.ClickException(f"no folder for {file} that can be written to")
-
-
-def _plots(folder: Path, chosen: Sequence[Result]) -> list[Plot]:
+def _plots(chosen: Sequence[Result]) -> list[Plot]:
     """The figures of the chosen results; refuses, before the work, what could not be drawn."""
     try:
         import matplotlib.figure  # noqa: F401
@@ -193,12 +183,6 @@ def _plots(folder: Path, chosen: Sequence[Result]) -> list[Plot]:
     if not wanted:
         shown = ", ".join(dict.fromkeys(n for plot in plots.PLOTS for n in plot.results))
         raise click.ClickException(f"{chosen[0].number} has no figure; these have: {shown}")
-    # The folder itself is made when the figures are there; it must be possible to make it.
-    existing = folder.absolute()
-    while not os.path.lexists(existing):
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise click.ClickException(f"cannot write figures into {folder}")
     return wanted
 
 

@@ -97,15 +97,21 @@ def test_json_rows(no_coq, tmp_path):
     ("arguments", "message"),
     [
         (["--only", "3.7"], "no result is called '3.7'"),
-        (["--only", "McShane", "--json", "no/such/folder/rows.json"], "no folder"),
-        (["--plot", "file/figures"], "cannot write figures into file/figures"),
-        (["--plot", "link"], "cannot write figures into link"),
+        (
+            ["--only", "McShane", "--json", "no/such/folder/rows.json"],
+            "folder no/such/folder does not exist",
+        ),
+        (["--plot", "file/figures"], "file is not a folder"),
+        (["--plot", "link"], "it is a link to nowhere"),
         (["--only", "McShane", "--plot", "figures"], "McShane has no figure; these have: 3.5, "),
         (["--json", "rows.json", "check", "run"], "--json before 'check' has no effect"),
         (["--thorough", "check", "run"], "--thorough before 'check' has no effect"),
         (["--only", "3.5", "check", "run"], "--only before 'check' has no effect"),
         (["--plot", "figures", "check", "run"], "--plot before 'check' has no effect"),
-        (["check", "run", "--json", "no/such/folder/mass.json"], "no folder"),
+        (
+            ["check", "run", "--json", "no/such/folder/mass.json"],
+            "folder no/such/folder does not exist",
+        ),
     ],
 )
 def test_bad_input_is_one_line_before_any_work(arguments, message, monkeypatch, tmp_path):
