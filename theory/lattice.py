@@ -29,18 +29,31 @@ class LatticePolynomial:
     Args:
         d: number of variables, >= 1.
         table: its truth table on {0,1}^d, as in :class:`.boolean.BooleanFunction`.
+
+    Raises:
+        ValueError: d < 1, the table does not have 2^d bits, or a max or min is asked for of
+            polynomials of different d.
     """
 
     d: int
     table: int
 
+    def __post_init__(self) -> None:
+        check_dimension(self.d)
+        check_integer(f"truth table of 2^{self.d} bits", self.table, 0, (1 << (1 << self.d)) - 1)
+
+    def _same(self, other: LatticePolynomial) -> int:
+        if self.d != other.d:
+            raise ValueError(f"expected polynomials of {self.d} variables, got one of {other.d}")
+        return self.d
+
     def __or__(self, other: LatticePolynomial) -> LatticePolynomial:
         """The larger of the two, pointwise."""
-        return LatticePolynomial(self.d, self.table | other.table)
+        return LatticePolynomial(self._same(other), self.table | other.table)
 
     def __and__(self, other: LatticePolynomial) -> LatticePolynomial:
         """The smaller of the two, pointwise."""
-        return LatticePolynomial(self.d, self.table & other.table)
+        return LatticePolynomial(self._same(other), self.table & other.table)
 
     def __call__(self, x: Vector) -> Fraction:
         """The value at x [d], by the threshold lemma: the largest entry t of x with p(x >= t) = 1.
