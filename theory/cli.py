@@ -112,6 +112,9 @@ def check_command(model: Path, k: int, base: str, exact: bool, json_file: Path |
     ("if standard"); GroupSort networks are bounded by G^s times that, distance networks and
     SortNets by the number of pairs.
     """
+    given = click.get_current_context().get_parameter_source("k") is not ParameterSource.DEFAULT
+    if base == "random" and given:
+        raise click.ClickException("--k chooses among the cyclic points; --base random has none")
     try:
         from .model_check import check_model
 

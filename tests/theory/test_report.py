@@ -106,6 +106,7 @@ def test_json_rows(no_coq, tmp_path):
         (["--only", "McShane", "--plot", "figures"], "McShane has no figure; these have: 3.5, "),
         (["--json", "rows.json", "check", "run"], "--json before 'check' has no effect"),
         (["--thorough", "check", "run"], "--thorough before 'check' has no effect"),
+        (["check", "run", "--base", "random", "--k", "2"], "--k chooses among the cyclic points"),
         (["--only", "3.5", "check", "run"], "--only before 'check' has no effect"),
         (["--plot", "figures", "check", "run"], "--plot before 'check' has no effect"),
         (
