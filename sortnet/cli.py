@@ -67,9 +67,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit code 0 only on success, one line instead of a traceback."""
     try:
         code = cli.main(arguments, prog_name="sortnet", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        _fail(error.format_message() + hint, error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         # click wraps the interrupt, which may say where it stopped.
         _fail(str(error.__cause__ or error) or "interrupted", 130)
@@ -81,8 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    first, *_ = message.splitlines() or [""]
-    click.echo(f"sortnet: error: {first}", err=True)
+    click.echo(f"sortnet: error: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 

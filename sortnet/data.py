@@ -229,13 +229,14 @@ def load_npz(path: str | Path) -> Split:
         )
     if x.ndim == 3:
         x = x[:, None]
-    labels = y.astype(np.int64)
+    # A label beyond int64 stays a label that no network has.
+    labels = np.minimum(y, np.iinfo(np.int64).max).astype(np.int64)
     if x.dtype == np.uint8:
         return Split(x, labels)
     if x.dtype.kind != "f":
         raise ValueError(f"{path}: x must be uint8 or float in [0, 1], got {x.dtype}")
     if x.size and not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
-        raise ValueError(f"{path}: float x must lie in [0, 1] (bytes 0..255 go in as uint8)")
+        raise ValueError(f"{path}: float x must be finite, in [0, 1] (bytes 0..255 go in as uint8)")
     return Split(x.astype(np.float32), labels, levels=1)
 
 

@@ -59,6 +59,11 @@ class Recipe:
         for name in ("epochs", "batch_size", "lr", "adam_eps"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be finite and > 0, got {getattr(self, name)}")
+        for name in ("weight_decay", "warmup", "eps_ramp", "crop"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be finite and >= 0, got {getattr(self, name)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be in [0, 1), got {self.betas}")
         if not 1 <= self.p_first <= self.p_last < float("inf"):
             raise ValueError(
                 f"need 1 <= p_first <= p_last < inf, got {self.p_first}, {self.p_last}"

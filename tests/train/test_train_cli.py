@@ -33,7 +33,7 @@ def run_cli(tmp_path, monkeypatch, capsys):
 def one_line_error(result: tuple[int, str, str], *words: str) -> None:
     code, _, err = result
     assert code != 0
-    assert "Traceback" not in err
+    assert err.startswith("sortnet: error: ") and len(err.splitlines()) == 1, err
     assert all(word in err for word in words), err
 
 
@@ -135,6 +135,10 @@ def test_bad_input_is_one_line(run_cli, tmp_path):
         one_line_error(run_cli(*command, "--pgd-samples", "-1"), "--pgd-samples")
     one_line_error(run_cli("train", "tiny", "--set", "recipe.eps_test=[]"), "at least one radius")
     one_line_error(run_cli("train", "tiny", "--set", "model.classes=2"), "0..1", "classes")
+    one_line_error(run_cli("train", "tiny", "--set", "recipe.betas=[0.9, 2]"), "betas", "[0, 1)")
+    one_line_error(run_cli("train", "tiny", "--set", "recipe.weight_decay=-1"), "weight_decay")
+    one_line_error(run_cli("train"), "PRESET", "sortnet train --help")
+    one_line_error(run_cli("train", "tiny", "--no-such"), "--no-such")
     one_line_error(run_cli("train", "tiny", "--set", "model.input_shape=[1,5,5]"), "[1, 6, 6]")
     one_line_error(run_cli("reproduce", "tiny", "--budget", "fast"), "20m")
     one_line_error(run_cli("nonsense"), "nonsense")
