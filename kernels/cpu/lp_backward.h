@@ -157,7 +157,14 @@ struct Slopes {
         least(negligible_slope(power)), whole(whole_of(power)) {}
 
   void operator()(const SlopeTile &t) const {
+    // A difference below 2^-126 beside a norm of at least 2^-100 has no slope to speak of from p = 2 on.
+    if (p < 2.0f) return add(t);
     const FlushToZero mode;
+    add(t);
+  }
+
+private:
+  void add(const SlopeTile &t) const {
     switch (whole.squarings < 0 || p > 96.0f ? 0 : int(p)) {
       case 1: return slope_tile(t, WholeSlope<1>());
       case 2: return slope_tile(t, WholeSlope<2>());
@@ -181,7 +188,7 @@ struct Slopes {
 };
 
 // A norm whose reciprocal is out of range, or that is not finite: its slopes are computed one by one.
-inline bool odd_norm(float y) { return !(y == 0.0f || (y >= 0x1p-120f && y <= FLT_MAX)); }
+inline bool odd_norm(float y) { return !(y == 0.0f || (y >= 0x1p-100f && y <= FLT_MAX)); }
 
 sn_status lp_backward_finite(const LpBackward &c) {
   const sn_layer &l = c.layer;
