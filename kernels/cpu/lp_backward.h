@@ -32,12 +32,15 @@ template <int N> inline F odd_or_even_power(F t) {
   }
 }
 
-// |t|^(p-1) sign(t).
+// Slopes turn ratios t = (x - w) / y into |t|^(p-1) sign(t).
 template <int P> struct WholeSlope {
-  F operator()(F d, F inverse) const {
-    const F t = Simd::mul(d, inverse);
+  template <int N> void operator()(F (&t)[N]) const {
+#pragma GCC unroll 2
+    for (int n = 0; n < N; ++n) t[n] = of(t[n]);
+  }
+  static F of(F t) {
     if constexpr (P == 1) {
-      // inverse is 0 where nothing is wanted, and the sign of 0 is 0.
+      // 1 / y is 0 where nothing is wanted, and the sign of 0 is 0.
       const F one = Simd::copysign(Simd::set1(1.0f), t);
       return Simd::select(Simd::eq(t, Simd::set1(0.0f)), Simd::set1(0.0f), one);
     } else if constexpr (P == 3) {
@@ -48,36 +51,53 @@ template <int P> struct WholeSlope {
   }
 };
 
-// Even whole p so large that most slopes are below 2^-30, which are 0.
+// Where all slopes are below 2^-30 they are 0; `power` gives the others.
+template <int N, class Power> inline void slopes_from(F least, F (&t)[N], const Power &power) {
+  M m[N];
+  bool any = false;
+#pragma GCC unroll 2
+  for (int n = 0; n < N; ++n) {
+    m[n] = Simd::ge(Simd::abs(t[n]), least);
+    any = n == 0 ? Simd::any(m[0]) : Simd::any(m[0], m[n]);
+  }
+  if (any) power();
+#pragma GCC unroll 2
+  for (int n = 0; n < N; ++n) t[n] = any ? Simd::zero_unless(m[n], t[n]) : Simd::set1(0.0f);
+}
+
+// Even whole p so large that most slopes are 0.
 struct SkippedWholeSlope {
   Whole whole;
   F least;
-  F operator()(F d, F inverse) const {
-    const F t = Simd::mul(d, inverse);
-    const M m = Simd::ge(Simd::abs(t), least);
-    if (__builtin_expect(!Simd::any(m), 1)) return Simd::set1(0.0f);
-    F square = t, product = t; // t^(2^j) and t^(2^(j+1) - 1)
-    for (int k = 1; k < whole.squarings; ++k) {
-      square = Simd::mul(square, square);
-      product = Simd::mul(product, square);
-    }
-    if (whole.triple) { // 3 2^k - 1 = 2^(k+1) + 2^k - 1
-      square = Simd::mul(square, square);
-      product = Simd::mul(product, Simd::mul(square, square));
-    }
-    return Simd::zero_unless(m, product);
+  template <int N> void operator()(F (&t)[N]) const {
+    slopes_from(least, t, [&] {
+      F square[N]; // t^(2^k), and t becomes t^(2^(k+1) - 1)
+      for (int n = 0; n < N; ++n) square[n] = t[n];
+      for (int k = 1; k < whole.squarings; ++k) {
+        for (int n = 0; n < N; ++n) {
+          square[n] = Simd::mul(square[n], square[n]);
+          t[n] = Simd::mul(t[n], square[n]);
+        }
+      }
+      for (int n = 0; n < N && whole.triple; ++n) { // 3 2^k - 1 = 2^(k+1) + 2^k - 1
+        square[n] = Simd::mul(square[n], square[n]);
+        t[n] = Simd::mul(t[n], Simd::mul(square[n], square[n]));
+      }
+    });
   }
 };
 
-// Any p. Slopes below 2^-30 are 0.
+// Any p.
 template <bool Fine> struct Slope {
   const Exponent &e; // of p - 1
   F offset, least;
-  F operator()(F d, F inverse) const {
-    const F t = Simd::mul(d, inverse);
-    const M m = Simd::ge(Simd::abs(t), least);
-    if (__builtin_expect(!Simd::any(m), 0)) return Simd::set1(0.0f);
-    return Simd::copysign(Simd::zero_unless(m, power_term<Fine>(e, t, offset)), t);
+  template <int N> void operator()(F (&t)[N]) const {
+    slopes_from(least, t, [&] {
+      F power[N], offsets[N];
+      for (int n = 0; n < N; ++n) power[n] = t[n], offsets[n] = offset;
+      power_terms<Fine, N>(e, power, offsets);
+      for (int n = 0; n < N; ++n) t[n] = Simd::copysign(power[n], t[n]);
+    });
   }
 };
 
@@ -114,11 +134,14 @@ inline void slope_columns(const SlopeTile &t, int64_t column, const SlopeOf &slo
 #pragma GCC unroll 4
     for (int o = 0; o < kNeurons; ++o) {
       const F inverse = Simd::set1(factor[o]), dy = Simd::set1(factor[kNeurons + o]);
+      F g[Vectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) g[v] = Simd::mul(Simd::sub(x[v], w[o][v]), inverse);
+      slope(g);
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) {
-        const F g = slope(Simd::sub(x[v], w[o][v]), inverse);
-        dx[v] = Simd::fma(dy, g, dx[v]);
-        dw[o][v] = Simd::fnma(dy, g, dw[o][v]);
+        dx[v] = Simd::fma(dy, g[v], dx[v]);
+        dw[o][v] = Simd::fnma(dy, g[v], dw[o][v]);
       }
     }
 #pragma GCC unroll 2

@@ -119,8 +119,10 @@ template <bool Fine> struct ScaledPower {
   const Exponent &e;
   const F *offset;
   void add(F d0, F d1, int slot, F *acc) const {
-    acc[0] = Simd::add(acc[0], power_term<Fine>(e, d0, offset[slot]));
-    acc[1] = Simd::add(acc[1], power_term<Fine>(e, d1, offset[slot + 1]));
+    F t[kPair] = {d0, d1};
+    power_terms<Fine, kPair>(e, t, offset + slot);
+    acc[0] = Simd::add(acc[0], t[0]);
+    acc[1] = Simd::add(acc[1], t[1]);
   }
 };
 
@@ -132,10 +134,10 @@ template <class Power> struct TopPower {
     const M m0 = Simd::ge(Simd::abs(d0), least[slot]);
     const M m1 = Simd::ge(Simd::abs(d1), least[slot + 1]);
     if (__builtin_expect(Simd::any(m0, m1), 0)) {
-      const F t0 = power(Simd::mul(d0, inverse[slot]));
-      const F t1 = power(Simd::mul(d1, inverse[slot + 1]));
-      acc[0] = Simd::add(acc[0], Simd::zero_unless(m0, t0));
-      acc[1] = Simd::add(acc[1], Simd::zero_unless(m1, t1));
+      F t[kPair] = {Simd::mul(d0, inverse[slot]), Simd::mul(d1, inverse[slot + 1])};
+      power(t);
+      acc[0] = Simd::add(acc[0], Simd::zero_unless(m0, t[0]));
+      acc[1] = Simd::add(acc[1], Simd::zero_unless(m1, t[1]));
     }
   }
 };
@@ -143,16 +145,20 @@ template <class Power> struct TopPower {
 template <bool Fine> struct AnyPower {
   const Exponent &e;
   F offset;
-  F operator()(F t) const { return power_term<Fine>(e, t, offset); }
+  void operator()(F *t) const {
+    const F offsets[kPair] = {offset, offset};
+    power_terms<Fine, kPair>(e, t, offsets);
+  }
 };
 
 // Even whole powers.
 struct Squarings {
   Whole whole;
-  F operator()(F t) const {
-    if (whole.triple) t = whole_power<3>(t);
-    for (int k = 0; k < whole.squarings; ++k) t = Simd::mul(t, t);
-    return t;
+  void operator()(F *t) const {
+    for (int n = 0; n < kPair; ++n) t[n] = whole.triple ? whole_power<3>(t[n]) : t[n];
+    for (int k = 0; k < whole.squarings; ++k) {
+      for (int n = 0; n < kPair; ++n) t[n] = Simd::mul(t[n], t[n]);
+    }
   }
 };
 

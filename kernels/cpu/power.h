@@ -92,18 +92,36 @@ Exponent make_exponent(float p, int64_t inputs) {
   return e;
 }
 
-// |d|^p 2^(offset - p kLog2Centre): the caller chooses the offset and the root takes it back.
-template <bool Fine> inline F power_term(const Exponent &e, F d, F offset) {
-  F x, m;
-  Simd::split(d, &x, &m);
-  const F r = Simd::sub(m, Simd::set1(1.5f));
-  F h = Simd::set1(e.log2[6]);
+// |d|^p 2^(offset - p kLog2Centre) in place: the caller chooses the offsets and the root takes them
+// back. Step by step for all N together, since one chain of dependent instructions keeps the processor
+// waiting.
+template <bool Fine, int N> inline void power_terms(const Exponent &e, F *d, const F *offset) {
+  F r[N], z[N], h[N];
 #pragma GCC unroll 8
-  for (int k = 5; k >= 0; --k) h = Simd::fma(h, r, Simd::set1(e.log2[k]));
-  const F z = Simd::fma(h, r, Simd::fma(x, Simd::set1(e.p), offset));
-  F f;
-  const F whole = Simd::parts(z, &f);
-  return Simd::scale_normal(Fine ? horner(kExp5, f) : horner(kExp4, f), whole);
+  for (int n = 0; n < N; ++n) {
+    F x, m;
+    Simd::split(d[n], &x, &m);
+    r[n] = Simd::sub(m, Simd::set1(1.5f));
+    z[n] = Simd::fma(x, Simd::set1(e.p), offset[n]);
+    h[n] = Simd::set1(e.log2[6]);
+  }
+#pragma GCC unroll 8
+  for (int k = 5; k >= 0; --k) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) h[n] = Simd::fma(h[n], r[n], Simd::set1(e.log2[k]));
+  }
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) {
+    z[n] = Simd::parts(Simd::fma(h[n], r[n], z[n]), &r[n]);
+    h[n] = Simd::set1(Fine ? kExp5[5] : kExp4[4]);
+  }
+#pragma GCC unroll 8
+  for (int k = Fine ? 4 : 3; k >= 0; --k) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) h[n] = Simd::fma(h[n], r[n], Simd::set1(Fine ? kExp5[k] : kExp4[k]));
+  }
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) d[n] = Simd::scale_normal(h[n], z[n]);
 }
 
 // The offset that divides the terms of an output by 2^(p exponent), a whole number, and what its
