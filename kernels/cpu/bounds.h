@@ -100,8 +100,10 @@ sn_status lp_bounds(const Bounds &c) {
   return for_intervals(c, most, [&](const Intervals &x, int64_t first, int64_t last, int64_t index) {
     Carver memory;
     memory.count<float>((I + 2) * kPanel);
+    memory.count<float>(row_room(I));
     memory.open_or_throw(ScratchSlot::task);
     const Panel panel = panel_of(l, index, memory.take<float>((I + 2) * kPanel));
+    float *const terms = memory.take<float>(row_room(I));
     const int64_t o = index * kPanel, count = smaller(kPanel, O - o);
     const auto put = [&](float *y, int64_t b, const float *values) {
       std::memcpy(y + b * c.y_stride + o, values, size_t(count) * sizeof(float));
@@ -131,30 +133,49 @@ sn_status lp_bounds(const Bounds &c) {
         b += rows;
       }
     } else {
-      const auto widen = [&](float *values, float factor, bool up) {
-        for (int v = 0; v < kPair; ++v) {
-          float *at = values + v * kLanes;
-          const F y = Simd::load(at), zero = Simd::set1(0.0f), wide = Simd::mul(y, Simd::set1(factor));
+      const auto widen = [&](float *values, int64_t n, bool up) {
+        const float factor = up ? 1.0f + kNormSlack : 1.0f - kNormSlack;
+        for (int64_t k = 0; k < n; k += kLanes) {
+          const F y = Simd::load(values + k), zero = Simd::set1(0.0f);
+          const F wide = Simd::mul(y, Simd::set1(factor));
           const F out = up ? Simd::next_up(wide) : Simd::next_down(wide);
-          Simd::store(at, Simd::select(Simd::eq(y, zero), zero, out));
+          Simd::store(values + k, Simd::select(Simd::eq(y, zero), zero, out));
         }
       };
-      // A lane that the fast path gives up in one pass is computed anew after both.
-      const auto store = [&](float *y, float factor, bool up) {
-        return [&, y, factor, up](int64_t b, const float *values, uint64_t slow) {
+      // NaN: to be computed anew when both ends are there.
+      const auto by_row = [&](auto term, int64_t b, int64_t k, bool up) {
+        float y[kLanes] = {};
+        if (!row_norm<decltype(term)>(c.lower + b * c.x_stride, c.upper + b * c.x_stride,
+                                      l.w + (o + k) * l.w_stride, I, norm.e, terms, y)) {
+          return __builtin_nanf("");
+        }
+        widen(y, 1, up);
+        return y[0];
+      };
+      const auto store = [&](auto term, float *y, bool up) {
+        return [&, term, y, up](int64_t b, const float *values, uint64_t again) {
           float wide[kPanel];
           std::memcpy(wide, values, sizeof wide);
-          widen(wide, factor, up);
-          for (int k = 0; k < count; ++k) {
-            if (slow >> k & 1) wide[k] = __builtin_nanf("");
+          widen(wide, kPanel, up);
+          const uint64_t odd = finite(x.lower.largest[b]) ? bad : ~uint64_t(0);
+          for (int64_t k = 0; k < count; ++k) {
+            if ((again & ~odd) >> k & 1) wide[k] = by_row(term, b, k, up);
           }
           put(y, b, wide);
         };
       };
-      panel_norms<Nearest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
-                           store(c.y_lower, 1.0f - kNormSlack, false));
-      panel_norms<Farthest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
-                            store(c.y_upper, 1.0f + kNormSlack, true));
+      if (norm.method == Method::beside_top) {
+        const float nothing[kPanel] = {};
+        for (int64_t b = first; b < last; ++b) {
+          store(Nearest(), c.y_lower, false)(b, nothing, ~uint64_t(0));
+          store(Farthest(), c.y_upper, true)(b, nothing, ~uint64_t(0));
+        }
+      } else {
+        panel_norms<Nearest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
+                             store(Nearest(), c.y_lower, false));
+        panel_norms<Farthest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
+                              store(Farthest(), c.y_upper, true));
+      }
     }
     for (int64_t b = first; b < last; ++b) {
       const uint64_t odd = finite(x.lower.largest[b]) ? bad : ~uint64_t(0);

@@ -3,9 +3,7 @@
 #ifndef SORTNET_CPU_LP_FORWARD_H
 #define SORTNET_CPU_LP_FORWARD_H
 
-#include <type_traits>
-
-#include "power.h"
+#include "lp_row.h"
 
 namespace sortnet {
 namespace {
@@ -126,42 +124,6 @@ template <bool Fine> struct ScaledPower {
   }
 };
 
-// Powers of the terms that are not negligible beside the largest, which is known.
-template <class Power> struct TopPower {
-  Power power;
-  const F *least, *inverse; // of the largest: times e.negligible, and its reciprocal
-  void add(F d0, F d1, int slot, F *acc) const {
-    const M m0 = Simd::ge(Simd::abs(d0), least[slot]);
-    const M m1 = Simd::ge(Simd::abs(d1), least[slot + 1]);
-    if (__builtin_expect(Simd::any(m0, m1), 0)) {
-      F t[kPair] = {Simd::mul(d0, inverse[slot]), Simd::mul(d1, inverse[slot + 1])};
-      power(t);
-      acc[0] = Simd::add(acc[0], Simd::zero_unless(m0, t[0]));
-      acc[1] = Simd::add(acc[1], Simd::zero_unless(m1, t[1]));
-    }
-  }
-};
-
-template <bool Fine> struct AnyPower {
-  const Exponent &e;
-  F offset;
-  void operator()(F *t) const {
-    const F offsets[kPair] = {offset, offset};
-    power_terms<Fine, kPair>(e, t, offsets);
-  }
-};
-
-// Even whole powers.
-struct Squarings {
-  Whole whole;
-  void operator()(F *t) const {
-    for (int n = 0; n < kPair; ++n) t[n] = whole.triple ? whole_power<3>(t[n]) : t[n];
-    for (int k = 0; k < whole.squarings; ++k) {
-      for (int n = 0; n < kPair; ++n) t[n] = Simd::mul(t[n], t[n]);
-    }
-  }
-};
-
 // Where the sum of unscaled or roughly scaled powers may be used: no overflow, no loss by underflow.
 inline M in_range(const Exponent &e, F sum) {
   return Simd::both(Simd::ge(sum, Simd::set1(e.least_sum)), Simd::le(sum, Simd::set1(0x1p126f)));
@@ -174,43 +136,8 @@ Method method_of(float p) {
   if (p > 1.1e8f) return Method::top;
   if (p == 1.0f || p == 2.0f || p == 3.0f || p == 4.0f || p == 8.0f) return Method::whole;
   if (p <= 96.0f && whole_of(p).squarings >= 0) return Method::scaled_whole;
-  // Above, most terms are negligible: finding the largest first pays.
-  return p <= 40.0f ? Method::scaled : Method::beside_top;
-}
-
-// Norms by two passes: the largest term, then the powers of the terms beside it. Lanes of `slow` are
-// to be computed one by one.
-template <int Rows, class Term>
-__attribute__((noinline)) void norms_beside_top(const Tile &t, const Exponent &e, F *y, M *slow) {
-  constexpr int n = Rows * kPair;
-  F top[n], least[n], inverse[n];
-  max_tile<Rows, Term>(t, top);
-  for (int s = 0; s < n; ++s) {
-    least[s] = Simd::mul(top[s], Simd::set1(e.negligible));
-    inverse[s] = Simd::div(Simd::set1(1.0f), top[s]);
-  }
-  const bool squarings = e.whole.squarings > 0;
-  const Offset offset = squarings ? no_offset() : make_offset(e, Simd::set1(0.0f));
-  Sum sum;
-  {
-    const FlushToZero mode;
-    const auto add = [&](const auto &power) {
-      using Power = std::decay_t<decltype(power)>;
-      sum_tile<Rows, Term>(t, TopPower<Power>{power, least, inverse}, run_length(e.p), &sum);
-    };
-    if (squarings) add(Squarings{e.whole});
-    else if (e.fine) add(AnyPower<true>{e, offset.offset});
-    else add(AnyPower<false>{e, offset.offset});
-  }
-  for (int s = 0; s < n; ++s) {
-    const M usual = Simd::both(Simd::ge(top[s], Simd::set1(0x1p-100f)),
-                               Simd::le(top[s], Simd::set1(0x1p100f)));
-    y[s] = Simd::select(usual, Simd::mul(root(e, sum.total(s), offset), top[s]), top[s]);
-    // A largest term that is 0 or infinite is the norm.
-    const M finite = Simd::both(Simd::ge(top[s], Simd::set1(0x1p-149f)),
-                                Simd::le(top[s], Simd::set1(FLT_MAX)));
-    slow[s] = Simd::differ(finite, usual);
-  }
+  // Above, half of the terms are negligible, and more: finding the largest first pays.
+  return p <= 13.0f ? Method::scaled : Method::beside_top;
 }
 
 // What all tiles of a call share.
@@ -219,18 +146,20 @@ struct Norm {
   Exponent e;
 };
 
-// The norms of a tile. `x_largest`: of its samples; `w_largest`: of its neurons.
+// The norms of a tile, of any method but beside_top. `x_largest`: of its samples; `w_largest`: of its
+// neurons. `again`: lanes to be computed by row.
 template <int Rows, class Term>
 void norms(const Tile &t, const Norm &norm, const float *x_largest, const float *w_largest, F *y,
-           M *slow) {
+           M *again) {
   constexpr int n = Rows * kPair;
   const Exponent &e = norm.e;
-  for (int s = 0; s < n; ++s) slow[s] = Simd::ge(Simd::set1(-1.0f), Simd::set1(0.0f));
+  const M none = Simd::ge(Simd::set1(-1.0f), Simd::set1(0.0f));
+  const M every = Simd::ge(Simd::set1(0.0f), Simd::set1(-1.0f));
+  for (int s = 0; s < n; ++s) again[s] = none;
   if (norm.method == Method::top) return max_tile<Rows, Term>(t, y);
   Sum sum;
   Offset offset[n];
   M right[n];
-  bool all = norm.method != Method::beside_top;
   const int64_t run = run_length(e.p);
   if (norm.method == Method::whole) {
     const FlushToZero mode;
@@ -245,7 +174,7 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
       offset[s] = no_offset();
       right[s] = in_range(e, sum.total(s));
     }
-  } else if (norm.method != Method::beside_top) {
+  } else {
     const bool whole = norm.method == Method::scaled_whole;
     // The largest difference there can be becomes at most 2^(lift + 1): its power times I is finite.
     const float lift = whole ? smaller(4, int64_t(110.0f / e.p) - 1) : 2.0f;
@@ -290,23 +219,10 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
     }
     for (int s = 0; s < n; ++s) right[s] = Simd::both(right[s], in_range(e, sum.total(s)));
   }
-  if (norm.method != Method::beside_top) {
-    for (int s = 0; s < n; ++s) {
-      const F total = sum.total(s);
-      y[s] = e.p == 1.0f ? total : root(e, total, offset[s]);
-      all = all && Simd::bits(right[s]) == (1u << kLanes) - 1;
-    }
-  }
-  if (all) return;
-  F other[n];
-  norms_beside_top<Rows, Term>(t, e, other, slow);
   for (int s = 0; s < n; ++s) {
-    if (norm.method == Method::beside_top) {
-      y[s] = other[s];
-    } else {
-      y[s] = Simd::select(right[s], y[s], other[s]);
-      slow[s] = Simd::unless(right[s], slow[s]);
-    }
+    const F total = sum.total(s);
+    y[s] = e.p == 1.0f ? total : root(e, total, offset[s]);
+    again[s] = Simd::unless(right[s], every);
   }
 }
 
@@ -315,27 +231,27 @@ int rows_of(const Norm &norm) {
   return norm.method == Method::top || norm.method == Method::whole ? kMaxRows : kLongRows;
 }
 
-// One panel's norms of the samples first .. last-1, handed to store(sample, values, slow): kPanel
-// values, and a bit for each that must be computed one by one.
+// One panel's norms of the samples first .. last-1, handed to store(sample, values, again): kPanel
+// values, and a bit for each that must be computed by row.
 template <class Term, class Store>
 void panel_norms(const Samples &x, const float *u_tiles, const Panel &panel, int64_t inputs, const Norm &norm,
                  int64_t first, int64_t last, const Store &store) {
   F y[kMaxTile];
-  M slow[kMaxTile];
+  M again[kMaxTile];
   for (int64_t b = first; b < last;) {
     const int rows = tile_rows(last - b, rows_of(norm));
     const Tile t = {x.tiles + b * (inputs + 1), u_tiles + b * (inputs + 1), panel.w, inputs};
     switch (rows) {
-      case 8: norms<8, Term>(t, norm, x.largest + b, panel.largest, y, slow); break;
-      case 4: norms<4, Term>(t, norm, x.largest + b, panel.largest, y, slow); break;
-      default: norms<1, Term>(t, norm, x.largest + b, panel.largest, y, slow);
+      case 8: norms<8, Term>(t, norm, x.largest + b, panel.largest, y, again); break;
+      case 4: norms<4, Term>(t, norm, x.largest + b, panel.largest, y, again); break;
+      default: norms<1, Term>(t, norm, x.largest + b, panel.largest, y, again);
     }
     for (int r = 0; r < rows; ++r) {
       float values[kPanel];
       uint64_t bits = 0;
       for (int v = 0; v < kPair; ++v) {
         Simd::store(values + v * kLanes, y[r * kPair + v]);
-        bits |= uint64_t(Simd::bits(slow[r * kPair + v])) << (v * kLanes);
+        bits |= uint64_t(Simd::bits(again[r * kPair + v])) << (v * kLanes);
       }
       store(b + r, values, bits);
     }
@@ -343,10 +259,91 @@ void panel_norms(const Samples &x, const float *u_tiles, const Panel &panel, int
   }
 }
 
+// Room in a task for one row of kept inputs, one of kept weights, and their terms.
+struct RowMemory {
+  float *x, *w, *terms;
+  static int64_t floats(int64_t inputs) { return 3 * row_room(inputs); }
+  RowMemory(float *room, int64_t inputs)
+      : x(room), w(x + row_room(inputs)), terms(w + row_room(inputs)) {}
+};
+
+// One output by row.
+float lp_by_row(const LpForward &c, const Exponent &e, int64_t b, int64_t o, const RowMemory &memory) {
+  const int64_t I = c.layer.inputs;
+  const uint8_t *in = mask_row(c.masks.in, b / c.masks.group, I);
+  const int64_t n = gather(c.x + b * c.x_stride, in, I, memory.x);
+  gather(c.layer.w + o * c.layer.w_stride, in, I, memory.w);
+  float y;
+  return row_norm<Distance>(memory.x, memory.x, memory.w, n, e, memory.terms, &y) ? y : lp_one(c, b, o);
+}
+
+sn_status lp_forward(const LpForward &c);
+
+// Method::beside_top: the maxima first, then the powers of what matters beside them.
+sn_status lp_forward_beside_top(const LpForward &c, const Exponent &e) {
+  LpForward maxima = c;
+  maxima.p = kInfinity;
+  const sn_status status = lp_forward(maxima);
+  if (status != SN_OK) return status;
+
+  constexpr int64_t kRows = 32, kNeurons = 64; // of a task
+  const sn_layer &l = c.layer;
+  const int64_t B = l.batch, I = l.inputs, O = l.outputs;
+  const bool masked = c.masks.in != nullptr || c.masks.out != nullptr;
+  const int64_t group = masked ? smaller(c.masks.group, B) : B;
+  const int64_t parts = ceil_div(group, kRows), blocks = ceil_div(O, kNeurons);
+  return parallel_for(c.ex, ceil_div(B, group) * parts * blocks, [&](int64_t task) {
+    const int64_t g = task / blocks / parts;
+    const int64_t first = g * group + task / blocks % parts * kRows;
+    const int64_t last = smaller(smaller(first + kRows, (g + 1) * group), B), samples = last - first;
+    if (samples <= 0) return;
+    const uint8_t *const in = mask_row(c.masks.in, g, I), *const out = mask_row(c.masks.out, g, O);
+    Carver memory;
+    memory.count<float>((in != nullptr ? kRows + 1 : 0) * row_room(I));
+    memory.count<float>(row_room(I));
+    memory.open_or_throw(ScratchSlot::task);
+    float *const copies = memory.take<float>((in != nullptr ? kRows + 1 : 0) * row_room(I));
+    float *const room = memory.take<float>(row_room(I));
+    const float *x[kRows];
+    int64_t n = I;
+    for (int64_t b = 0; b < samples; ++b) {
+      x[b] = c.x + (first + b) * c.x_stride;
+      if (in == nullptr) continue;
+      float *const copy = copies + (b + 1) * row_room(I);
+      n = gather(x[b], in, I, copy);
+      x[b] = copy;
+    }
+    for (int64_t o = task % blocks * kNeurons; o < smaller(O, (task % blocks + 1) * kNeurons); ++o) {
+      if (out != nullptr && out[o] == 0) continue;
+      const float *w = l.w + o * l.w_stride;
+      if (in != nullptr) {
+        gather(w, in, I, copies);
+        w = copies;
+      }
+      float y[kRows], sums[kRows];
+      for (int64_t b = 0; b < kRows; ++b) {
+        y[b] = b < samples ? c.y[(first + b) * c.y_stride + o] : 1.0f;
+        sums[b] = 1.0f;
+      }
+      sums_beside<Distance>(x, x, samples, w, n, e, y, room, sums);
+      uint64_t unusual = 0;
+      for (int64_t b = 0; b < samples; ++b) {
+        unusual |= uint64_t(!usual_top(y[b]) && !top_is_norm(y[b])) << b;
+      }
+      norms_from(e, sums, y, samples);
+      for (int64_t b = 0; b < samples; ++b) {
+        if (unusual >> b & 1) y[b] = lp_one(c, first + b, o);
+        c.y[(first + b) * c.y_stride + o] = y[b];
+      }
+    }
+  });
+}
+
 sn_status lp_forward(const LpForward &c) {
   const sn_layer &l = c.layer;
   const int64_t B = l.batch, I = l.inputs, O = l.outputs;
   const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
+  if (norm.method == Method::beside_top) return lp_forward_beside_top(c, norm.e);
 
   // Without masks the batch is one group, and tasks take panels in turn; with masks every group has
   // its own samples and panels of kept inputs and neurons.
@@ -391,8 +388,10 @@ sn_status lp_forward(const LpForward &c) {
     const Samples here = samples(g);
     Carver memory;
     memory.count<float>((I + 2) * kPanel);
+    memory.count<float>(RowMemory::floats(I));
     memory.open_or_throw(ScratchSlot::task);
     float *const room = memory.take<float>((I + 2) * kPanel);
+    const RowMemory row(memory.take<float>(RowMemory::floats(I)), I);
 
     if (out != nullptr) {
       for (int64_t b = first; b < last; ++b) {
@@ -417,16 +416,17 @@ sn_status lp_forward(const LpForward &c) {
         panel = {room + kPanel, room};
       }
       const uint64_t bad = not_finite(panel.largest);
-      const auto store = [&](int64_t b, const float *values, uint64_t slow) {
+      const auto store = [&](int64_t b, const float *values, uint64_t again) {
         float *y = c.y + (g * group + b) * c.y_stride;
         if (out == nullptr) {
           std::memcpy(y + neuron[0], values, size_t(count) * sizeof(float));
         } else {
           for (int k = 0; k < count; ++k) y[neuron[k]] = values[k];
         }
-        slow |= finite(here.largest[b]) ? bad : ~uint64_t(0);
-        for (int k = 0; slow != 0 && k < count; ++k) {
+        const uint64_t slow = finite(here.largest[b]) ? bad : ~uint64_t(0);
+        for (int k = 0; (again | slow) != 0 && k < count; ++k) {
           if (slow >> k & 1) y[neuron[k]] = lp_one(c, g * group + b, neuron[k]);
+          else if (again >> k & 1) y[neuron[k]] = lp_by_row(c, norm.e, g * group + b, neuron[k], row);
         }
       };
       panel_norms<Distance>(here, here.tiles, panel, inputs[g], norm, first, last, store);

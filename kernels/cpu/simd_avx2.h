@@ -9,6 +9,28 @@
 namespace sortnet {
 namespace {
 
+// For each mask of eight lanes, a byte a lane: the lane that compress puts there, and the place from
+// which expand takes it.
+struct LaneTable {
+  uint64_t row[256];
+  uint64_t operator[](uint32_t mask) const { return row[mask]; }
+};
+constexpr LaneTable lane_table(bool expand) {
+  LaneTable t = {};
+  for (uint32_t mask = 0; mask < 256; ++mask) {
+    uint64_t row = 0;
+    int n = 0;
+    for (int lane = 0; lane < 8; ++lane) {
+      if ((mask >> lane & 1) == 0) continue;
+      row |= uint64_t(expand ? n : lane) << 8 * (expand ? lane : n);
+      ++n;
+    }
+    t.row[mask] = row;
+  }
+  return t;
+}
+constexpr LaneTable kCompress = lane_table(false), kExpand = lane_table(true);
+
 struct Simd {
   static constexpr const char *name = "avx2";
   using F = __m256;
@@ -98,21 +120,21 @@ struct Simd {
     const F last = power(_mm256_sub_epi32(rest, _mm256_srai_epi32(rest, 1)));
     return mul(mul(mul(mul(a, s), s), q), last);
   }
+  // Writes N floats, the first of them as many as m has lanes: how many.
   static int compress(float *p, F v, M m) {
-    alignas(32) float lane[8];
-    _mm256_store_ps(lane, v);
-    int n = 0;
-    for (uint32_t b = bits(m); b != 0; b &= b - 1) p[n++] = lane[__builtin_ctz(b)];
-    return n;
+    const uint32_t b = bits(m);
+    _mm256_storeu_ps(p, _mm256_permutevar8x32_ps(v, lanes(kCompress[b])));
+    return __builtin_popcount(b);
   }
   static M nonzero(const uint8_t *p) {
     const __m128i b = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(p));
     return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_cvtepu8_epi32(b), _mm256_setzero_si256()));
   }
   static int expand_add(float *to, const float *p, M m) {
-    int n = 0;
-    for (uint32_t b = bits(m); b != 0; b &= b - 1) to[__builtin_ctz(b)] += p[n++];
-    return n;
+    const uint32_t b = bits(m);
+    const F v = _mm256_permutevar8x32_ps(load(p), lanes(kExpand[b]));
+    store(to, add(load(to), zero_unless(m, v)));
+    return __builtin_popcount(b);
   }
   static void transpose(F *r) {
     F t[8];
@@ -132,6 +154,9 @@ struct Simd {
   }
 
 private:
+  static __m256i lanes(uint64_t bytes) {
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(int64_t(bytes)));
+  }
   static F power(__m256i n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
   }

@@ -72,6 +72,7 @@ inline int64_t collect(const float *x, const float *u, const float *w, int64_t i
       n += Simd::compress(out + n, a, Simd::ge(a, bound));
     }
   }
+  Simd::store(out + n, Simd::set1(0.0f)); // what compress left there
   return n;
 }
 
