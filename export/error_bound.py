@@ -48,6 +48,9 @@ TANH_ERROR = 2.0**-19
 LARGEST = 2.0**100
 """Values whose bound exceeds this are refused: overflow cannot happen below it."""
 
+LEAST = 2.0**-100
+"""Lipschitz constants are not taken to be smaller: a product of tiny ones may underflow."""
+
 ROOM = 2.0**-16
 """Relative room that files leave around every constant, for machines that sum in another order."""
 
@@ -125,7 +128,7 @@ def analyse(network: Network) -> Analysis:
         low, high = _range(op, low, high)
         magnitude = _magnitude(low, high)
         factor = _lipschitz(op)
-        lipschitz = _up(lipschitz * factor)
+        lipschitz = _up(max(lipschitz * factor, LEAST))
         widen = 0.0
         if isinstance(op, Affine):
             widen = float32_up(_up(gap + 2 * UNIT * (magnitude_in + spill + 2 * gap) + TINY))
@@ -146,11 +149,13 @@ def analyse(network: Network) -> Analysis:
         steps.append(Step(name, factor, float(low.min()), float(high.max()), error, widen))
     spread = 2 * (_magnitude(low, high) + error)
     slack = _up(4 * error + 2 * UNIT * spread + lipschitz * TINY + TINY)
+    # At most 2^24, so that the product with a margin cannot overflow.
+    scale = min((1 - Fraction(2) ** -20) / (2 * Fraction(lipschitz)), Fraction(2) ** 24)
     return Analysis(
         lipschitz=lipschitz,
         error=error,
         margin_slack=float32_up(slack),
-        margin_scale=float32_down((1 - Fraction(2) ** -20) / (2 * Fraction(lipschitz))),
+        margin_scale=float32_down(scale),
         interval_slack=float32_up(_interval_slack(network.ops[-1], gap, magnitude_in + spill_in)),
         steps=tuple(steps),
     )
@@ -188,7 +193,7 @@ def _gamma(count: float, unit: float) -> float:
 
 
 def _magnitude(low: Array, high: Array) -> float:
-    return float(max(np.abs(low).max(), np.abs(high).max()))
+    return float(np.maximum(np.abs(low).max(), np.abs(high).max()))  # NaN where one is
 
 
 def _lipschitz(op: Op) -> float:
@@ -233,7 +238,9 @@ def _rounding(op: Op, magnitude: float, magnitude_in: float) -> float:
             return _up(UNIT * (magnitude + in_double) + in_double + TINY)
         case Activation(kind="tanh"):
             return TANH_ERROR
-        case Flatten() | Negate() | GroupSort() | Activation():
+        case Negate() | GroupSort() | Activation():
+            return TINY  # exact, but for a host that takes numbers below 2^-126 for 0
+        case Flatten():
             return 0.0
 
 

@@ -120,7 +120,7 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     light.opset_import.extend(model.opset_import)
     light.functions.extend(model.functions)
     graph = light.graph
-    for name in ("node", "input", "output", "value_info"):
+    for name in ("node", "input", "output"):
         getattr(graph, name).extend(getattr(model.graph, name))
     graph.name = model.graph.name
     for tensor in model.graph.initializer:
@@ -177,6 +177,9 @@ class _Step:
             raise RefusedError(f"{name} is wired for {self.units} units, its input is {shape}")
 
 
+_TWO_OUTPUTS = ("TopK", "SortNeuronBounds")
+
+
 class _Reader:
     """Matches values against the forms of the format, from the outputs back to the input."""
 
@@ -213,6 +216,11 @@ class _Reader:
         if len(node.inputs) != count:
             raise RefusedError(
                 f"node {node.name!r} ({op}) has {len(node.inputs)} inputs, not {count}"
+            )
+        outputs = 2 if op in _TWO_OUTPUTS else 1
+        if node.outputs != outputs:
+            raise RefusedError(
+                f"node {node.name!r} ({op}) has {node.outputs} outputs, not {outputs}"
             )
         if value.index != output:
             raise RefusedError(f"output {value.index} of node {node.name!r} ({op}) is misused")

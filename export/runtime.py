@@ -34,6 +34,9 @@ _MEMORY = 2**28
 
 _MAX_BATCH = 1024
 
+_PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
+"""Others may compute in half precision, about which the error bound says nothing."""
+
 
 class NotProvedError(ValueError):
     """The file does not prove its certificates."""
@@ -61,15 +64,18 @@ class CertifiedSession:
 
     Args:
         path: an exported file. It is verified first (`sortnet.export.verify`).
-        providers: of ONNX Runtime; None is the CPU.
+        providers: of ONNX Runtime, "CPUExecutionProvider" or "CUDAExecutionProvider"; None is the
+            CPU.
         library: run our native operation; False runs the functions inside the file, slower and in
             small batches.
+        threads: of one run; None is one for each core. The certificate holds for any number.
 
     Attributes:
         network: what the file computes. proof: of its certificates.
 
     Raises:
         NotProvedError: the file does not prove its certificates; the message says why.
+        ValueError: another provider, or threads below 1.
         OSError: the file cannot be read.
         NativeError: the native library is missing.
     """
@@ -79,7 +85,13 @@ class CertifiedSession:
         path: str | os.PathLike[str],
         providers: Sequence[str] | None = None,
         library: bool = True,
+        threads: int | None = None,
     ) -> None:
+        for name in providers or ():
+            if name not in _PROVIDERS:
+                raise ValueError(f"providers are among {', '.join(_PROVIDERS)}, got {name!r}")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, got {threads}")
         try:
             model = load_model(path)
         except RefusedError as error:
@@ -96,6 +108,7 @@ class CertifiedSession:
         if library and "CUDAExecutionProvider" in (providers or []):
             cuda.library()
         self._library = library
+        self._threads = threads
         self._session = self._start(model)
         self._interval: onnxruntime.InferenceSession | None = None
         self._lock = threading.Lock()
@@ -162,6 +175,7 @@ class CertifiedSession:
     def _start(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = self._threads or 0
         if self._library:
             options.register_custom_ops_library(str(library_path("sortnet_ort")))
         # From the bytes that were verified: a file that changes meanwhile changes nothing.

@@ -26,6 +26,10 @@ Shape: TypeAlias = tuple[int, ...]
 MAX_UNITS = 2**24
 """No layer may have more units: the analysis of a small file stays small."""
 
+MAX_WORK = 2**30
+"""Nor may all layers together have more units, weights and patch entries, shared ones counted
+again: a small file could name the same weights in thousands of nodes. 2 GiB hold fewer."""
+
 
 class SpecError(ValueError):
     """The operations do not form a network that this package can vouch for."""
@@ -242,6 +246,16 @@ Op: TypeAlias = (
 )
 
 
+def _constants(op: Op) -> int:
+    """Entries of the arrays that one operation reads."""
+    match op:
+        case SortConv():
+            return op.patches.size + op.neuron.W.size
+        case SortNeuron() | Affine():
+            return op.W.size
+    return 0
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """A classifier: input [C, H, W] in [0, 1] (float32), then ``ops`` in order, K >= 2 logits.
@@ -259,10 +273,14 @@ class Network:
         if len(self.input_shape) != 3 or not all(n > 0 for n in self.input_shape):
             raise SpecError(f"the input shape must be positive (C, H, W), got {self.input_shape}")
         shapes = [tuple(self.input_shape)]
+        work = 0
         for op in self.ops:
             if math.prod(shapes[-1]) > MAX_UNITS:
                 raise SpecError(f"a layer of shape {shapes[-1]} has more than {MAX_UNITS} units")
             shapes.append(op.out_shape(shapes[-1]))
+            work += math.prod(shapes[-1]) + _constants(op)
+            if work > MAX_WORK:
+                raise SpecError(f"the layers have more than {MAX_WORK} units and weights together")
         if len(shapes[-1]) != 1 or not 2 <= shapes[-1][0] <= MAX_UNITS:
             raise SpecError(f"a classifier ends in at least 2 logits, got shape {shapes[-1]}")
         object.__setattr__(self, "shapes", tuple(shapes))

