@@ -23,12 +23,6 @@ struct Intervals {
   float *upper_tiles;
 };
 
-bool ordered(const float *l, const float *u, int64_t n) {
-  bool all = true;
-  for (int64_t i = 0; i < n; ++i) all &= l[i] <= u[i];
-  return all;
-}
-
 // Runs task(intervals, first, last, panel index) for blocks of samples and panels.
 template <class Task> sn_status for_intervals(const Bounds &c, int most, const Task &task) {
   const int64_t B = c.layer.batch, I = c.layer.inputs, O = c.layer.outputs;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "linf.h"
 #include "power.h"
 
 namespace sortnet {
@@ -325,88 +326,8 @@ sn_status lp_backward_finite(const LpBackward &c) {
   });
 }
 
-// The first kept i with |x_i - w_i| = y, or -1.
-int64_t first_at(const float *x, const float *w, const uint8_t *kept, int64_t n, float y) {
-  const F at = Simd::set1(y);
-  const auto hits = [&](int64_t i) {
-    return Simd::eq(Simd::abs(Simd::sub(Simd::load(x + i), Simd::load(w + i))), at);
-  };
-  const auto first = [&](int64_t i, M m) -> int64_t {
-    for (uint32_t bits = Simd::bits(m); bits != 0; bits &= bits - 1) {
-      const int64_t k = i + __builtin_ctz(bits);
-      if (kept == nullptr || kept[k] != 0) return k;
-    }
-    return -1;
-  };
-  int64_t i = 0;
-  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
-    const M a = hits(i), b = hits(i + kLanes), c = hits(i + 2 * kLanes), d = hits(i + 3 * kLanes);
-    if (Simd::any(a, b) || Simd::any(c, d)) {
-      int64_t k = first(i, a);
-      if (k < 0) k = first(i + kLanes, b);
-      if (k < 0) k = first(i + 2 * kLanes, c);
-      if (k < 0) k = first(i + 3 * kLanes, d);
-      if (k >= 0) return k;
-    }
-  }
-  for (; i < n; ++i) {
-    const float d = x[i] - w[i];
-    if ((d < 0.0f ? -d : d) == y && (kept == nullptr || kept[i] != 0)) return i;
-  }
-  return -1;
-}
-
-// p = inf: one input per output has a slope.
-sn_status lp_backward_top(const LpBackward &c) {
-  const sn_layer &l = c.layer;
-  const int64_t B = l.batch, I = l.inputs, O = l.outputs;
-  Carver shared;
-  shared.count<int32_t>(B * O);
-  if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
-  int32_t *const at = shared.take<int32_t>(B * O);
-  constexpr int64_t kRows = 8;
-  const auto slope = [&](int64_t b, int64_t o, int64_t i) {
-    const float d = c.x[b * c.x_stride + i] - l.w[o * l.w_stride + i];
-    const float dy = c.dy[b * c.dy_stride + o];
-    return d > 0.0f ? dy : d < 0.0f ? -dy : 0.0f;
-  };
-  sn_status status = parallel_for(c.ex, ceil_div(B, kRows), [&](int64_t task) {
-    const int64_t first = task * kRows, last = smaller(B, first + kRows);
-    for (int64_t b = first; b < last && c.dx != nullptr; ++b) {
-      std::memset(c.dx + b * c.dx_stride, 0, size_t(I) * sizeof(float));
-    }
-    for (int64_t o = 0; o < O; ++o) {
-      for (int64_t b = first; b < last; ++b) {
-        const int64_t g = b / c.masks.group;
-        const uint8_t *out = mask_row(c.masks.out, g, O);
-        const float y = c.y[b * c.y_stride + o];
-        int64_t i = -1;
-        if (y != 0.0f && (out == nullptr || out[o] != 0)) {
-          i = first_at(c.x + b * c.x_stride, l.w + o * l.w_stride, mask_row(c.masks.in, g, I), I, y);
-        }
-        at[b * O + o] = int32_t(i);
-        if (i >= 0 && c.dx != nullptr) c.dx[b * c.dx_stride + i] += slope(b, o, i);
-      }
-    }
-  });
-  if (status != SN_OK || c.dw == nullptr) return status;
-  constexpr int64_t kOutputs = 16;
-  return parallel_for(c.ex, ceil_div(O, kOutputs), [&](int64_t task) {
-    const int64_t first = task * kOutputs, last = smaller(O, first + kOutputs);
-    for (int64_t o = first; o < last; ++o) {
-      std::memset(c.dw + o * c.dw_stride, 0, size_t(I) * sizeof(float));
-    }
-    for (int64_t b = 0; b < B; ++b) {
-      for (int64_t o = first; o < last; ++o) {
-        const int64_t i = at[b * O + o];
-        if (i >= 0) c.dw[o * c.dw_stride + i] -= slope(b, o, i);
-      }
-    }
-  });
-}
-
 sn_status lp_backward(const LpBackward &c) {
-  return c.p == kInfinity ? lp_backward_top(c) : lp_backward_finite(c);
+  return c.p == kInfinity ? linf_backward(c) : lp_backward_finite(c);
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #ifndef SORTNET_CPU_LP_FORWARD_H
 #define SORTNET_CPU_LP_FORWARD_H
 
+#include "linf.h"
 #include "lp_row.h"
 
 namespace sortnet {
@@ -344,6 +345,7 @@ sn_status lp_forward(const LpForward &c) {
   const int64_t B = l.batch, I = l.inputs, O = l.outputs;
   const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
   if (norm.method == Method::beside_top) return lp_forward_beside_top(c, norm.e);
+  if (norm.method == Method::top && linf_prunes(l, c.masks)) return linf_forward(c);
 
   // Without masks the batch is one group, and tasks take panels in turn; with masks every group has
   // its own samples and panels of kept inputs and neurons.

@@ -10,9 +10,9 @@
 namespace sortnet {
 
 // Memory of a thread that only grows: no allocation in a steady state. A slot's contents last until
-// the slot is asked for again: `shared` is the calling thread's for the length of a call, `task` one
-// task's, `single` one output's.
-enum class ScratchSlot { shared, task, single };
+// the slot is asked for again: `shared` and `call` are the calling thread's for the length of a call,
+// `task` one task's, `single` one output's.
+enum class ScratchSlot { shared, call, task, single };
 // At least `bytes` bytes aligned to a cache line, contents undefined. Throws std::bad_alloc.
 void *scratch(ScratchSlot slot, size_t bytes);
 

@@ -136,6 +136,29 @@ struct Simd {
     store(to, add(load(to), zero_unless(m, v)));
     return __builtin_popcount(b);
   }
+  static float least(F v) {
+    const __m128 h = _mm_min_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 q = _mm_min_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_min_ss(q, _mm_movehdup_ps(q)));
+  }
+  static void store_bytes(uint8_t *p, F v) {
+    const __m256i i = _mm256_cvttps_epi32(v);
+    const __m128i h = _mm_packus_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i *>(p), _mm_packus_epi16(h, h));
+  }
+  static uint64_t reaching(const uint8_t *w, const uint8_t *low, const uint8_t *high, uint8_t least) {
+    const __m256i l = _mm256_set1_epi8(char(least));
+    const auto half = [&](int at) {
+      const auto load = [at](const uint8_t *p) {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p + at));
+      };
+      const __m256i v = load(w);
+      const __m256i reach = _mm256_max_epu8(_mm256_subs_epu8(load(high), v),
+                                            _mm256_subs_epu8(v, load(low)));
+      return uint32_t(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(reach, l), reach)));
+    };
+    return half(0) | uint64_t(half(32)) << 32;
+  }
   static void transpose(F *r) {
     F t[8];
     for (int i = 0; i < 8; i += 4) {

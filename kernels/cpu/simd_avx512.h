@@ -101,6 +101,19 @@ struct Simd {
     _mm512_mask_storeu_ps(to, m, _mm512_add_ps(_mm512_maskz_loadu_ps(m, to), v));
     return __builtin_popcount(m);
   }
+  static float least(F v) { return _mm512_reduce_min_ps(v); }
+  // N bytes: the lanes without their fractions; 0 <= v < 256.
+  static void store_bytes(uint8_t *p, F v) {
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm512_cvtusepi32_epi8(_mm512_cvttps_epi32(v)));
+  }
+  // Of 64 inputs those, a bit each, where high - w or w - low is at least `least`; a negative
+  // difference counts as 0.
+  static uint64_t reaching(const uint8_t *w, const uint8_t *low, const uint8_t *high, uint8_t least) {
+    const __m512i v = _mm512_loadu_si512(w);
+    const __m512i reach = _mm512_max_epu8(_mm512_subs_epu8(_mm512_loadu_si512(high), v),
+                                          _mm512_subs_epu8(v, _mm512_loadu_si512(low)));
+    return _mm512_cmpge_epu8_mask(reach, _mm512_set1_epi8(char(least)));
+  }
   static void transpose(F *r) {
     F t[16];
     for (int i = 0; i < 16; i += 4) {

@@ -108,6 +108,29 @@ struct Simd {
     }
     return n;
   }
+  static float least(F v) {
+    float least = v[0];
+    for (int i = 1; i < N; ++i) least = v[i] < least ? v[i] : least;
+    return least;
+  }
+  static void store_bytes(uint8_t *p, F v) {
+    for (int i = 0; i < N; ++i) p[i] = uint8_t(v[i]);
+  }
+  static uint64_t reaching(const uint8_t *w, const uint8_t *low, const uint8_t *high, uint8_t least) {
+    typedef uint8_t Bytes __attribute__((vector_size(16)));
+    uint64_t bits = 0;
+    for (int at = 0; at < 64; at += 16) {
+      Bytes v, l, h;
+      std::memcpy(&v, w + at, 16);
+      std::memcpy(&l, low + at, 16);
+      std::memcpy(&h, high + at, 16);
+      const Bytes above = h > v ? h - v : Bytes{}, below = v > l ? v - l : Bytes{};
+      const Bytes reach = above > below ? above : below;
+      const auto hit = (reach >= least) & 1;
+      for (int i = 0; i < 16; ++i) bits |= uint64_t(uint8_t(hit[i])) << (at + i);
+    }
+    return bits;
+  }
   static void transpose(F *r) {
     F t[4];
     for (int i = 0; i < 4; ++i) t[i] = F{r[0][i], r[1][i], r[2][i], r[3][i]};

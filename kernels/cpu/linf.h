@@ -1,0 +1,220 @@
+// The maximum of the terms, and the input at which it is: p = inf forward and backward.
+#ifndef SORTNET_CPU_LINF_H
+#define SORTNET_CPU_LINF_H
+
+#include "prune.h"
+
+namespace sortnet {
+namespace {
+
+// Calls with fewer samples (of a group of masks) do not fill a tile.
+constexpr int64_t kLeastPruned = kTileRows / 2;
+
+template <class Term> struct Largest {
+  static constexpr int together = 4;
+  static constexpr int64_t outputs() { return 1; }
+
+  bool prune(const TileView &t, const Pair &p) const {
+    F a = Simd::set1(0.0f), b = a;
+    // Above, computing all the terms is as fast.
+    const bool pays = prune_pair(t, p, t.kept_count * 2 / 5, [&](const uint32_t *list, int64_t n) {
+      for (int64_t k = 0; k < n; ++k) {
+        const int64_t i = list[k];
+        const F v = Simd::set1(p.w[i]);
+        a = Simd::absmax(a, term<Term>(t.x, t.u, i * kTileRows, v));
+        b = Simd::absmax(b, term<Term>(t.x, t.u, i * kTileRows + kLanes, v));
+      }
+      return Simd::least(Simd::min(a, b));
+    });
+    Simd::store(p.out, a);
+    Simd::store(p.out + kLanes, b);
+    return pays;
+  }
+
+  void all(const TileView &t, const Pair *pairs, int n) const {
+    const float *w[together];
+    for (int k = 0; k < together; ++k) w[k] = pairs[k < n ? k : 0].w;
+    F top[together][kPair];
+#pragma GCC unroll 4
+    for (int k = 0; k < together; ++k) top[k][0] = top[k][1] = Simd::set1(0.0f);
+    for (int64_t j = 0; j < t.kept_count; ++j) {
+      const int64_t i = t.kept[j];
+      const auto x0 = Term::load_row(t.x, t.u, i * kTileRows, kLanes);
+      const auto x1 = Term::load_row(t.x, t.u, i * kTileRows + kLanes, kLanes);
+#pragma GCC unroll 4
+      for (int k = 0; k < together; ++k) {
+        const F v = Simd::set1(w[k][i]);
+        top[k][0] = Simd::absmax(top[k][0], Term::of(x0, v));
+        top[k][1] = Simd::absmax(top[k][1], Term::of(x1, v));
+      }
+    }
+    for (int k = 0; k < n; ++k) {
+      for (int v = 0; v < kPair; ++v) Simd::store(pairs[k].out + v * kLanes, top[k][v]);
+    }
+  }
+};
+
+struct LinfForward : Largest<Distance> {
+  const LpForward &c;
+  explicit LinfForward(const LpForward &call) : c(call) {}
+  void store(const TileView &t, const int64_t *neurons, int64_t n, const float *out) const {
+    store_tile(t, neurons, n, out, c.y, c.y_stride);
+  }
+  void slow(int64_t b, int64_t o) const { c.y[b * c.y_stride + o] = lp_one(c, b, o); }
+  void drop(int64_t b, int64_t o) const { c.y[b * c.y_stride + o] = 0.0f; }
+};
+
+// Samples that share masks: the batch if there are none.
+inline int64_t samples_together(const sn_masks &m, int64_t batch) {
+  return m.in == nullptr && m.out == nullptr ? batch : smaller(m.group, batch);
+}
+
+bool linf_prunes(const sn_layer &l, const sn_masks &m) {
+  return l.inputs >= kWord && samples_together(m, l.batch) >= kLeastPruned;
+}
+
+sn_status linf_forward(const LpForward &c) {
+  return with_tiles(c.layer, samples_together(c.masks, c.layer.batch), c.x, nullptr, c.x_stride, c.ex,
+                    [&](const Tiles &t) {
+                      return for_pairs(c.layer, c.masks, t, 0, c.ex, LinfForward(c));
+                    });
+}
+
+// ---- backward ----
+
+// Where a term is the norm: its input, with the sign of the difference as the top bit.
+constexpr uint32_t kNowhere = 0xffffffff;
+
+struct LinfPlaces {
+  static constexpr int together = 1;
+  static constexpr int64_t outputs() { return 1; }
+  const LpBackward &c;
+  uint32_t *places; // [B, O]
+
+  struct Search {
+    F y[kPair], at[kPair];
+    // The list backwards, so that the first input of several stays.
+    void in(const TileView &t, const Pair &p, const uint32_t *list, int64_t n) {
+      F a = at[0], b = at[1];
+      while (n-- > 0) {
+        const uint32_t i = list[n];
+        float bits;
+        std::memcpy(&bits, &i, sizeof bits);
+        const F v = Simd::set1(p.w[i]), place = Simd::set1(bits);
+        const F d = Simd::sub(Simd::load(t.x + int64_t(i) * kTileRows), v);
+        const F e = Simd::sub(Simd::load(t.x + int64_t(i) * kTileRows + kLanes), v);
+        a = Simd::select(Simd::eq(Simd::abs(d), y[0]), Simd::copysign(place, d), a);
+        b = Simd::select(Simd::eq(Simd::abs(e), y[1]), Simd::copysign(place, e), b);
+      }
+      at[0] = a;
+      at[1] = b;
+    }
+  };
+
+  // The norms to search for; returns the least. Where there is none, nothing is found.
+  float start(const TileView &t, const Pair &p, Search *s) const {
+    float y[kTileRows], least = kInfinity, none;
+    std::memcpy(&none, &kNowhere, sizeof none);
+    for (int64_t r = 0; r < kTileRows; ++r) {
+      const float norm = r < t.rows ? c.y[(t.first + r) * c.y_stride + p.neuron] : 0.0f;
+      y[r] = norm > 0.0f ? norm : __builtin_nanf("");
+      least = norm > 0.0f && norm < least ? norm : least;
+    }
+    for (int v = 0; v < kPair; ++v) {
+      s->y[v] = Simd::load(y + v * kLanes);
+      s->at[v] = Simd::set1(none);
+    }
+    return least;
+  }
+  static void finish(const Pair &p, const Search &s) {
+    for (int v = 0; v < kPair; ++v) Simd::store(p.out + v * kLanes, s.at[v]);
+  }
+  bool prune(const TileView &t, const Pair &p) const {
+    Search s;
+    const int level = t.levels.level(start(t, p, &s));
+    if (level == 0) return false;
+    std::memcpy(t.rest, t.kept_bits, size_t(t.words) * sizeof(uint64_t));
+    const int64_t n = take(t, p, level);
+    if (n > t.kept_count / 2) return false;
+    s.in(t, p, t.list, n);
+    finish(p, s);
+    return true;
+  }
+  void all(const TileView &t, const Pair *p, int) const {
+    Search s;
+    start(t, *p, &s);
+    s.in(t, *p, t.kept, t.kept_count);
+    finish(*p, s);
+  }
+  void store(const TileView &t, const int64_t *neurons, int64_t n, const float *out) const {
+    for (int64_t r = 0; r < t.rows; ++r) {
+      uint32_t *row = places + (t.first + r) * c.layer.outputs;
+      for (int64_t k = 0; k < n; ++k) std::memcpy(row + neurons[k], out + k * kTileRows + r, sizeof *row);
+    }
+  }
+  void slow(int64_t b, int64_t o) const {
+    const int64_t I = c.layer.inputs;
+    const float y = c.y[b * c.y_stride + o];
+    const float *x = c.x + b * c.x_stride, *w = c.layer.w + o * c.layer.w_stride;
+    const uint8_t *in = mask_row(c.masks.in, b / c.masks.group, I);
+    uint32_t &place = places[b * c.layer.outputs + o];
+    place = kNowhere;
+    for (int64_t i = 0; i < I && y > 0.0f; ++i) {
+      const float d = x[i] - w[i];
+      if ((d < 0.0f ? -d : d) == y && (in == nullptr || in[i] != 0)) {
+        place = uint32_t(i) | uint32_t(d < 0.0f) << 31;
+        return;
+      }
+    }
+  }
+  void drop(int64_t b, int64_t o) const { places[b * c.layer.outputs + o] = kNowhere; }
+};
+
+// One input per output has a slope. Rows of dx and of dw have one owner each, which adds in order.
+sn_status linf_backward(const LpBackward &c) {
+  const sn_layer &l = c.layer;
+  const int64_t B = l.batch, I = l.inputs, O = l.outputs;
+  Carver memory;
+  memory.count<uint32_t>(B * O);
+  if (!memory.open(ScratchSlot::call)) return SN_OUT_OF_MEMORY;
+  uint32_t *const places = memory.take<uint32_t>(B * O);
+  const LinfPlaces op = {c, places};
+  sn_status status = with_tiles(l, samples_together(c.masks, B), c.x, nullptr, c.x_stride, c.ex,
+                                [&](const Tiles &t) { return for_pairs(l, c.masks, t, 0, c.ex, op); });
+  const auto slope = [&](int64_t b, int64_t o, uint32_t place) {
+    const float dy = c.dy[b * c.dy_stride + o];
+    return (place >> 31) != 0 ? -dy : dy;
+  };
+  constexpr uint32_t input = 0x7fffffff;
+  constexpr int64_t kRows = 8;
+  if (status == SN_OK && c.dx != nullptr) {
+    status = parallel_for(c.ex, ceil_div(B, kRows), [&](int64_t task) {
+      for (int64_t b = task * kRows; b < smaller(B, (task + 1) * kRows); ++b) {
+        float *dx = c.dx + b * c.dx_stride;
+        std::memset(dx, 0, size_t(I) * sizeof(float));
+        for (int64_t o = 0; o < O; ++o) {
+          const uint32_t place = places[b * O + o];
+          if (place != kNowhere) dx[place & input] += slope(b, o, place);
+        }
+      }
+    });
+  }
+  if (status == SN_OK && c.dw != nullptr) {
+    status = parallel_for(c.ex, ceil_div(O, kRows), [&](int64_t task) {
+      const int64_t first = task * kRows, last = smaller(O, first + kRows);
+      for (int64_t o = first; o < last; ++o) std::memset(c.dw + o * c.dw_stride, 0, size_t(I) * sizeof(float));
+      for (int64_t b = 0; b < B; ++b) {
+        for (int64_t o = first; o < last; ++o) {
+          const uint32_t place = places[b * O + o];
+          if (place != kNowhere) c.dw[o * c.dw_stride + (place & input)] -= slope(b, o, place);
+        }
+      }
+    });
+  }
+  return status;
+}
+
+} // namespace
+} // namespace sortnet
+
+#endif

@@ -1,0 +1,138 @@
+"""Pruned order statistics, bit for bit against all terms, on data that is easy or hard to prune."""
+
+import numpy as np
+import pytest
+from abi import Array, Kernels, Masks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+INF = float("inf")
+KINDS = [
+    "normal", "uniform", "ties", "equal", "zeros", "near", "outlier", "denormal", "huge",
+    "overflow", "offset", "far",
+]  # fmt: skip
+
+
+def values(kind: str, batch: int, inputs: int, outputs: int, seed: int) -> tuple[Array, Array]:
+    """Samples and weights of a kind."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(batch, inputs)), rng.normal(size=(outputs, inputs))
+    if kind == "uniform":
+        x = rng.random(x.shape)
+    elif kind == "ties":
+        x, w = np.round(x), np.round(w)
+    elif kind == "equal":
+        x, w = np.ones_like(x), np.full_like(w, -2.0)
+    elif kind == "zeros":
+        x, w = np.where(rng.random(x.shape) < 0.5, -0.0, 0.0), np.zeros_like(w)
+    elif kind == "near":  # every bound reaches every maximum
+        x, w = x * 1e-3, np.sign(w)
+    elif kind == "outlier":
+        w[rng.integers(outputs), rng.integers(inputs)] = 1e6
+    elif kind == "denormal":
+        x, w = x * 2.0**-140, w * 2.0**-140
+    elif kind == "huge":
+        x, w = x * 2.0**115, w * 2.0**115
+    elif kind == "overflow":  # some differences are infinite
+        x, w = np.sign(x) * 3e38, np.clip(w, -3, 3) * 1e38
+    elif kind == "offset":
+        x, w = x + 1e4, w + 1e4
+    elif kind == "far":  # each neuron and sample differs in a few inputs only
+        x, w = (
+            np.where(rng.random(x.shape) < 0.01, 9.0, x),
+            np.where(rng.random(w.shape) < 0.01, -9.0, w),
+        )
+    return x.astype(np.float32), w.astype(np.float32)
+
+
+@st.composite
+def operands(draw: st.DrawFn) -> tuple[Array, Array]:
+    batch = draw(st.sampled_from([1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 70]))
+    inputs = draw(st.integers(1, 70) | st.sampled_from([127, 128, 129, 400, 1000]))
+    outputs = draw(st.integers(1, 20) | st.just(67))
+    return values(draw(st.sampled_from(KINDS)), batch, inputs, outputs, draw(st.integers(0, 999)))
+
+
+def terms(x: Array, w: Array, masks: Masks | None) -> Array:
+    """[B, O, I] differences in float32; NaN at dropped inputs."""
+    with np.errstate(over="ignore"):
+        d = x[:, None] - w[None]
+    if masks is not None and masks.inputs is not None:
+        kept = np.repeat(masks.inputs, masks.group, 0)[: len(x)]
+        d[np.broadcast_to(kept[:, None] == 0, d.shape)] = np.nan
+    return d
+
+
+def first_slopes(d: Array, y: Array, dy: Array) -> tuple[Array, Array]:
+    """dx and dw: each output's gradient at the first difference as large as it."""
+    hit = (np.abs(d) == y[..., None]) & (y > 0)[..., None]
+    b, o, i = np.nonzero(hit & (hit.cumsum(-1) == 1))
+    slope = (np.sign(d[b, o, i]) * dy[b, o]).astype(np.float32)
+    dx = np.zeros((d.shape[0], d.shape[2]), np.float32)
+    dw = np.zeros((d.shape[1], d.shape[2]), np.float32)
+    np.add.at(dx, (b, i), slope)
+    np.add.at(dw, (o, i), -slope)
+    return dx, dw
+
+
+@st.composite
+def some_masks(draw: st.DrawFn, x: Array, w: Array) -> Masks | None:
+    if draw(st.booleans()):
+        return None
+    group = draw(st.sampled_from([1, 5, 8, 16, 20, 32, 100]))
+    rows = -(-len(x) // group)
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    keep = draw(st.sampled_from([0.0, 0.3, 0.7, 1.0]))
+    inputs, outputs = (
+        (rng.random((rows, n)) < keep).astype(np.uint8) for n in (x.shape[1], len(w))
+    )
+    return Masks(inputs, draw(st.sampled_from([outputs, None])), group)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_maximum_and_its_gradient(kernels: Kernels, data: st.DataObject) -> None:
+    x, w = data.draw(operands())
+    masks = data.draw(some_masks(x, w))
+    threads = data.draw(st.integers(0, 3))
+    d = terms(x, w, masks)
+    a = np.where(np.isnan(d), -1.0, np.abs(d)).astype(np.float32)
+    want = np.maximum(a.max(2), 0.0)
+    if masks is not None and masks.outputs is not None:
+        want[np.repeat(masks.outputs, masks.group, 0)[: len(x)] == 0] = 0.0
+    y = kernels.lp_forward(x, w, INF, masks, threads=threads, pad=1)
+    np.testing.assert_array_equal(y, want)
+    # Gradients are whole numbers, whose sums are exact in any order.
+    dy = np.random.default_rng(0).integers(-9, 10, y.shape).astype(np.float32)
+    dx, dw = kernels.lp_backward(x, w, INF, y, dy, masks, threads, 1)
+    want_dx, want_dw = first_slopes(d, y, dy)
+    np.testing.assert_array_equal(dx, want_dx)
+    np.testing.assert_array_equal(dw, want_dw)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_do_not_depend_on_their_tile(kernels: Kernels, kind: str) -> None:
+    x, w = values(kind, 70, 300, 70, 5)
+    y = kernels.lp_forward(x, w, INF)
+    for cut in (1, 7, 8, 15, 16, 17, 33):
+        for part in (slice(0, cut), slice(cut, None)):
+            np.testing.assert_array_equal(kernels.lp_forward(x[part], w, INF), y[part])
+
+
+def test_samples_and_neurons_that_are_not_finite(kernels: Kernels) -> None:
+    x, w = values("normal", 40, 200, 70, 6)
+    clean = kernels.lp_forward(x, w, INF)
+    x[3, 7], x[20, 0], w[5, 9], w[69, 199] = np.nan, np.inf, -np.inf, np.nan
+    x[32:] = np.nan
+    y = kernels.lp_forward(x, w, INF)
+    with np.errstate(invalid="ignore"):
+        want = np.abs(x[:, None] - w[None]).max(2)
+    np.testing.assert_array_equal(y, want)
+    rest = np.ix_([b for b in range(32) if b not in (3, 20)], [o for o in range(69) if o != 5])
+    np.testing.assert_array_equal(y[rest], clean[rest])
+    dy = np.ones_like(y)
+    with np.errstate(invalid="ignore"):
+        want_dx, want_dw = first_slopes(x[:, None] - w[None], y, dy)
+    dx, dw = kernels.lp_backward(x, w, INF, y, dy)
+    np.testing.assert_array_equal(dx, want_dx)
+    np.testing.assert_array_equal(dw, want_dw)
