@@ -182,8 +182,12 @@ sn_status linf_backward(const LpBackward &c) {
   sn_status status = with_tiles(l, samples_together(c.masks, B), c.x, nullptr, c.x_stride, c.ex,
                                 [&](const Tiles &t) { return for_pairs(l, c.masks, t, 0, c.ex, op); });
   const auto slope = [&](int64_t b, int64_t o, uint32_t place) {
-    const float dy = c.dy[b * c.dy_stride + o];
-    return (place >> 31) != 0 ? -dy : dy;
+    uint32_t bits; // no branch on a sign that is as good as random
+    std::memcpy(&bits, c.dy + b * c.dy_stride + o, sizeof bits);
+    bits ^= place & 0x80000000u;
+    float signed_dy;
+    std::memcpy(&signed_dy, &bits, sizeof bits);
+    return signed_dy;
   };
   constexpr uint32_t input = 0x7fffffff;
   constexpr int64_t kRows = 8;
