@@ -398,6 +398,7 @@ template <class Op>
 sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles, int hull,
                     const sn_executor *ex, const Op &op) {
   const int64_t I = l.inputs, O = l.outputs;
+  if (tiles.count == 0 || O == 0) return SN_OK;
   // A block's weights stay in the second cache.
   const int64_t size = larger(8, smaller(kBlock, 65536 / larger(I, 1) / 8 * 8)), blocks = ceil_div(O, size);
   // Tiles of a task: enough for what is made once per neuron to pay, if that leaves enough tasks.
