@@ -11,8 +11,9 @@ from sortnet import cuda
 
 DEVICE = Path(__file__).parents[2] / "kernels" / "cuda" / "device"
 HEADERS = sorted(file for file in DEVICE.iterdir() if file.name != "program.cu")
-# (program, parameter) as in device/program.cu: powers of every kind, small to large K.
-PROGRAMS = [(0, 0)] + [(1, p) for p in (0, 1, 2, 3, 8, 12, 64)] + [(2, k) for k in (1, 10, 16)]
+# (program, parameter) as in device/program.cu: every power, small to large K.
+POWERS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+PROGRAMS = [(0, 0)] + [(1, p) for p in POWERS] + [(2, k) for k in (1, 10, 16)]
 
 
 class Nvrtc:

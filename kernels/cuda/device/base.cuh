@@ -214,14 +214,12 @@ __device__ __forceinline__ Span span(float l, float u, float w) {
 extern "C" __global__ void __launch_bounds__(128)
     sn_check_rows(const float *lower, const float *upper, i64 stride, int inputs,
                   unsigned char *invalid) {
-  __shared__ int bad;
-  if (threadIdx.x == 0) bad = 0;
-  __syncthreads();
+  int bad = 0;
   i64 row = static_cast<i64>(blockIdx.x) * stride;
   for (int i = static_cast<int>(threadIdx.x); i < inputs; i += 128)
     if (!(lower[row + i] <= upper[row + i])) bad = 1;
-  __syncthreads();
-  if (threadIdx.x == 0) invalid[blockIdx.x] = static_cast<unsigned char>(bad);
+  bad = __syncthreads_or(bad);
+  if (threadIdx.x == 0) invalid[blockIdx.x] = static_cast<unsigned char>(bad != 0);
 }
 
 __device__ __forceinline__ void write_bounds(const LayerArgs &a, int b, int o, float lower,

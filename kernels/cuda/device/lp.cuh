@@ -346,16 +346,18 @@ extern "C" __global__ void __launch_bounds__(256, 1)
 #pragma unroll
         for (int m0 = 0; m0 < 8; m0 += 4) {
           float r[4];
-          bool any = false;
+          bool adds[4];
 #pragma unroll
           for (int m = 0; m < 4; ++m) {
             r[m] = (x[j][m0 + m] - w) * inverse[m0 + m];
-            any = any || !(fabsf(r[m]) <= power.cut);
+            adds[m] = !(fabsf(r[m]) <= power.cut);
           }
-          if (any) {
+          if (adds[0] | adds[1] | adds[2] | adds[3]) {
 #pragma unroll
             for (int m = 0; m < 4; ++m) {
               float g = copysignf(ex2(fminf((power.p - 1.0f) * lg2(fabsf(r[m])), 0.0f)), r[m]);
+              // 0 also where only a neighbour's term is large: no sample depends on its neighbours.
+              g = adds[m] ? g : 0.0f;
               dx[j][m0 + m] = __fmaf_rn(g, factor[m0 + m], dx[j][m0 + m]);
               dw[j] = __fmaf_rn(g, factor[m0 + m], dw[j]);
             }

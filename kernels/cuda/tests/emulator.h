@@ -173,6 +173,16 @@ inline float noise(float a) {
 inline void __syncthreads() {
   emulate::arrive(emulate::block_barrier, static_cast<int>(emulate::block_size.x));
 }
+inline int block_or = 0;
+inline int __syncthreads_or(int predicate) {
+  if (predicate) block_or = 1;
+  __syncthreads();
+  int result = block_or;
+  __syncthreads();
+  if (threadIdx.x == 0) block_or = 0;
+  __syncthreads();
+  return result;
+}
 inline void __syncwarp() { emulate::arrive(emulate::warp().barrier, 32); }
 inline unsigned __ballot_sync(unsigned, int predicate) {
   uint64_t all[32];
