@@ -5,6 +5,7 @@ for the device with the NVRTC that torch brings. Importing this module touches n
 """
 
 import ctypes
+import sys
 from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_int64, c_void_p
 from functools import cache
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from .native import ABI_VERSION, Coefficients, Layer, Masks, NativeError, library_path
 
-_OK, _UNSUPPORTED = 0, 3
+_OK, _OUT_OF_MEMORY, _UNSUPPORTED = 0, 2, 3
 
 _P, _N, _F = c_void_p, c_int64, c_float
 _LAYER, _MASKS, _COEF = POINTER(Layer), POINTER(Masks), POINTER(Coefficients)
@@ -41,6 +42,12 @@ def nvrtc_path() -> str | None:
             for file in sorted(Path(place, "lib").glob("libnvrtc.so.*"), reverse=True):
                 return str(file)
     return None
+
+
+def open_builtins(nvrtc: str) -> None:
+    """Load what NVRTC opens by name, from NVRTC's own folder, where the system would not look."""
+    for file in Path(nvrtc).parent.glob("libnvrtc-builtins.so.*"):
+        ctypes.CDLL(str(file))
 
 
 @cache
@@ -74,6 +81,8 @@ def load(path: Path, nvrtc: str | None) -> ctypes.CDLL:
         function = getattr(lib, f"sn_cuda_{name}")
         function.restype = c_int32
         function.argtypes = arguments
+    if nvrtc is not None:
+        open_builtins(nvrtc)
     lib.sn_cuda_set_nvrtc(None if nvrtc is None else nvrtc.encode())
     return lib
 
@@ -91,6 +100,17 @@ def available() -> bool:
     return status == _OK
 
 
+def _give_back_memory() -> bool:
+    """Have torch hand the driver the memory that it keeps for reuse; whether it did."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return False
+    if torch.cuda.is_current_stream_capturing():
+        return False
+    torch.cuda.empty_cache()
+    return True
+
+
 def call(name: str, *arguments: object) -> None:
     """Call `sn_cuda_<name>`; structures are passed by reference, addresses are the device's.
 
@@ -98,8 +118,10 @@ def call(name: str, *arguments: object) -> None:
         NativeError: the function returned an error code; the message is the library's.
     """
     lib = library()
-    status = getattr(lib, f"sn_cuda_{name}")(
-        *(ctypes.byref(a) if isinstance(a, Structure) else a for a in arguments)
-    )
+    function = getattr(lib, f"sn_cuda_{name}")
+    passed = [ctypes.byref(a) if isinstance(a, Structure) else a for a in arguments]
+    status = function(*passed)
+    if status == _OUT_OF_MEMORY and _give_back_memory():
+        status = function(*passed)  # results are overwritten, never added to
     if status != _OK:
         raise NativeError(f"sn_cuda_{name}: {lib.sn_cuda_last_error().decode()}")

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -116,6 +117,13 @@ void validate(const sn_layer &l, const sn_coefficients *c) {
           "coefficients must be [K] or [O, K] with K <= I");
 }
 
+// An address that tells the device: matrices without elements may be null.
+const void *any_of(std::initializer_list<const void *> addresses) {
+  for (const void *address : addresses)
+    if (address != nullptr) return address;
+  return nullptr;
+}
+
 LayerArgs layer_args(const sn_layer &l, const float *x, i64 x_stride, float *y, i64 y_stride) {
   LayerArgs a{};
   a.x = x;
@@ -140,7 +148,7 @@ sn_masks mask_part(const sn_masks &m, const sn_layer &l, i64 b0) {
 
 void index_masks(LayerArgs *a, const sn_masks &m, Scratch *scratch, void *stream) {
   if (m.in == nullptr && m.out == nullptr) return;
-  a->rows.group = int(std::min<i64>(m.group, 0x3fffffff));
+  a->rows.group = int(std::min<i64>(m.group, a->rows.batch));
   i64 groups = ceil_div(a->rows.batch, a->rows.group);
   auto list = [&](const uint8_t *mask, int columns, const int **index, const int **count) {
     if (mask == nullptr) return;
@@ -272,7 +280,7 @@ void power_backward(const sn_layer &l, const sn_masks *masks, float p, const flo
   constexpr i64 warps = 8, inputs = 64, step = 4, samples = 32;  // of lp.cuh
   LayerArgs a = layer_args(l, x, x_stride, nullptr, 0);
   if (masks != nullptr && (masks->in != nullptr || masks->out != nullptr))
-    a.rows.group = int(std::min<i64>(masks->group, 0x3fffffff));
+    a.rows.group = int(std::min<i64>(masks->group, l.batch));
   Variant program = power_program(p);
   PowerArgs power{p, ratio_cut(p - 1.0f, 40.0f)};
   i64 all = row_tiles(a, samples), input_tiles = ceil_div(l.inputs, inputs);
@@ -431,19 +439,34 @@ sn_status sn_cuda_prepare(float p, int64_t K) {
   return guarded([&] {
     validate_p(p);
     require(K >= 0, "K must not be negative");
-    kernel(kBase, "sn_max_forward");
-    if (p != kInf) kernel(power_program(p), "sn_power_forward");
-    if (K >= 1 && K <= kSmallK) kernel({2, int(K)}, "sn_sort_forward");
+    // All that a layer may need, so that nothing is loaded while a CUDA graph is captured.
+    for (const char *name :
+         {"sn_mask_index", "sn_max_forward", "sn_max_forward_gather", "sn_max_select",
+          "sn_max_select_gather", "sn_scatter_dx", "sn_scatter_dw", "sn_scatter_dcoef",
+          "sn_check_rows", "sn_max_bounds", "sn_power_bounds", "sn_sort_any", "sn_sort_bounds_any"})
+      kernel(kBase, name);
+    if (p != kInf)
+      for (const char *name : {"sn_power_forward", "sn_power_forward_gather", "sn_power_prepare",
+                               "sn_power_backward", "sn_power_dx"})
+        kernel(power_program(p), name);
+    if (K >= 1 && K <= kSmallK)
+      for (const char *name :
+           {"sn_sort_forward", "sn_sort_forward_gather", "sn_sort_select", "sn_sort_bounds"})
+        kernel({2, int(K)}, name);
+    memory_pool();
   });
 }
 
 sn_status sn_cuda_store(const void *host, size_t bytes, const void *beside, void **device) {
   return guarded([&] {
     require(device != nullptr && (bytes == 0 || host != nullptr), "store needs data and a place");
-    ensure_context(beside);
+    DeviceGuard guard(beside);
     uint64_t p = 0;
     check(driver().alloc_now(&p, std::max<size_t>(bytes, 1)), "memory for constants");
     int result = bytes == 0 ? 0 : driver().copy_to(p, host, bytes);
+    // The copy returns when the host's memory has been read, and streams that do not wait for the
+    // default one could come before it.
+    if (result == 0) result = driver().synchronize(nullptr);
     if (result != 0) driver().free_now(p);
     check(result, "copying constants to the device");
     *device = reinterpret_cast<void *>(p);
@@ -453,7 +476,7 @@ sn_status sn_cuda_store(const void *host, size_t bytes, const void *beside, void
 sn_status sn_cuda_drop(void *device) {
   return guarded([&] {
     if (device == nullptr) return;
-    ensure_context(device);
+    DeviceGuard guard(device);
     check(driver().free_now(address(device)), "freeing constants");
   });
 }
@@ -469,7 +492,7 @@ sn_status sn_cuda_lp_forward(const sn_layer *layer, const sn_masks *masks, float
     validate_matrix("y must be [B, O] with y_stride >= O", y, layer->batch, layer->outputs,
                     y_stride);
     if (layer->batch == 0 || layer->outputs == 0) return;
-    ensure_context(y);
+    DeviceGuard guard(y);
     lp_forward(*layer, masks, p, x, x_stride, y, y_stride, stream);
   });
 }
@@ -491,7 +514,7 @@ sn_status sn_cuda_lp_backward(const sn_layer *layer, const sn_masks *masks, floa
     if (dw != nullptr)
       validate_matrix("dw must be [O, I] with dw_stride >= I", dw, l.outputs, l.inputs, dw_stride);
     if (l.inputs == 0) return;
-    ensure_context(dx != nullptr ? dx : dw);
+    DeviceGuard guard(any_of({x, l.w, dx, dw}));
     if (l.batch == 0 || l.outputs == 0) {
       fill_zero(dx, l.batch, l.inputs, dx_stride, stream);
       fill_zero(dw, l.outputs, l.inputs, dw_stride, stream);
@@ -515,7 +538,7 @@ sn_status sn_cuda_sort_forward(const sn_layer *layer, const sn_coefficients *coe
     validate_matrix("y must be [B, O] with y_stride >= O", y, layer->batch, layer->outputs,
                     y_stride);
     if (layer->batch == 0 || layer->outputs == 0) return;
-    ensure_context(y);
+    DeviceGuard guard(y);
     sort_forward(*layer, *coef, x, x_stride, y, y_stride, stream);
   });
 }
@@ -534,7 +557,7 @@ sn_status sn_cuda_sort_backward(const sn_layer *layer, const sn_coefficients *co
       validate_matrix("dx must be [B, I] with dx_stride >= I", dx, l.batch, l.inputs, dx_stride);
     if (dw != nullptr)
       validate_matrix("dw must be [O, I] with dw_stride >= I", dw, l.outputs, l.inputs, dw_stride);
-    ensure_context(dx != nullptr ? dx : dw != nullptr ? dw : dcoef);
+    DeviceGuard guard(any_of({x, l.w, dx, dw, dcoef}));
     if (l.batch == 0 || l.outputs == 0 || coef->count == 0) {
       fill_zero(dx, l.batch, l.inputs, dx_stride, stream);
       fill_zero(dw, l.outputs, l.inputs, dw_stride, stream);
@@ -555,7 +578,7 @@ sn_status sn_cuda_lp_bounds(const sn_layer *layer, float p, const float *lower, 
     const sn_layer &l = *layer;
     validate_bounds(l, lower, upper, x_stride, y_lower, y_upper, y_stride);
     if (l.batch == 0 || l.outputs == 0) return;
-    ensure_context(y_lower);
+    DeviceGuard guard(y_lower);
     Scratch scratch(stream);
     LayerArgs a =
         bounds_args(l, lower, upper, x_stride, y_lower, y_upper, y_stride, &scratch, stream);
@@ -577,7 +600,7 @@ sn_status sn_cuda_sort_bounds(const sn_layer *layer, const sn_coefficients *coef
     const sn_layer &l = *layer;
     validate_bounds(l, lower, upper, x_stride, y_lower, y_upper, y_stride);
     if (l.batch == 0 || l.outputs == 0) return;
-    ensure_context(y_lower);
+    DeviceGuard guard(y_lower);
     Scratch scratch(stream);
     LayerArgs a =
         bounds_args(l, lower, upper, x_stride, y_lower, y_upper, y_stride, &scratch, stream);

@@ -1,19 +1,20 @@
 #include "driver.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <mutex>
 
 namespace sn {
 namespace {
 
-constexpr int kOutOfMemory = 2, kNoDevice = 100;
+constexpr int kOutOfMemory = 2, kStub = 34, kNoDevice = 100;
 
 template <class F>
 void bind(F *&target, void *library, const char *name) {
   void *symbol = find_symbol(library, name);
   if (symbol == nullptr)
-    throw Failure{SN_UNSUPPORTED, std::string("the NVIDIA driver is too old: it has no ") + name};
+    throw Failure{SN_CUDA_FAILED, std::string("the NVIDIA driver is too old: it has no ") + name};
   target = reinterpret_cast<F *>(symbol);
 }
 
@@ -21,7 +22,12 @@ Driver open_driver() {
   static const char *const names[] = {"libcuda.so.1", nullptr};
   std::string error;
   void *library = open_library(names, &error);
-  if (library == nullptr) throw Failure{SN_UNSUPPORTED, "no NVIDIA driver: " + error};
+  if (library == nullptr) {
+    // Not there: a machine without a GPU. There, but not to be loaded: a broken driver.
+    bool absent = error.rfind("libcuda.so.1: cannot open shared object file", 0) == 0;
+    throw Failure{absent ? SN_UNSUPPORTED : SN_CUDA_FAILED,
+                  (absent ? "no NVIDIA driver: " : "the NVIDIA driver cannot be loaded: ") + error};
+  }
   Driver d{};
   bind(d.error_string, library, "cuGetErrorString");
   bind(d.init, library, "cuInit");
@@ -42,10 +48,13 @@ Driver open_driver() {
   bind(d.alloc_now, library, "cuMemAlloc_v2");
   bind(d.free_now, library, "cuMemFree_v2");
   bind(d.copy_to, library, "cuMemcpyHtoD_v2");
+  bind(d.synchronize, library, "cuStreamSynchronize");
   bind(d.fill8, library, "cuMemsetD8Async");
   bind(d.fill32_2d, library, "cuMemsetD2D32Async");
   int result = d.init(0), count = 0;
   if (result == 0) result = d.device_count(&count);
+  if (result == kStub)
+    throw Failure{SN_UNSUPPORTED, "no NVIDIA driver: libcuda.so.1 is the CUDA toolkit's stub"};
   if (result == kNoDevice || (result == 0 && count == 0))
     throw Failure{SN_UNSUPPORTED, "the NVIDIA driver sees no device"};
   if (result != 0) {
@@ -76,11 +85,17 @@ const Driver &driver() {
   static std::mutex mutex;
   static bool opened = false;
   static Driver d;
+  static pid_t process = 0;
   std::lock_guard<std::mutex> lock(mutex);
   if (!opened) {
     d = open_driver();  // tried again next time if it throws
+    process = getpid();
     opened = true;
   }
+  if (getpid() != process)
+    throw Failure{SN_CUDA_FAILED,
+                  "the GPU cannot be used in a process forked from one that used it already: start "
+                  "processes with the method \"spawn\""};
   return d;
 }
 

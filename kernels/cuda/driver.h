@@ -31,6 +31,7 @@ struct Driver {
   int (*alloc_now)(uint64_t *, size_t);
   int (*free_now)(uint64_t);
   int (*copy_to)(uint64_t, const void *, size_t);
+  int (*synchronize)(void *);
   int (*fill8)(uint64_t, unsigned char, size_t, void *);
   int (*fill32_2d)(uint64_t, size_t, unsigned, size_t, size_t, void *);
   int (*error_string)(int, const char **);

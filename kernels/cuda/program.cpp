@@ -132,11 +132,23 @@ void make_folder(const std::string &path) {
   }
 }
 
+std::string digest(const std::string &text) {
+  char hex[17];
+  std::snprintf(hex, sizeof hex, "%016llx",
+                static_cast<unsigned long long>(fnv1a(text, 14695981039346656037ull)));
+  return hex;
+}
+
+// Code that was kept, or nothing if the file is missing or not as it was written: the driver would
+// read past the end of a binary that is cut off. The first 16 characters are the digest of the rest.
 std::string read_file(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (file) text << file.rdbuf();
-  return text.str();
+  std::string content = text.str();
+  if (content.size() < 16) return "";
+  std::string code = content.substr(16);
+  return digest(code) == content.substr(0, 16) ? code : "";
 }
 
 // The cache only saves time: where it cannot be written, the next process compiles again.
@@ -202,11 +214,9 @@ void *load(Variant variant) {
   std::string key = std::to_string(version[0]) + "." + std::to_string(version[1]);
   for (const std::string &o : options) key += " " + o;
   for (int h = 0; h < kHeaderCount; ++h) key += kHeaders[h];
-  char name[64];
-  std::snprintf(name, sizeof name, "/kernels-%016llx.%s",
-                static_cast<unsigned long long>(fnv1a(key + kProgram, 14695981039346656037ull)),
-                target.binary ? "cubin" : "ptx");
-  std::string folder = cache_folder(), path = folder + name;
+  std::string folder = cache_folder();
+  std::string path = folder + "/kernels-" + digest(key + kProgram);
+  path += target.binary ? ".cubin" : ".ptx";
   void *module = nullptr;
   if (!folder.empty()) {
     std::string cached = read_file(path);
@@ -215,7 +225,7 @@ void *load(Variant variant) {
   }
   std::string code = compile(options, target.binary);
   check(d.module_load(&module, code.c_str()), "cuModuleLoadData");
-  if (!folder.empty()) write_file(folder, path, code);
+  if (!folder.empty()) write_file(folder, path, digest(code) + code);
   return module;
 }
 
@@ -229,20 +239,28 @@ void *current_context() {
 
 }  // namespace
 
-void ensure_context(const void *memory) {
+DeviceGuard::DeviceGuard(const void *memory) {
   constexpr int kOrdinal = 9;  // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
   const Driver &d = driver();
-  void *context = nullptr;
-  check(d.current_context(&context), "cuCtxGetCurrent");
-  if (context != nullptr || memory == nullptr) return;
-  int device = 0;
+  check(d.current_context(&before_), "cuCtxGetCurrent");
+  if (memory == nullptr) return;
+  int device = 0, current = 0;
   if (d.pointer_attribute(&device, kOrdinal, reinterpret_cast<uint64_t>(memory)) != 0)
     throw Failure{SN_INVALID_ARGUMENT, "expected addresses on a GPU"};
+  if (before_ != nullptr) {
+    check(d.context_device(&current), "cuCtxGetDevice");
+    if (current == device) return;
+  }
   static std::map<int, void *> retained;
   std::lock_guard<std::mutex> lock(mutex);
   void *&primary = retained[device];
   if (primary == nullptr) check(d.retain_context(&primary, device), "cuDevicePrimaryCtxRetain");
   check(d.set_context(primary), "cuCtxSetCurrent");
+  changed_ = true;
+}
+
+DeviceGuard::~DeviceGuard() {
+  if (changed_) driver().set_context(before_);
 }
 
 void *kernel(Variant variant, const char *name) {

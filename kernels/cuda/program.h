@@ -13,9 +13,20 @@ struct Variant {
   int parameter;  // SN_P or SN_TOPK
 };
 
-// Makes sure that a context is current: a thread that has none yet (a fresh thread of a framework
-// that sets contexts up late) gets the primary one of the device that holds `memory`.
-void ensure_context(const void *memory);
+// While it lives, a context of the device that holds `memory` is current on this thread: the one that
+// is, or else that device's primary one, which frameworks use. A fresh thread of a framework that sets
+// contexts up late has none; one may also have another device's.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(const void *memory);
+  ~DeviceGuard();
+  DeviceGuard(const DeviceGuard &) = delete;
+  DeviceGuard &operator=(const DeviceGuard &) = delete;
+
+ private:
+  void *before_ = nullptr;
+  bool changed_ = false;
+};
 
 // The kernel `name` of a program in the current context. Throws Failure.
 void *kernel(Variant variant, const char *name);

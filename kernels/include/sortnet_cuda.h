@@ -1,8 +1,10 @@
 /* sortnet_cuda: the operations of sortnet.h on NVIDIA GPUs (compute capability 8.0 or later).
  *
  * Shapes, layouts, semantics and error codes are those of sortnet.h, with these differences:
- *   - Matrices, masks and coefficients are device addresses in the CUDA context that is current on
- *     the calling thread; sn_layer.packed must be null. Structures are read on the host.
+ *   - Matrices, masks and coefficients are addresses on one device; sn_layer.packed must be null.
+ *     Structures are read on the host. The work runs in the context that is current on the calling
+ *     thread if it is of that device, else in the device's primary context (that of the CUDA runtime
+ *     and of frameworks); the current context is afterwards what it was.
  *   - `stream` is a CUstream (cudaStream_t) of that context, null for the legacy default stream.
  *     Functions return when the work is queued. Scratch memory is taken and given back in stream order.
  *   - Bitwise equal to the CPU: l_inf, sorted sums and bounds of p = inf. l_p, 1 <= p < inf: relative
@@ -11,7 +13,7 @@
  *     of sorted sums enclose, but may differ from the CPU's in the last places.
  *   - Results do not depend on the device, the launch shape or the stream: no floating-point atomics.
  *   - SN_UNSUPPORTED: no driver, no device, or a device that is too old; sn_cuda_last_error says which.
- *   - SN_CUDA_FAILED: the driver or the run-time compiler reported an error.
+ *   - SN_CUDA_FAILED: the driver or the run-time compiler reported an error, is too old or damaged.
  *
  * The library links to nothing of CUDA. It opens the driver (libcuda.so.1) when first used, and
  * compiles its kernels for the device with NVRTC, once: the result is kept under $SORTNET_CACHE_DIR,
@@ -35,14 +37,16 @@ SN_API int32_t sn_cuda_abi_version(void);
 SN_API const char *sn_cuda_last_error(void);
 
 /* Where NVRTC is (a path or a library name); null or never called: libnvrtc.so.13, then .12. Has an
- * effect until NVRTC is first needed. */
+ * effect until NVRTC is first needed. NVRTC in turn opens libnvrtc-builtins by name: load it before
+ * where the system does not find it. */
 SN_API sn_status sn_cuda_set_nvrtc(const char *library);
 
 /* SN_OK if there is a driver and at least one device; SN_UNSUPPORTED if not. Needs no context. */
 SN_API sn_status sn_cuda_available(void);
 
-/* Compiles the kernels for finite p (or those of p = inf, if p is infinite) and for K order statistics
- * now, rather than in the first call that needs them. */
+/* Compiles and loads the kernels for finite p (or those of p = inf, if p is infinite) and for K order
+ * statistics in the current context now, rather than in the first call that needs them: before a CUDA
+ * graph is captured, where loading is not allowed. */
 SN_API sn_status sn_cuda_prepare(float p, int64_t K);
 
 /* A copy of `bytes` bytes of host memory on the device of the current context (or of the primary one

@@ -85,7 +85,7 @@ def _start(folder: Path, cache: Path, environment: Mapping[str, str]) -> None:
     fake = None
     if "SN_NO_DRIVER" not in environment:
         # The library asks for "libcuda.so.1"; the loader then finds this one loaded already.
-        fake = ctypes.CDLL(str(folder / "libcuda.so.1"), mode=ctypes.RTLD_GLOBAL)
+        fake = ctypes.CDLL(str(folder / "libcuda.so.1"))
     nvrtc = environment.get("SN_NVRTC", str(folder / "libcuda.so.1"))
     lib = cuda.load(native.library_path("sortnet_cuda"), nvrtc)
     cuda.library = lambda: lib  # type: ignore[assignment]

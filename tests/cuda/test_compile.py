@@ -23,6 +23,7 @@ class Nvrtc:
         path = cuda.nvrtc_path()
         if path is None:
             pytest.skip("NVRTC is not installed (it comes with torch's CUDA packages)")
+        cuda.open_builtins(path)
         self.lib = ctypes.CDLL(path)
 
     def architectures(self) -> list[int]:
@@ -74,8 +75,9 @@ def test_every_program_compiles_for_every_gpu_without_spills(program: int, param
         for line in log.splitlines():
             if "Compiling entry function" in line:
                 function = line.split("'")[1]
-            # Those that call float64 `pow` (rarely) may keep a few registers on the stack.
-            if function.startswith(("sn_power_forward", "sn_power_bounds")):
+            # Outside their inner loops these may keep a few registers on the stack: those that call
+            # float64 `pow`, and the search for selected inputs, which ends in a search of four.
+            if function.startswith(("sn_power_forward", "sn_power_bounds", "sn_max_select")):
                 found = [int(n) for n in re.findall(r"(\d+) bytes spill", line)]
                 assert all(n <= 64 for n in found), (arch, function, line)
             elif "spill stores" in line:

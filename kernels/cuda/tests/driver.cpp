@@ -3,14 +3,18 @@
 //
 // Environment: SN_FAKE_PROGRAMS  folder of the emulated programs, program-<number>-<parameter>.so
 //              SN_FAKE_FAIL      the entry point that fails, SN_FAKE_ERROR its error code (default
-//              2) SN_FAKE_CAPABILITY  e.g. 75 (default 90) SN_FAKE_LOG       file to which each
-//              NVRTC compilation appends a line
+//                                2), SN_FAKE_TIMES how often it does (default: always)
+//              SN_FAKE_CAPABILITY  e.g. 75 (default 90)
+//              SN_FAKE_LOG       file to which each NVRTC compilation appends a line
+//              SN_FAKE_DEVICE    the device that all memory is on (default 0)
+// A launch, an allocation or a copy fails (201) where the current context is not that device's.
 #include <dlfcn.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -21,6 +25,9 @@ namespace {
 int fails(const char *name) {
   const char *which = std::getenv("SN_FAKE_FAIL"), *code = std::getenv("SN_FAKE_ERROR");
   if (which == nullptr || std::strcmp(which, name) != 0) return 0;
+  static int failed = 0;
+  const char *times = std::getenv("SN_FAKE_TIMES");
+  if (times != nullptr && failed++ >= std::atoi(times)) return 0;
   return code != nullptr ? std::atoi(code) : 2;
 }
 
@@ -41,6 +48,8 @@ std::map<void *, size_t> held;
 
 #define FAIL_IF_ASKED() \
   if (int error = fails(__func__)) return error
+#define FAIL_IN_WRONG_CONTEXT() \
+  if (int error = wrong_context()) return error
 
 FAKE int cuInit(unsigned) {
   FAIL_IF_ASKED();
@@ -56,16 +65,24 @@ FAKE int cuDeviceGetAttribute(int *v, int which, int) {
 thread_local void *current = nullptr;
 FAKE int cuCtxGetCurrent(void **c) { return *c = current, 0; }
 FAKE int cuCtxSetCurrent(void *c) { return current = c, 0; }
-FAKE int cuDevicePrimaryCtxRetain(void **c, int) {
+int contexts[8];  // a device's primary context: the address of its entry
+FAKE int cuDevicePrimaryCtxRetain(void **c, int device) {
   FAIL_IF_ASKED();
-  static int context;
-  return *c = &context, 0;
+  return *c = &contexts[device], 0;
+}
+int device_of_memory() {
+  const char *text = std::getenv("SN_FAKE_DEVICE");
+  return text != nullptr ? std::atoi(text) : 0;
 }
 FAKE int cuPointerGetAttribute(void *v, int, uint64_t) {
   FAIL_IF_ASKED();
-  return *static_cast<int *>(v) = 0, 0;
+  return *static_cast<int *>(v) = device_of_memory(), 0;
 }
-FAKE int cuCtxGetDevice(int *d) { return *d = 0, 0; }
+FAKE int cuCtxGetDevice(int *d) {
+  if (current == nullptr) return 201;
+  return *d = static_cast<int>(static_cast<int *>(current) - contexts), 0;
+}
+int wrong_context() { return current == &contexts[device_of_memory()] ? 0 : 201; }
 FAKE int cuGetErrorString(int error, const char **text) {
   *text = error == 2 ? "out of memory" : "fake failure";
   return 0;
@@ -88,6 +105,7 @@ FAKE int cuModuleLoadData(void **module, const void *code) {
   return *module ? 0 : 301;
 }
 FAKE int cuModuleGetFunction(void **function, void *module, const char *name) {
+  FAIL_IF_ASKED();
   auto emulate = reinterpret_cast<Emulate>(dlsym(module, "sn_emulate"));
   if (emulate(name, nullptr, 0, nullptr) != 0) return 500;
   *function = new Function{emulate, name};
@@ -96,16 +114,21 @@ FAKE int cuModuleGetFunction(void **function, void *module, const char *name) {
 FAKE int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                         unsigned, unsigned, unsigned, void *, void **parameters, void **) {
   FAIL_IF_ASKED();
+  FAIL_IN_WRONG_CONTEXT();
   const auto *f = static_cast<const Function *>(function);
   const unsigned grid[3] = {gx, gy, gz};
   return f->emulate(f->name.c_str(), grid, bx, parameters);
 }
-FAKE int cuMemPoolCreate(void **pool, const void *) { return *pool = &held, 0; }
+FAKE int cuMemPoolCreate(void **pool, const void *) {
+  FAIL_IF_ASKED();
+  return *pool = &held, 0;
+}
 FAKE int cuMemPoolSetAttribute(void *, int, void *) { return 0; }
 // Scratch memory comes filled with NaN, and with a fence behind it.
 constexpr size_t kFence = 256;
 FAKE int cuMemAllocFromPoolAsync(uint64_t *p, size_t size, void *, void *) {
   FAIL_IF_ASKED();
+  FAIL_IN_WRONG_CONTEXT();
   void *memory = std::aligned_alloc(256, (size + kFence + 255) / 256 * 256);
   std::memset(memory, 0xff, size + kFence);
   held[memory] = size;
@@ -127,11 +150,23 @@ FAKE int cuMemFreeAsync(uint64_t p, void *) {
 FAKE int sn_fake_held() { return static_cast<int>(held.size()); }
 FAKE int cuMemAlloc_v2(uint64_t *p, size_t size) {
   FAIL_IF_ASKED();
+  FAIL_IN_WRONG_CONTEXT();
   return *p = reinterpret_cast<uint64_t>(std::malloc(size)), 0;
 }
 FAKE int cuMemFree_v2(uint64_t p) { return std::free(reinterpret_cast<void *>(p)), 0; }
+// Arrives when the default stream is waited for, as a copy of pageable memory may.
+std::function<void()> pending;
 FAKE int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size) {
-  return std::memcpy(reinterpret_cast<void *>(to), from, size), 0;
+  FAIL_IN_WRONG_CONTEXT();
+  std::string data(static_cast<const char *>(from), size);
+  std::memset(reinterpret_cast<void *>(to), 0xff, size);
+  pending = [to, data] { std::memcpy(reinterpret_cast<void *>(to), data.data(), data.size()); };
+  return 0;
+}
+FAKE int cuStreamSynchronize(void *) {
+  if (pending) pending();
+  pending = nullptr;
+  return 0;
 }
 FAKE int cuMemsetD8Async(uint64_t to, unsigned char value, size_t count, void *) {
   std::memset(reinterpret_cast<void *>(to), value, count);
