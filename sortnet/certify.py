@@ -202,10 +202,38 @@ def certificates(
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside a with block, the previous mode afterwards."""
+    """Evaluation mode and float32 throughout inside a with block, as before afterwards."""
     was_training = model.training
     model.eval()
     try:
-        yield
+        with _float32(next(model.parameters()).device.type):
+            yield
     finally:
         model.train(was_training)
+
+
+@contextmanager
+def _float32(device: str) -> Iterator[None]:
+    """No autocast, no TF32 and no bfloat16 inside float32 products, whatever the settings say."""
+    backends = torch.backends
+    products: tuple[object, ...] = (backends.cudnn,)
+    name, exact = "allow_tf32", False
+    old = not hasattr(backends.cuda.matmul, "fp32_precision")  # before torch 2.9
+    if not old:
+        name, exact = "fp32_precision", "ieee"  # type: ignore[assignment]
+        products = (backends.cuda.matmul, backends.cudnn.conv)
+        products += (backends.mkldnn.matmul, backends.mkldnn.conv)
+    before = [getattr(product, name) for product in products]
+    precision = torch.get_float32_matmul_precision() if old else ""
+    try:
+        for product in products:
+            setattr(product, name, exact)
+        if old:
+            torch.set_float32_matmul_precision("highest")
+        with torch.autocast(device, enabled=False):
+            yield
+    finally:
+        for product, value in zip(products, before, strict=True):
+            setattr(product, name, value)
+        if old:
+            torch.set_float32_matmul_precision(precision)

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import numpy as np
 
 ROOT = Path(__file__).parents[2] / "kernels" / "cuda"
 # (program, parameter) as in device/program.cu
+# the powers that are computed by multiplication
+POWERS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 # enough to reach every line of the device code but the powers 1 and 3
 PROGRAMS = [(0, 0), (1, 0), (1, 8), (1, 12), (2, 3)]
 Array = np.ndarray
@@ -37,12 +39,12 @@ def _compile(compiler: str, source: Path, target: Path, *flags: str) -> subproce
     return subprocess.Popen([compiler, *common, *flags, str(source), "-o", str(target)])
 
 
-def build(cache: Path) -> Path:
+def build(cache: Path, programs: Sequence[tuple[int, int]] = tuple(PROGRAMS)) -> Path:
     """Compile the fake driver and the emulated programs, or find them compiled."""
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         raise RuntimeError("a C++ compiler is needed: set CXX or install g++")
-    digest = hashlib.sha256(repr(PROGRAMS).encode())
+    digest = hashlib.sha256(repr(programs).encode())
     for file in sorted([*ROOT.glob("device/*"), *ROOT.glob("tests/*")]):
         digest.update(file.read_bytes())
     folder = cache / digest.hexdigest()[:16]
@@ -56,7 +58,7 @@ def build(cache: Path) -> Path:
     ]
     hidden = ["-O1", "-ffp-contract=off", "-frounding-math", "-fvisibility=hidden", "-DSN_EMULATE"]
     hidden += ["-fvisibility-inlines-hidden", f"-I{tests}"]
-    for program, parameter in PROGRAMS:
+    for program, parameter in programs:
         defines = [f"-DSN_PROGRAM={program}", f"-DSN_P={parameter}", f"-DSN_TOPK={parameter}"]
         target = folder / f"program-{program}-{parameter}.so"
         if program == 0:

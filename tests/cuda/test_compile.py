@@ -33,6 +33,12 @@ class Nvrtc:
         self.lib.nvrtcGetSupportedArchs(archs)
         return [arch for arch in archs if arch >= 80]
 
+    def intermediate(self, program: int, parameter: int) -> str:
+        """The program as text for the virtual machine (PTX) of architecture 80."""
+        result, log = self.compile(program, parameter, "--gpu-architecture=compute_80")
+        assert result == 0, log
+        return self.text
+
     def compile(self, program: int, parameter: int, *options: str) -> tuple[int, str]:
         """Result code and log."""
         sources = (c_char_p * len(HEADERS))(*(h.read_bytes() for h in HEADERS))
@@ -52,6 +58,12 @@ class Nvrtc:
         self.lib.nvrtcGetProgramLogSize(handle, ctypes.byref(size))
         log = ctypes.create_string_buffer(size.value)
         self.lib.nvrtcGetProgramLog(handle, log)
+        self.text = ""
+        if any("compute_" in option for option in options):
+            self.lib.nvrtcGetPTXSize(handle, ctypes.byref(size))
+            code = ctypes.create_string_buffer(size.value)
+            self.lib.nvrtcGetPTX(handle, code)
+            self.text = code.value.decode()
         self.lib.nvrtcDestroyProgram(ctypes.byref(handle))
         return result, log.value.decode()
 
@@ -75,10 +87,11 @@ def test_every_program_compiles_for_every_gpu_without_spills(program: int, param
         for line in log.splitlines():
             if "Compiling entry function" in line:
                 function = line.split("'")[1]
-            # Outside their inner loops these may keep a few registers on the stack: those that call
-            # float64 `pow`, and the search for selected inputs, which ends in a search of four.
-            if function.startswith(("sn_power_forward", "sn_power_bounds", "sn_max_select")):
-                found = [int(n) for n in re.findall(r"(\d+) bytes spill", line)]
+            # On other chips than the H100's generation these may keep a few registers on the stack:
+            # those that call float64 `pow` for rare outputs, and the search for selected inputs.
+            few = ("sn_power_forward", "sn_power_bounds", "sn_max_select")
+            if arch != 90 and function.startswith(few):
+                found = [int(n) for n in re.findall(r"(\d+) bytes spill stores", line)]
                 assert all(n <= 64 for n in found), (arch, function, line)
             elif "spill stores" in line:
                 assert " 0 bytes spill stores, 0 bytes spill loads" in line, (arch, function, line)

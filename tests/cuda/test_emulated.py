@@ -5,7 +5,7 @@ from fractions import Fraction
 import cuda_reference as reference
 import numpy as np
 import pytest
-from cuda_emulated import Gpu
+from cuda_emulated import POWERS, Gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,6 +151,28 @@ def test_gradients(gpu: Gpu, case: Case, p: float) -> None:
     assert (np.abs(dw + g.sum(0)) <= allowed.sum(0) + 1e-30).all()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("p", [*POWERS, 96, 128, 192, 768])
+def test_every_whole_power(gpu_with_every_power: Gpu, p: int) -> None:
+    """Powers 2^k and 3 * 2^k, those beyond 64 by the exponential: values and gradients."""
+    gpu = gpu_with_every_power
+    for seed, scale in enumerate((1.0, 1e-12, 1e18)):
+        case = Case((35, 33, 20), 1, seed == 1, seed)
+        for operand in (case.x, case.w):
+            operand *= np.float32(scale)
+        case.with_masks(32, "io")
+        y = forward(gpu, case, p)
+        expected = reference.lp_forward(case.x, case.w, p, case.keep_in, case.keep_out)
+        np.testing.assert_allclose(y, expected, rtol=2e-6)
+        dx, dw = backward(gpu, case, p, y.copy())
+        g = reference.lp_gradient(case.x, case.w, p, y, case.keep_in)
+        g = g * (case.dy * case.keep_out)[:, :, None]
+        allowed = (p * 4e-7 + 5e-6) * np.abs(g) + 2.0**-40 * np.abs(case.dy)[:, :, None]
+        assert (np.abs(dx - g.sum(1)) <= allowed.sum(1) + 1e-30).all()
+        assert (np.abs(dw + g.sum(0)) <= allowed.sum(0) + 1e-30).all()
+
+
 def test_gradients_of_a_batch_in_parts(gpu: Gpu) -> None:
     """More than 256 samples: dw is a sum over several launches."""
     case = Case((300, 6, 5), 0, False, 0).with_masks(32, "io")
@@ -167,11 +189,14 @@ def test_a_sample_does_not_depend_on_its_batch(gpu: Gpu) -> None:
     case = Case((70, 40, 33), 0, False, 1)
     for p in (8.0, 17.3, np.inf):
         whole = forward(gpu, case, p)
+        gradients, _ = backward(gpu, case, p, whole.copy())
         for rows in (slice(0, 1), slice(5, 40)):
             part = Case((1, 40, 33), 0, False, 1)
             part.x, part.w = case.x[rows].copy(), case.w
             part.B = part.x.shape[0]
+            part.dy = case.dy[rows].copy()
             assert (forward(gpu, part, p) == whole[rows]).all()
+            assert (backward(gpu, part, p, whole[rows].copy())[0] == gradients[rows]).all()
 
 
 # 3 order statistics fit in registers. None, and more than 16, take the kernels for any number: one

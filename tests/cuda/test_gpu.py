@@ -190,6 +190,42 @@ def test_compiled_and_captured(generator: torch.Generator) -> None:
     assert torch.equal(captured, expected)
 
 
+@pytest.mark.parametrize("p", [math.inf, 8.0, 17.3])
+def test_captured_with_scratch_memory(p: float, generator: torch.Generator) -> None:
+    """Masks and gradients take scratch memory, which becomes part of the CUDA graph."""
+    shape = (96, 128, 64)
+    x, w, dy = (t.cuda() for t in operands(shape, generator))
+    keep_in, keep_out = (t.cuda() for t in masks(shape, generator))
+    cuda.call("prepare", p, 0)
+
+    def step() -> list[Tensor]:
+        y = ops.lp_distance(x, w, p, keep_in, keep_out, 32)
+        return [
+            y,
+            *ops.lp_distance_backward(x, w, p, keep_in, keep_out, 32, y, dy, True, True),
+        ]
+
+    expected = step()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = step()
+    for _ in range(2):
+        graph.replay()
+    torch.cuda.synchronize()
+    assert all(torch.equal(a, b) for a, b in zip(captured, expected, strict=True))
+
+
+def test_unaligned_rows(generator: torch.Generator) -> None:
+    """Views whose rows start between 16-byte boundaries, and a column stride of odd length."""
+    x, w, _ = (t.cuda() for t in operands((64, 129, 40), generator))
+    for begin in (0, 1):
+        part_x, part_w = x[:, begin : begin + 128], w[:, begin : begin + 128]
+        for p in (math.inf, 8.0, 17.3):
+            found = ops.lp_distance(part_x, part_w, p, None, None, 1)
+            copied = ops.lp_distance(part_x.contiguous(), part_w.contiguous(), p, None, None, 1)
+            assert torch.equal(found, copied)
+
+
 def test_onnxruntime_on_the_gpu() -> None:
     """The custom ops on the CUDA execution provider: the CPU's bits."""
     import onnx

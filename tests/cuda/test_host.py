@@ -168,7 +168,7 @@ def _driver_is_installed() -> bool:
 
 
 def test_nvrtc_finds_its_parts_without_torch() -> None:
-    """It opens them by name, and outside torch nothing else has loaded them or says where they are."""
+    """It opens them by name, and outside torch nothing says where they are."""
     nvrtc = cuda.nvrtc_path()
     if nvrtc is None:
         pytest.skip("NVRTC is not installed (it comes with torch's CUDA packages)")
