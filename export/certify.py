@@ -210,8 +210,8 @@ def plot(report: Report, path: Path, title: str) -> None:
     certified = [report.certified_accuracy(eps) for eps in epsilons]
     axes.plot(places, certified, "o", color="C0", label="certified (margin or interval)")
     if report.fooled:
-        attacked = [report.attacked_accuracy(eps) for eps in epsilons]
-        axes.plot(places, attacked, "v--", color="C3", label="upper bound (PGD)")
+        attacked = [report.clean, *(report.attacked_accuracy(eps) for eps in epsilons)]
+        axes.plot([0, *places], attacked, "v--", color="C3", label="upper bound (PGD)")
     axes.axhline(report.clean, color="0.5", linestyle=":", label="clean")
     axes.set(xlabel="ε (pixels in [0, 1])", ylabel="accuracy", title=title, ylim=(0, 1.02))
     axes.grid(alpha=0.3)

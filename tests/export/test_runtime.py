@@ -119,6 +119,54 @@ def test_any_batch(session: CertifiedSession, count: int) -> None:
         assert np.ptp(prediction.radius) == 0
 
 
+def test_a_mask_hides_nothing(session: CertifiedSession) -> None:
+    x = images(np.random.default_rng(8), session.network, 3)
+    x[1, 0, 0, 0] = np.nan
+    with pytest.raises(InputError, match="sample 1 has NaN"):
+        session.predict(np.ma.masked_invalid(x))
+
+
+def test_a_large_memory_map_is_streamed(tmp_path: Path) -> None:
+    """100,000 images of 1.2 GB in less than 300 MiB of memory of our own."""
+    rng = np.random.default_rng(9)
+    tail = [Bias(np.zeros(3, F32)), Negate()]
+    wide = Network((3, 32, 32), (Flatten(), neuron(rng, 3072, 3, 2, 0.3), *tail))
+    onnx.save(build_model(wide), tmp_path / "wide.onnx")
+    script = f"""
+import re, resource
+import numpy as np
+from sortnet.export import CertifiedSession
+session = CertifiedSession({str(tmp_path / "wide.onnx")!r}, threads=1)
+shape = (100_000, 3, 32, 32)
+x = np.memmap({str(tmp_path / "images")!r}, np.float32, "w+", shape=shape)  # a sparse file
+x.flush()
+x = np.memmap({str(tmp_path / "images")!r}, np.float32, "r", shape=shape)
+used = int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (used + 300 * 2**20,) * 2)
+prediction = session.predict(x)
+assert len(prediction.label) == 100_000
+assert session.certify(x, 1e-3, prediction).all()
+try:
+    np.array(x)
+except MemoryError:
+    pass
+else:
+    raise AssertionError("the limit does not hold")
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+
+
+def test_other_providers_and_thread_counts_are_refused(path: Path) -> None:
+    """OpenVINO, for one, may compute in bfloat16; options could allow TF32."""
+    for name in ("OpenVINOExecutionProvider", ("CUDAExecutionProvider", {"use_tf32": "1"})):
+        with pytest.raises(ValueError, match="providers are among"):
+            CertifiedSession(path, providers=[name])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="threads must be at least 1"):
+        CertifiedSession(path, threads=0)
+    one = CertifiedSession(path, providers=["CPUExecutionProvider"], threads=1)
+    assert one.predict(images(np.random.default_rng(0), one.network, 2)).label.shape == (2,)
+
+
 def test_threads_share_a_session(path: Path) -> None:
     session = CertifiedSession(path)
     batches = [images(np.random.default_rng(seed), session.network, 17) for seed in range(24)]
