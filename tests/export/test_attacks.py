@@ -90,7 +90,7 @@ def test_attacks_stay_outside(session: CertifiedSession, name: str) -> None:
                 verbose=False,
             ),
             "Square": lambda r=radius: SquareAttack(
-                target, eps=r, max_iter=300, nb_restarts=1, batch_size=512, verbose=False
+                target, eps=r, max_iter=100, nb_restarts=1, batch_size=512, verbose=False
             ),
         }[name]()
         with warnings.catch_warnings():
