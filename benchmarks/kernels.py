@@ -14,6 +14,7 @@ import csv
 import ctypes
 import datetime
 import json
+import math
 import platform
 import resource
 import statistics
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -186,6 +188,68 @@ class Bench:
         return groups
 
 
+class OnnxRuntime:
+    """A SortNeuron layer of an exported file in ONNX Runtime, with our operator and without.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed.
+        RuntimeError: the results differ by more than roundings.
+    """
+
+    def __init__(self, size: tuple[int, int, int], threads: int) -> None:
+        import numpy as np
+        import onnxruntime
+        from onnx import TensorProto, helper, numpy_helper
+
+        from sortnet.export.functions import DOMAIN, OPSET, functions
+
+        self.size = batch, inputs, outputs = size
+        rng = np.random.default_rng(0)
+        self.x = rng.random((batch, inputs), np.float32)
+        w = rng.normal(size=(outputs, inputs)).astype(np.float32)
+        self.count = min(10, inputs)
+        graph = helper.make_graph(
+            [
+                helper.make_node(
+                    "SortNeuron", ["X", "W"], ["Y"], domain=DOMAIN, rho=0.3, k=self.count
+                )
+            ],
+            "layer",
+            [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", inputs])],
+            [helper.make_tensor_value_info("Y", TensorProto.FLOAT, ["N", outputs])],
+            [numpy_helper.from_array(w, "W")],
+        )
+        model = helper.make_model(
+            graph,
+            ir_version=8,
+            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)],
+            functions=[functions()["SortNeuron"]],
+        ).SerializeToString()
+
+        def start(library: bool) -> Any:
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            options.intra_op_num_threads = threads
+            if library:
+                options.register_custom_ops_library(str(native.library_path("sortnet_ort")))
+            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+        self._ours, self._function = start(True), start(False)
+        ours, function = self.ours(), self.function()
+        if not np.allclose(ours, function, rtol=1e-5, atol=0):
+            raise RuntimeError("the operator and its function fallback differ")
+
+    def ours(self) -> Any:
+        return self._ours.run(None, {"X": self.x})[0]
+
+    def function(self) -> Any:
+        return self._function.run(None, {"X": self.x})[0]
+
+    def pair(self) -> Pair:
+        name = f"ONNX Runtime, our op, top {self.count}"
+        return Pair(name, self.ours, "function fallback, warm", self.function, "25")
+
+
 def seconds(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
@@ -201,7 +265,7 @@ def ceiling(power: int, threads: int) -> float:
     return max(library.sn_ceiling(power, executor, threads) for _ in range(15)) / 1e9
 
 
-def measure(pair: Pair, triples: float, repeat: int, threads: int) -> Row:
+def measure(pair: Pair, size: tuple[int, int, int], repeat: int, threads: int) -> Row:
     pair.ours()
     pair.beside()
     ours, beside = [], []
@@ -210,7 +274,7 @@ def measure(pair: Pair, triples: float, repeat: int, threads: int) -> Row:
         beside.append(seconds(pair.beside) * pair.scale)
     middle, other = statistics.median(ours), statistics.median(beside)
     p20, *_, p80 = statistics.quantiles(ours, n=5)
-    throughput = triples / middle / 1e9
+    throughput = math.prod(size) / middle / 1e9
     fraction = throughput / ceiling(pair.ceiling, threads) if pair.ceiling is not None else None
     return Row(
         pair.name, pair.beside_name, pair.target, other / middle, middle, other, p20, p80,
@@ -305,7 +369,7 @@ def plot(folder: Path, threads: int) -> None:
 @click.command(help=__doc__)
 @click.option(
     "--kernel", "chosen", multiple=True,
-    type=click.Choice(["linf", "lp", "backward", "sort", "bounds", "masks"]),
+    type=click.Choice(["linf", "lp", "backward", "sort", "bounds", "masks", "onnx"]),
     help="Rows to measure (several allowed). [default: all]",
 )  # fmt: skip
 @click.option("--batch", default=256, show_default=True)
@@ -336,13 +400,22 @@ def main(
     bench = Bench(batch, inputs, outputs, threads)
     groups = bench.pairs(rows)
     pairs = [p for name, group in groups.items() if not chosen or name in chosen for p in group]
-    triples = float(batch) * inputs * outputs
-    result = [
-        measure(pair, triples, repeat, threads)
-        for pair in track(pairs, "measuring", console=console)
-    ]
-    show(result, bench.size, threads, console)
-    append_csv(result, bench.size, threads, csv_file)
+    tables = [(bench.size, pairs)] if pairs else []
+    if not chosen or "onnx" in chosen:
+        try:
+            onnx = OnnxRuntime((batch, 784, outputs), threads)
+            tables.append((onnx.size, [onnx.pair()]))
+        except ImportError as error:
+            console.print(f"skipped the row of ONNX Runtime: {error}")
+    result = []
+    for size, pairs in tables:
+        rows_of_table = [
+            measure(pair, size, repeat, threads)
+            for pair in track(pairs, "measuring", console=console)
+        ]
+        show(rows_of_table, size, threads, console)
+        append_csv(rows_of_table, size, threads, csv_file)
+        result += rows_of_table
     if json_file is not None:
         keys = ("kernel", "beside", "ratio", "seconds", "ceiling_fraction")
         json_file.write_text(

@@ -90,6 +90,8 @@ sn_status lp_bounds(const Bounds &c) {
   const int64_t I = l.inputs, O = l.outputs;
   const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
   const bool exact = c.p == kInfinity;
+  const sn_masks none = {nullptr, nullptr, 1};
+  if (exact && linf_prunes(l, none)) return linf_bounds(c, none);
   const int most = exact ? kLongRows : rows_of(norm);
   return for_intervals(c, most, [&](const Intervals &x, int64_t first, int64_t last, int64_t index) {
     Carver memory;

@@ -1,4 +1,4 @@
-// The maximum of the terms, and the input at which it is: p = inf forward and backward.
+// The maximum of the terms, and the input at which it is: p = inf forward, backward and interval bounds.
 #ifndef SORTNET_CPU_LINF_H
 #define SORTNET_CPU_LINF_H
 
@@ -10,19 +10,23 @@ namespace {
 // Calls with fewer samples (of a group of masks) do not fill a tile.
 constexpr int64_t kLeastPruned = kTileRows / 2;
 
-template <class Term> struct Largest {
+// Above, computing all the terms is as fast.
+inline int64_t most_pruned(const TileView &t) { return t.kept_count * 2 / 5; }
+
+struct LinfForward {
   static constexpr int together = 4;
   static constexpr int64_t outputs() { return 1; }
+  const LpForward &c;
 
   bool prune(const TileView &t, const Pair &p) const {
     F a = Simd::set1(0.0f), b = a;
-    // Above, computing all the terms is as fast.
-    const bool pays = prune_pair(t, p, t.kept_count * 2 / 5, [&](const uint32_t *list, int64_t n) {
+    const bool pays = prune_pair(t, p, most_pruned(t), [&](const uint32_t *list, int64_t n) {
       for (int64_t k = 0; k < n; ++k) {
         const int64_t i = list[k];
         const F v = Simd::set1(p.w[i]);
-        a = Simd::absmax(a, term<Term>(t.x, t.u, i * kTileRows, v));
-        b = Simd::absmax(b, term<Term>(t.x, t.u, i * kTileRows + kLanes, v));
+        const float *x = t.x + i * kTileRows;
+        a = Simd::absmax(a, Simd::sub(Simd::load(x), v));
+        b = Simd::absmax(b, Simd::sub(Simd::load(x + kLanes), v));
       }
       return Simd::least(Simd::min(a, b));
     });
@@ -39,26 +43,20 @@ template <class Term> struct Largest {
     for (int k = 0; k < together; ++k) top[k][0] = top[k][1] = Simd::set1(0.0f);
     for (int64_t j = 0; j < t.kept_count; ++j) {
       const int64_t i = t.kept[j];
-      const auto x0 = Term::load_row(t.x, t.u, i * kTileRows, kLanes);
-      const auto x1 = Term::load_row(t.x, t.u, i * kTileRows + kLanes, kLanes);
+      const F x0 = Simd::load(t.x + i * kTileRows), x1 = Simd::load(t.x + i * kTileRows + kLanes);
 #pragma GCC unroll 4
       for (int k = 0; k < together; ++k) {
         const F v = Simd::set1(w[k][i]);
-        top[k][0] = Simd::absmax(top[k][0], Term::of(x0, v));
-        top[k][1] = Simd::absmax(top[k][1], Term::of(x1, v));
+        top[k][0] = Simd::absmax(top[k][0], Simd::sub(x0, v));
+        top[k][1] = Simd::absmax(top[k][1], Simd::sub(x1, v));
       }
     }
     for (int k = 0; k < n; ++k) {
       for (int v = 0; v < kPair; ++v) Simd::store(pairs[k].out + v * kLanes, top[k][v]);
     }
   }
-};
-
-struct LinfForward : Largest<Distance> {
-  const LpForward &c;
-  explicit LinfForward(const LpForward &call) : c(call) {}
   void store(const TileView &t, const int64_t *neurons, int64_t n, const float *out) const {
-    store_tile(t, neurons, n, out, c.y, c.y_stride);
+    store_tile(t, neurons, n, out, kTileRows, c.y, c.y_stride);
   }
   void slow(int64_t b, int64_t o) const { c.y[b * c.y_stride + o] = lp_one(c, b, o); }
   void drop(int64_t b, int64_t o) const { c.y[b * c.y_stride + o] = 0.0f; }
@@ -76,7 +74,7 @@ bool linf_prunes(const sn_layer &l, const sn_masks &m) {
 sn_status linf_forward(const LpForward &c) {
   return with_tiles(c.layer, samples_together(c.masks, c.layer.batch), c.x, nullptr, c.x_stride, c.ex,
                     [&](const Tiles &t) {
-                      return for_pairs(c.layer, c.masks, t, 0, c.ex, LinfForward(c));
+                      return for_pairs(c.layer, c.masks, t, c.ex, LinfForward{c});
                     });
 }
 
@@ -180,7 +178,7 @@ sn_status linf_backward(const LpBackward &c) {
   uint32_t *const places = memory.take<uint32_t>(B * O);
   const LinfPlaces op = {c, places};
   sn_status status = with_tiles(l, samples_together(c.masks, B), c.x, nullptr, c.x_stride, c.ex,
-                                [&](const Tiles &t) { return for_pairs(l, c.masks, t, 0, c.ex, op); });
+                                [&](const Tiles &t) { return for_pairs(l, c.masks, t, c.ex, op); });
   const auto slope = [&](int64_t b, int64_t o, uint32_t place) {
     uint32_t bits; // no branch on a sign that is as good as random
     std::memcpy(&bits, c.dy + b * c.dy_stride + o, sizeof bits);
@@ -216,6 +214,92 @@ sn_status linf_backward(const LpBackward &c) {
     });
   }
   return status;
+}
+
+// ---- bounds ----
+
+// The least and largest maximum of the terms over the intervals of a sample. An input whose farthest
+// term is below the largest nearest term changes neither of them: one pruning serves both.
+struct LinfBounds {
+  static constexpr int together = kLanes > 8 ? 4 : 2; // more would not stay in registers
+  static constexpr int64_t outputs() { return 2; }
+  const Bounds &c;
+
+  struct Ends {
+    F nearest[kPair], farthest[kPair]; // the nearest ones negative
+    void start() {
+      for (int v = 0; v < kPair; ++v) nearest[v] = farthest[v] = Simd::set1(0.0f);
+    }
+    void take(int v, F l, F u, F w) {
+      // The farthest is the larger of these two, and the nearest minus the smaller, where that is positive.
+      const F below = Simd::sub(w, l), above = Simd::sub(u, w);
+      farthest[v] = Simd::max(farthest[v], Simd::max(below, above));
+      nearest[v] = Simd::min(nearest[v], Simd::min(below, above));
+    }
+    // Rounded outward by what a difference may err. Nothing is rounded where the largest term is 0.
+    void put(float *out) const {
+      const F zero = Simd::set1(0.0f);
+      for (int v = 0; v < kPair; ++v) {
+        const F high = Simd::select(Simd::eq(farthest[v], zero), zero, Simd::next_up(farthest[v]));
+        Simd::store(out + v * kLanes, Simd::next_down(Simd::sub(zero, nearest[v])));
+        Simd::store(out + kTileRows + v * kLanes, high);
+      }
+    }
+  };
+
+  bool prune(const TileView &t, const Pair &p) const {
+    Ends ends;
+    ends.start();
+    const bool pays = prune_pair(t, p, most_pruned(t), [&](const uint32_t *list, int64_t n) {
+      Ends e = ends;
+      for (int64_t k = 0; k < n; ++k) {
+        const int64_t i = list[k];
+        const F w = Simd::set1(p.w[i]);
+        const float *l = t.x + i * kTileRows, *u = t.u + i * kTileRows;
+#pragma GCC unroll 2
+        for (int v = 0; v < kPair; ++v) {
+          e.take(v, Simd::load(l + v * kLanes), Simd::load(u + v * kLanes), w);
+        }
+      }
+      ends = e;
+      const F most = Simd::max(e.nearest[0], e.nearest[1]);
+      return Simd::least(Simd::sub(Simd::set1(0.0f), most));
+    });
+    ends.put(p.out);
+    return pays;
+  }
+
+  void all(const TileView &t, const Pair *pairs, int n) const {
+    const float *w[together];
+    for (int k = 0; k < together; ++k) w[k] = pairs[k < n ? k : 0].w;
+    Ends ends[together];
+#pragma GCC unroll 4
+    for (int k = 0; k < together; ++k) ends[k].start();
+    for (int64_t i = 0; i < c.layer.inputs; ++i) {
+      const float *l = t.x + i * kTileRows, *u = t.u + i * kTileRows;
+      const F l0 = Simd::load(l), l1 = Simd::load(l + kLanes);
+      const F u0 = Simd::load(u), u1 = Simd::load(u + kLanes);
+#pragma GCC unroll 4
+      for (int k = 0; k < together; ++k) {
+        const F v = Simd::set1(w[k][i]);
+        ends[k].take(0, l0, u0, v);
+        ends[k].take(1, l1, u1, v);
+      }
+    }
+    for (int k = 0; k < n; ++k) ends[k].put(pairs[k].out);
+  }
+  void store(const TileView &t, const int64_t *neurons, int64_t n, const float *out) const {
+    store_tile(t, neurons, n, out, 2 * kTileRows, c.y_lower, c.y_stride);
+    store_tile(t, neurons, n, out + kTileRows, 2 * kTileRows, c.y_upper, c.y_stride);
+  }
+  void slow(int64_t b, int64_t o) const { lp_bounds_one(c, b, o); }
+  void drop(int64_t, int64_t) const {}
+};
+
+sn_status linf_bounds(const Bounds &c, const sn_masks &none) {
+  return with_tiles(c.layer, c.layer.batch, c.lower, c.upper, c.x_stride, c.ex, [&](const Tiles &t) {
+    return for_pairs(c.layer, none, t, c.ex, LinfBounds{c});
+  });
 }
 
 } // namespace

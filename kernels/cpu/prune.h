@@ -1,6 +1,6 @@
 // Order statistics by exact pruning, a lane per sample.
 //
-// A tile is kTileRows samples. If the tile's samples lie in [low_i, high_i] at input i, no term of them
+// A tile is kTileRows samples. If the tile's samples, or intervals, lie in [low_i, high_i] at input i, no term of them
 // is larger than max(high_i - w_i, w_i - low_i): its bound. The inputs whose bound reaches a guess, what the
 // same neuron needed in the tile before, are computed exactly. That gives a lower bound T of the order statistic
 // that is wanted of every sample. If T is not below the guess, no other input can matter; else those
@@ -42,8 +42,8 @@ struct Tiles {
   int64_t group, per_group, count;
   float *x;      // [count][inputs + 1][kTileRows]
   float *u;      // the same of the upper ends of intervals; else x
-  float *hulls;  // [hulls][count][2][width]: of x; of intervals the outer one, then the inner one
-  float *ends;   // [hulls][count][2]: the least and largest of a hull
+  float *hulls;  // [count][2][width]
+  float *ends;   // [count][2]: the least and largest of a hull
   uint32_t *odd; // [count]
 
   int64_t first(int64_t tile) const { return tile / per_group * group + tile % per_group * kTileRows; }
@@ -54,11 +54,11 @@ struct Tiles {
   int64_t tile_floats() const { return round_up((inputs + 1) * kTileRows, 16); }
   const float *x_of(int64_t tile) const { return x + tile * tile_floats(); }
   const float *u_of(int64_t tile) const { return u + tile * tile_floats(); }
-  Hull hull(int which, int64_t tile) const {
-    float *at = hulls + (which * count + tile) * 2 * width;
+  Hull hull(int64_t tile) const {
+    float *at = hulls + tile * 2 * width;
     return {at, at + width};
   }
-  float *ends_of(int which, int64_t tile) const { return ends + (which * count + tile) * 2; }
+  float *ends_of(int64_t tile) const { return ends + tile * 2; }
 };
 
 // The least of the rows of `low` and the largest of the rows of `high` at each input.
@@ -74,8 +74,8 @@ void hull_of(const float *const *low, const float *const *high, int64_t inputs, 
     }
     Simd::store(to.low + i, l);
     Simd::store(to.high + i, h);
-    least = Simd::min(least, Simd::min(l, h));
-    largest = Simd::max(largest, Simd::max(l, h));
+    least = Simd::min(least, l);
+    largest = Simd::max(largest, h);
   }
   ends[0] = Simd::least(least);
   ends[1] = -Simd::least(Simd::sub(Simd::set1(0.0f), largest));
@@ -88,16 +88,17 @@ void hull_of(const float *const *low, const float *const *high, int64_t inputs, 
     to.low[i] = l;
     to.high[i] = h;
     ends[0] = l < ends[0] ? l : ends[0];
-    ends[0] = h < ends[0] ? h : ends[0];
     ends[1] = h > ends[1] ? h : ends[1];
-    ends[1] = l > ends[1] ? l : ends[1];
   }
 }
 
 bool ordered(const float *l, const float *u, int64_t n) {
-  bool all = true;
-  for (int64_t i = 0; i < n; ++i) all &= l[i] <= u[i];
-  return all;
+  uint32_t all = Simd::bits(Simd::eq(Simd::set1(0.0f), Simd::set1(0.0f))), lanes = all;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) lanes &= Simd::bits(Simd::le(Simd::load(l + i), Simd::load(u + i)));
+  bool rest = true;
+  for (; i < n; ++i) rest = rest && l[i] <= u[i];
+  return rest && lanes == all;
 }
 
 // Lays out a tile of points (upper null) or of intervals.
@@ -137,10 +138,7 @@ void lay_tile(const Tiles &to, int64_t tile, const float *lower, const float *up
     }
     lay();
   }
-  hull_of(at[0], at[1], to.inputs, to.width, to.hull(0, tile), to.ends_of(0, tile));
-  if (interval) {
-    hull_of(at[1], at[0], to.inputs, to.width, to.hull(1, tile), to.ends_of(1, tile));
-  }
+  hull_of(at[0], at[1], to.inputs, to.width, to.hull(tile), to.ends_of(tile));
 }
 
 // Runs body(tiles) with the samples laid out. group: of masks, or the batch.
@@ -154,17 +152,16 @@ sn_status with_tiles(const sn_layer &l, int64_t group, const float *lower, const
   t.group = larger(1, smaller(group, l.batch));
   t.per_group = ceil_div(t.group, kTileRows);
   t.count = ceil_div(l.batch, t.group) * t.per_group;
-  const int hulls = upper != nullptr ? 2 : 1;
   Carver shared;
-  for (int k = 0; k < hulls; ++k) shared.count<float>(t.count * t.tile_floats());
-  shared.count<float>(hulls * t.count * 2 * t.width);
-  shared.count<float>(hulls * t.count * 2);
+  for (int k = 0; k < (upper != nullptr ? 2 : 1); ++k) shared.count<float>(t.count * t.tile_floats());
+  shared.count<float>(t.count * 2 * t.width);
+  shared.count<float>(t.count * 2);
   shared.count<uint32_t>(t.count);
   if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
   t.x = shared.take<float>(t.count * t.tile_floats());
   t.u = upper != nullptr ? shared.take<float>(t.count * t.tile_floats()) : t.x;
-  t.hulls = shared.take<float>(hulls * t.count * 2 * t.width);
-  t.ends = shared.take<float>(hulls * t.count * 2);
+  t.hulls = shared.take<float>(t.count * 2 * t.width);
+  t.ends = shared.take<float>(t.count * 2);
   t.odd = shared.take<uint32_t>(t.count);
   const sn_status laid = parallel_for(l.batch * l.inputs < 65536 ? nullptr : ex, t.count, [&](int64_t k) {
     lay_tile(t, k, lower, upper, stride);
@@ -313,10 +310,6 @@ template <class Use> bool prune_pair(const TileView &t, const Pair &p, int64_t m
   }
 }
 
-template <class Term> inline F term(const float *x, const float *u, int64_t at, F w) {
-  return Term::of(Term::load_row(x, u, at, kLanes), w);
-}
-
 // The neurons of a task.
 struct Block {
   const sn_layer &layer;
@@ -354,7 +347,7 @@ struct Block {
   const float *w(int64_t k) const { return layer.w + (first + k) * layer.w_stride; }
 
   // Levels that hold the weights and the tiles first .. last-1.
-  void measure(const Tiles &tiles, int hull, int64_t first_tile, int64_t last_tile) {
+  void measure(const Tiles &tiles, int64_t first_tile, int64_t last_tile) {
     float least = kInfinity, largest = -kInfinity;
     const auto include = [&](float l, float h) {
       least = l < least ? l : least;
@@ -367,7 +360,7 @@ struct Block {
     }
     for (int64_t t = first_tile; t < last_tile; ++t) {
       if (tiles.odd[t] == kAllOdd) continue;
-      const float *ends = tiles.ends_of(hull, t);
+      const float *ends = tiles.ends_of(t);
       include(ends[0], ends[1]);
     }
     levels = Levels(least, largest);
@@ -395,8 +388,8 @@ struct Block {
 // pairs. Their outputs, op.outputs() * kTileRows floats each, go to op.store(tile, neurons, n, out).
 // Then op.slow(sample, neuron) for what is not finite and op.drop(sample, neuron) for what is dropped.
 template <class Op>
-sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles, int hull,
-                    const sn_executor *ex, const Op &op) {
+sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles, const sn_executor *ex,
+                    const Op &op) {
   const int64_t I = l.inputs, O = l.outputs;
   if (tiles.count == 0 || O == 0) return SN_OK;
   // A block's weights stay in the second cache.
@@ -408,8 +401,9 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
     const int64_t o = task / parts * size, t_first = task % parts * span;
     const int64_t t_last = smaller(tiles.count, t_first + span);
     Block block(l, masks, o, smaller(size, O - o), tiles.width, op.outputs());
-    block.measure(tiles, hull, t_first, t_last);
+    block.measure(tiles, t_first, t_last);
     int64_t group = -1, neurons[kBlock];
+    bool hopeless = false; // the last pair that was tried failed: the next tile tries one
     for (int64_t t = t_first; t < t_last; ++t) {
       const int64_t rows = tiles.rows(t), g = t / tiles.per_group;
       if (rows <= 0) continue;
@@ -421,7 +415,7 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
       if (tiles.odd[t] != kAllOdd) {
         const bool prunes = block.levels.scale != 0.0f;
         if (prunes) {
-          const Hull h = tiles.hull(hull, t);
+          const Hull h = tiles.hull(t);
           block.levels.of(h.low, I, tiles.width, -1.0f, block.low);
           block.levels.of(h.high, I, tiles.width, 1.0f, block.high);
         }
@@ -429,7 +423,7 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
                                block.kept_count, block.kept_bits, block.rest, block.words,
                                block.levels, block.list, tiles.first(t), rows};
         Pair hard[Op::together];
-        int waiting = 0, failed = prunes ? 0 : 2;
+        int waiting = 0, failed = !prunes ? 2 : hopeless ? 1 : 0;
         int64_t n = 0;
         for (int64_t k = 0; k < block.count; ++k) {
           if (block.odd[k] || (out != nullptr && out[o + k] == 0)) continue;
@@ -451,6 +445,7 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
           }
         }
         if (waiting > 0) op.all(tile, hard, waiting);
+        hopeless = failed >= 2;
         op.store(tile, neurons, n, block.out);
       }
       for (int64_t k = 0; k < block.count; ++k) {
@@ -465,12 +460,12 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
   });
 }
 
-// Writes the outputs of a tile to rows of y: outputs [n][kTileRows].
-void store_tile(const TileView &t, const int64_t *neurons, int64_t n, const float *out, float *y,
-                int64_t stride) {
+// Writes outputs of a tile to rows of y: those of a neuron `step` floats after those of the one before.
+void store_tile(const TileView &t, const int64_t *neurons, int64_t n, const float *out, int64_t step,
+                float *y, int64_t stride) {
   for (int64_t r = 0; r < t.rows; ++r) {
     float *row = y + (t.first + r) * stride;
-    for (int64_t k = 0; k < n; ++k) row[neurons[k]] = out[k * kTileRows + r];
+    for (int64_t k = 0; k < n; ++k) row[neurons[k]] = out[k * step + r];
   }
 }
 

@@ -136,3 +136,64 @@ def test_samples_and_neurons_that_are_not_finite(kernels: Kernels) -> None:
     dx, dw = kernels.lp_backward(x, w, INF, y, dy)
     np.testing.assert_array_equal(dx, want_dx)
     np.testing.assert_array_equal(dw, want_dw)
+
+
+def widths(kind: str, shape: tuple[int, int], seed: int) -> Array:
+    """Half widths of intervals, >= 0."""
+    rng = np.random.default_rng(seed)
+    if kind == "zero":
+        return np.zeros(shape, np.float32)
+    if kind == "one wide":  # each sample has one input that may be anything near
+        wide = np.zeros(shape, np.float32)
+        wide[:, rng.integers(shape[1])] = 50
+        return wide
+    return (float(kind) * rng.random(shape) * (rng.random(shape) < 0.8)).astype(np.float32)
+
+
+def outward_maximum(lower: Array, upper: Array, w: Array) -> tuple[Array, Array]:
+    """[B, O] maxima of the nearest and of the farthest terms in float32, one unit outward."""
+    with np.errstate(over="ignore"):
+        below, above = w[None] - lower[:, None], upper[:, None] - w[None]
+    near = np.maximum(np.maximum(-below, -above).max(2, initial=0.0), 0)
+    far = np.maximum(below, above).max(2, initial=0.0)
+    zero, infinity = np.float32(0), np.float32(INF)
+    low = np.where(near == 0, zero, np.nextafter(near, zero))
+    return low, np.where(far == 0, zero, np.nextafter(far, infinity))
+
+
+@settings(max_examples=60)
+@given(
+    xw=operands(),
+    width=st.sampled_from(["zero", "one wide", "1e-6", "0.05", "3", "1e30"]),
+    packed=st.booleans(),
+    threads=st.integers(0, 3),
+)
+def test_bounds_of_the_maximum(
+    kernels: Kernels, xw: tuple[Array, Array], width: str, packed: bool, threads: int
+) -> None:
+    x, w = xw
+    half = widths(width, x.shape, 3)
+    lower, upper = (np.clip(x + s * half, -3.4e38, 3.4e38).astype(np.float32) for s in (-1, 1))
+    got = kernels.bounds(lower, upper, w, INF, kernels.pack(w) if packed else None, threads)
+    for y, want in zip(got, outward_maximum(lower, upper, w), strict=True):
+        np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("kind", ["normal", "ties", "near", "huge"])
+def test_bounds_do_not_depend_on_the_batch(kernels: Kernels, kind: str) -> None:
+    """Batches of 0 .. 40 samples, odd ones among them, against calls too small for a tile."""
+    x, w = values(kind, 40, 200, 70, 7)
+    half = widths("0.05", x.shape, 3)
+    lower, upper = x - half, x + half
+    lower[3, 150], upper[3, 150] = 2, 1
+    upper[17, 0] = np.nan
+    lower[18, 5], upper[18, 5] = -np.inf, np.inf
+    upper[30:33, 199] = np.inf
+    w[5, 9], w[69, 0] = np.nan, np.inf
+    parts = [kernels.bounds(lower[b : b + 7], upper[b : b + 7], w, INF) for b in range(0, 40, 7)]
+    want = [np.concatenate(ends) for ends in zip(*parts, strict=True)]
+    assert np.isneginf(want[0][[3, 17]]).all() and np.isposinf(want[1][[3, 17]]).all()
+    for batch in range(41):
+        got = kernels.bounds(lower[:batch], upper[:batch], w, INF, threads=batch % 3)
+        for y, y_want in zip(got, want, strict=True):
+            np.testing.assert_array_equal(y, y_want[:batch])
