@@ -62,17 +62,12 @@ struct LinfForward {
   void drop(int64_t b, int64_t o) const { c.y[b * c.y_stride + o] = 0.0f; }
 };
 
-// Samples that share masks: the batch if there are none.
-inline int64_t samples_together(const sn_masks &m, int64_t batch) {
-  return m.in == nullptr && m.out == nullptr ? batch : smaller(m.group, batch);
-}
-
 bool linf_prunes(const sn_layer &l, const sn_masks &m) {
   return l.inputs >= kWord && samples_together(m, l.batch) >= kLeastPruned;
 }
 
 sn_status linf_forward(const LpForward &c) {
-  return with_tiles(c.layer, samples_together(c.masks, c.layer.batch), c.x, nullptr, c.x_stride, c.ex,
+  return with_tiles(c.layer, c.masks, c.x, nullptr, c.x_stride, c.ex,
                     [&](const Tiles &t) {
                       return for_pairs(c.layer, c.masks, t, c.ex, LinfForward{c});
                     });
@@ -177,7 +172,7 @@ sn_status linf_backward(const LpBackward &c) {
   if (!memory.open(ScratchSlot::call)) return SN_OUT_OF_MEMORY;
   uint32_t *const places = memory.take<uint32_t>(B * O);
   const LinfPlaces op = {c, places};
-  sn_status status = with_tiles(l, samples_together(c.masks, B), c.x, nullptr, c.x_stride, c.ex,
+  sn_status status = with_tiles(l, c.masks, c.x, nullptr, c.x_stride, c.ex,
                                 [&](const Tiles &t) { return for_pairs(l, c.masks, t, c.ex, op); });
   const auto slope = [&](int64_t b, int64_t o, uint32_t place) {
     uint32_t bits; // no branch on a sign that is as good as random
@@ -297,7 +292,7 @@ struct LinfBounds {
 };
 
 sn_status linf_bounds(const Bounds &c, const sn_masks &none) {
-  return with_tiles(c.layer, c.layer.batch, c.lower, c.upper, c.x_stride, c.ex, [&](const Tiles &t) {
+  return with_tiles(c.layer, none, c.lower, c.upper, c.x_stride, c.ex, [&](const Tiles &t) {
     return for_pairs(c.layer, none, t, c.ex, LinfBounds{c});
   });
 }

@@ -45,7 +45,13 @@ struct Tiles {
   float *hulls;  // [count][2][width]
   float *ends;   // [count][2]: the least and largest of a hull
   uint32_t *odd; // [count]
+  // The kept inputs of each group of masks; of one group, 0, where all are kept.
+  bool all_kept;
+  int64_t *kept_count; // [groups]
+  uint32_t *kept;      // [groups][width]
+  uint64_t *kept_bits; // [groups][width / kWord]: the same, a bit each
 
+  int64_t kept_group(int64_t tile) const { return all_kept ? 0 : tile / per_group; }
   int64_t first(int64_t tile) const { return tile / per_group * group + tile % per_group * kTileRows; }
   int64_t rows(int64_t tile) const {
     const int64_t end = smaller(batch, (tile / per_group + 1) * group);
@@ -101,6 +107,22 @@ bool ordered(const float *l, const float *u, int64_t n) {
   return rest && lanes == all;
 }
 
+void lay_kept(const Tiles &to, int64_t group, const uint8_t *in) {
+  uint32_t *const kept = to.kept + group * to.width;
+  int64_t n = 0;
+  for (int64_t k = 0; k < to.width / kWord; ++k) {
+    uint64_t bits = 0;
+    for (int64_t i = k * kWord; i < smaller(to.inputs, (k + 1) * kWord); ++i) {
+      const bool is = in == nullptr || in[i] != 0;
+      kept[n] = uint32_t(i);
+      n += is;
+      bits |= uint64_t(is) << (i % kWord);
+    }
+    to.kept_bits[group * (to.width / kWord) + k] = bits;
+  }
+  to.kept_count[group] = n;
+}
+
 // Lays out a tile of points (upper null) or of intervals.
 void lay_tile(const Tiles &to, int64_t tile, const float *lower, const float *upper, int64_t stride) {
   const int64_t rows = to.rows(tile), first = to.first(tile);
@@ -141,30 +163,45 @@ void lay_tile(const Tiles &to, int64_t tile, const float *lower, const float *up
   hull_of(at[0], at[1], to.inputs, to.width, to.hull(tile), to.ends_of(tile));
 }
 
-// Runs body(tiles) with the samples laid out. group: of masks, or the batch.
+// Samples that share masks: the batch if there are none.
+inline int64_t samples_together(const sn_masks &m, int64_t batch) {
+  return m.in == nullptr && m.out == nullptr ? batch : smaller(m.group, batch);
+}
+
+// Runs body(tiles) with the samples laid out.
 template <class Body>
-sn_status with_tiles(const sn_layer &l, int64_t group, const float *lower, const float *upper,
+sn_status with_tiles(const sn_layer &l, const sn_masks &masks, const float *lower, const float *upper,
                      int64_t stride, const sn_executor *ex, const Body &body) {
   Tiles t = {};
   t.batch = l.batch;
   t.inputs = l.inputs;
   t.width = round_up(l.inputs, kWord);
-  t.group = larger(1, smaller(group, l.batch));
+  t.group = larger(1, samples_together(masks, l.batch));
   t.per_group = ceil_div(t.group, kTileRows);
   t.count = ceil_div(l.batch, t.group) * t.per_group;
+  t.all_kept = masks.in == nullptr;
+  const int64_t groups = t.all_kept ? 1 : ceil_div(l.batch, t.group);
   Carver shared;
   for (int k = 0; k < (upper != nullptr ? 2 : 1); ++k) shared.count<float>(t.count * t.tile_floats());
   shared.count<float>(t.count * 2 * t.width);
   shared.count<float>(t.count * 2);
   shared.count<uint32_t>(t.count);
+  shared.count<int64_t>(groups);
+  shared.count<uint32_t>(groups * t.width);
+  shared.count<uint64_t>(groups * (t.width / kWord));
   if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
   t.x = shared.take<float>(t.count * t.tile_floats());
   t.u = upper != nullptr ? shared.take<float>(t.count * t.tile_floats()) : t.x;
   t.hulls = shared.take<float>(t.count * 2 * t.width);
   t.ends = shared.take<float>(t.count * 2);
   t.odd = shared.take<uint32_t>(t.count);
+  t.kept_count = shared.take<int64_t>(groups);
+  t.kept = shared.take<uint32_t>(groups * t.width);
+  t.kept_bits = shared.take<uint64_t>(groups * (t.width / kWord));
   const sn_status laid = parallel_for(l.batch * l.inputs < 65536 ? nullptr : ex, t.count, [&](int64_t k) {
     lay_tile(t, k, lower, upper, stride);
+    if (k % t.per_group != 0 || (t.all_kept && k > 0)) return;
+    lay_kept(t, k / t.per_group, mask_row(masks.in, k / t.per_group, l.inputs));
   });
   return laid != SN_OK ? laid : body(t);
 }
@@ -313,33 +350,29 @@ template <class Use> bool prune_pair(const TileView &t, const Pair &p, int64_t m
 // The neurons of a task.
 struct Block {
   const sn_layer &layer;
-  const sn_masks &masks;
   const int64_t first, count, width, words;
   bool odd[kBlock]; // not finite
   Levels levels;
   uint8_t *level;             // [count][width]
   uint8_t *low, *high;        // [width], of the tile
-  uint64_t *kept_bits, *rest; // [words]
-  uint32_t *kept, *list;      // [width + 8]
-  int64_t kept_count = 0;
+  uint64_t *rest;             // [words]
+  uint32_t *list;             // [width + 8]
   int guess[kBlock], last_guess = 160;
   float *out; // [count][outputs][kTileRows]
 
-  Block(const sn_layer &l, const sn_masks &m, int64_t first_neuron, int64_t n, int64_t row, int64_t outputs)
-      : layer(l), masks(m), first(first_neuron), count(n), width(row), words(row / kWord) {
+  Block(const sn_layer &l, int64_t first_neuron, int64_t n, int64_t row, int64_t outputs)
+      : layer(l), first(first_neuron), count(n), width(row), words(row / kWord) {
     Carver memory;
     memory.count<uint8_t>((count + 2) * width);
-    memory.count<uint64_t>(2 * words);
-    memory.count<uint32_t>(2 * (width + 8));
+    memory.count<uint64_t>(words);
+    memory.count<uint32_t>(width + 8);
     memory.count<float>(count * outputs * kTileRows);
     memory.open_or_throw(ScratchSlot::task);
     level = memory.take<uint8_t>((count + 2) * width);
     low = level + count * width;
     high = low + width;
-    kept_bits = memory.take<uint64_t>(2 * words);
-    rest = kept_bits + words;
-    kept = memory.take<uint32_t>(2 * (width + 8));
-    list = kept + width + 8;
+    rest = memory.take<uint64_t>(words);
+    list = memory.take<uint32_t>(width + 8);
     out = memory.take<float>(count * outputs * kTileRows);
     for (int &g : guess) g = 0;
   }
@@ -369,18 +402,6 @@ struct Block {
       if (!odd[k]) levels.of(w(k), layer.inputs, width, 0.0f, level + k * width);
     }
   }
-
-  // Takes the masks of a group.
-  void enter(const uint8_t *in) {
-    kept_count = 0;
-    std::memset(kept_bits, 0, size_t(words) * sizeof(uint64_t));
-    for (int64_t i = 0; i < layer.inputs; ++i) {
-      const bool is = in == nullptr || in[i] != 0;
-      kept[kept_count] = uint32_t(i);
-      kept_count += is;
-      kept_bits[i / kWord] |= uint64_t(is) << (i % kWord);
-    }
-  }
 };
 
 // Hands every pair of a kept, finite neuron and a tile to the operation: to op.prune(tile, pair) or, where
@@ -400,18 +421,14 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
   return parallel_for(ex, blocks * parts, [&](int64_t task) {
     const int64_t o = task / parts * size, t_first = task % parts * span;
     const int64_t t_last = smaller(tiles.count, t_first + span);
-    Block block(l, masks, o, smaller(size, O - o), tiles.width, op.outputs());
+    Block block(l, o, smaller(size, O - o), tiles.width, op.outputs());
     block.measure(tiles, t_first, t_last);
-    int64_t group = -1, neurons[kBlock];
+    int64_t neurons[kBlock];
     bool hopeless = false; // the last pair that was tried failed: the next tile tries one
     for (int64_t t = t_first; t < t_last; ++t) {
-      const int64_t rows = tiles.rows(t), g = t / tiles.per_group;
+      const int64_t rows = tiles.rows(t), group = tiles.kept_group(t);
       if (rows <= 0) continue;
-      if (group < 0 || (g != group && masks.in != nullptr)) {
-        block.enter(mask_row(masks.in, g, I));
-      }
-      group = g;
-      const uint8_t *out = mask_row(masks.out, g, O);
+      const uint8_t *out = mask_row(masks.out, t / tiles.per_group, O);
       if (tiles.odd[t] != kAllOdd) {
         const bool prunes = block.levels.scale != 0.0f;
         if (prunes) {
@@ -419,8 +436,9 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
           block.levels.of(h.low, I, tiles.width, -1.0f, block.low);
           block.levels.of(h.high, I, tiles.width, 1.0f, block.high);
         }
-        const TileView tile = {tiles.x_of(t), tiles.u_of(t), block.low, block.high, block.kept,
-                               block.kept_count, block.kept_bits, block.rest, block.words,
+        const TileView tile = {tiles.x_of(t), tiles.u_of(t), block.low, block.high,
+                               tiles.kept + group * tiles.width, tiles.kept_count[group],
+                               tiles.kept_bits + group * block.words, block.rest, block.words,
                                block.levels, block.list, tiles.first(t), rows};
         Pair hard[Op::together];
         int waiting = 0, failed = !prunes ? 2 : hopeless ? 1 : 0;
