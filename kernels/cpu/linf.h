@@ -10,9 +10,6 @@ namespace {
 // Calls with fewer samples (of a group of masks) do not fill a tile.
 constexpr int64_t kLeastPruned = kTileRows / 2;
 
-// Above, computing all the terms is as fast.
-inline int64_t most_pruned(const TileView &t) { return t.kept_count * 2 / 5; }
-
 struct LinfForward {
   static constexpr int together = 4;
   static constexpr int64_t outputs() { return 1; }
@@ -20,7 +17,8 @@ struct LinfForward {
 
   bool prune(const TileView &t, const Pair &p) const {
     F a = Simd::set1(0.0f), b = a;
-    const bool pays = prune_pair(t, p, most_pruned(t), [&](const uint32_t *list, int64_t n) {
+    // Above, computing all the terms is as fast.
+    const bool pays = prune_pair(t, p, t.kept_count * 2 / 5, [&](const uint32_t *list, int64_t n) {
       for (int64_t k = 0; k < n; ++k) {
         const int64_t i = list[k];
         const F v = Simd::set1(p.w[i]);
@@ -245,7 +243,7 @@ struct LinfBounds {
   bool prune(const TileView &t, const Pair &p) const {
     Ends ends;
     ends.start();
-    const bool pays = prune_pair(t, p, most_pruned(t), [&](const uint32_t *list, int64_t n) {
+    const bool pays = prune_pair(t, p, t.kept_count * 3 / 5, [&](const uint32_t *list, int64_t n) {
       Ends e = ends;
       for (int64_t k = 0; k < n; ++k) {
         const int64_t i = list[k];
