@@ -8,6 +8,7 @@ that holds for the rounded program at the place of deployment, export the model
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -215,7 +216,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def _float32(device: str) -> Iterator[None]:
     """No autocast, no TF32 and no bfloat16 inside float32 products, whatever the settings say."""
-    backends = torch.backends
+    backends: Any = torch.backends  # its typing differs between versions
     products: tuple[object, ...] = (backends.cudnn,)
     name, exact = "allow_tf32", False
     old = not hasattr(backends.cuda.matmul, "fp32_precision")  # before torch 2.9

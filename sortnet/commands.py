@@ -102,9 +102,9 @@ def train_command(
     Examples:
       sortnet train digits
       sortnet train fashion-mnist-0.1 --seed 1 --out runs/fashion-1
-      sortnet train cifar10-8/255 --data ~/data --download
+      sortnet train cifar10-8/255 --root ~/data --download
       sortnet train fashion-mnist-0.1 --set model.width=256 --epochs 10 --hold-out 0.1
-      torchrun --nproc-per-node 2 --no-python sortnet train mnist-0.1 --data ~/data
+      torchrun --nproc-per-node 2 --no-python sortnet train mnist-0.1 --root ~/data
     """
     from . import presets, runs
     from .data import load, user_folder
@@ -212,7 +212,8 @@ def evaluate_command(
     pgd_samples: int | None,
     json_file: Path | None,
 ) -> None:
-    """Clean, attacked and certified accuracy of the run folder RUN, on its test split.
+    """Clean, attacked and certified accuracy of the run folder RUN, on its test split (or the part held out
+    from a run with --hold-out).
 
     A sample is certified at eps if it is classified right and its margin radius is at least eps, or
     interval bounds over the eps-ball clipped to [0, 1] prove it. PGD runs beside it; should it fool

@@ -196,10 +196,14 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
         else:
             raise FileNotFoundError(f"data set {name!r} needs the folder of its files: --root DIR")
     root = Path(root)
-    if download:
-        _download(name, root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"data folder {root} does not exist")
+    try:
+        if not root.is_dir():
+            raise FileNotFoundError(f"data folder {root} does not exist")
+        return _LOADERS[name](root)
+    except FileNotFoundError:
+        if not download:
+            raise
+    _download(name, root)
     return _LOADERS[name](root)
 
 

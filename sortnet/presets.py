@@ -204,7 +204,7 @@ def comparison_row(preset: Preset, row: str) -> Preset:
         model = {**preset.model, "family": "linf-dist", "keep": 1.0, "keep_pixels": 1.0}
         return dataclasses.replace(preset, name=name, about="l-inf-distance net", model=model)
     affine = {"width": width, "depth": depth}
-    # Chosen on a part held out from digits' training split (docs/training.md).
+    # Chosen on a part held out from digits' training split.
     recipe = dataclasses.replace(
         preset.recipe,
         eps_train=str(parse_eps(preset.recipe.eps_train) / 2),

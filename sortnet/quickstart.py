@@ -27,7 +27,7 @@ from .units import parse_eps
 def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     """Train a SortNet on scikit-learn's digits, export it, certify it with ONNX Runtime.
 
-    Takes about a minute on two CPU cores and downloads nothing. The held-out fifth is certified by
+    Takes about a minute on one CPU core and downloads nothing. The held-out fifth is certified by
     the exported file alone, as on a machine without torch; PGD-40 attacks beside it, in torch.
     """
     import torch

@@ -50,6 +50,19 @@ def test_mnist_in_both_published_layouts(tmp_path, gz, place):
     assert loaded.train.labels.tolist() == list(range(7)) and len(loaded.test) == 2
 
 
+def test_download_fetches_only_what_is_missing(tmp_path, monkeypatch):
+    fetched = []
+
+    def download(name, root):
+        fetched.append(name)
+        write_mnist(root / "MNIST" / "raw", gz=True)
+
+    monkeypatch.setattr(data, "_download", download)
+    for _ in range(2):
+        assert len(data.load("mnist", tmp_path / "new", download=True).test) == 2
+    assert fetched == ["mnist"]
+
+
 def test_truncated_or_foreign_idx_files_are_refused(tmp_path):
     write_mnist(tmp_path / "a", gz=False)
     file = tmp_path / "a" / "train-images-idx3-ubyte"
