@@ -150,8 +150,8 @@ def summary(report: Report, session: CertifiedSession) -> dict[str, Any]:
 
 
 CLAIM = (
-    "for this file run by ONNX Runtime on the CPU in float32, every float32 input in [0, 1] within the radius "
-    "of a certified sample in every pixel gets the same label"
+    "for this file run by ONNX Runtime on the CPU in float32, every float32 input in [0, 1] "
+    "within the radius of a certified sample in every pixel gets the same label"
 )
 
 

@@ -212,8 +212,9 @@ def evaluate_command(
     pgd_samples: int | None,
     json_file: Path | None,
 ) -> None:
-    """Clean, attacked and certified accuracy of the run folder RUN, on its test split (or the part held out
-    from a run with --hold-out).
+    """Clean, attacked and certified accuracy of the run folder RUN, on its test split.
+
+    A run with --hold-out is evaluated on the part that it held out.
 
     A sample is certified at eps if it is classified right and its margin radius is at least eps, or
     interval bounds over the eps-ball clipped to [0, 1] prove it. PGD runs beside it; should it fool
