@@ -76,8 +76,9 @@ def reproduce_command(
 
     Every row trains for the same wall-clock budget on this machine: its speed is measured first and
     its recipe squeezed or stretched to fit. Our recipes were chosen on held-out training images
-    (the baselines' on digits); the test split is looked at once per run, at the end. Finished runs are kept, so that an
-    interrupted command goes on where it stopped. The folder gets table.md, table.json, table.png.
+    (the baselines' on digits); the test split is looked at once per run, at the end.
+    Finished runs are kept, so that an interrupted command goes on where it stopped. The folder gets
+    table.md, table.json, table.png.
 
     \b
     Examples:
