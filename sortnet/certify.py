@@ -207,7 +207,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
-        with _float32(next(model.parameters()).device.type):
+        parameter = next(model.parameters(), None)
+        with _float32("cpu" if parameter is None else parameter.device.type):
             yield
     finally:
         model.train(was_training)

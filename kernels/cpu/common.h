@@ -166,7 +166,7 @@ int64_t rows_per_task(int64_t batch, int64_t panel_count) {
 // Copies the kept of n floats (kept null: all) to `to` densely; may write kLanes floats beyond. How many.
 int64_t gather(const float *from, const uint8_t *kept, int64_t n, float *to) {
   if (kept == nullptr) {
-    std::memcpy(to, from, size_t(n) * sizeof(float));
+    if (n > 0) std::memcpy(to, from, size_t(n) * sizeof(float));
     return n;
   }
   float *const begin = to;

@@ -211,8 +211,11 @@ private:
   }
 };
 
-// A norm whose reciprocal is out of range, or that is not finite: its slopes are computed one by one.
-inline bool odd_norm(float y) { return !(y == 0.0f || (y >= 0x1p-100f && y <= FLT_MAX)); }
+// A norm whose reciprocal is out of range, or that is not finite, or whose rounding a power so large would
+// show: its slopes are computed one by one.
+inline bool odd_norm(float y, float p) {
+  return p > 0x1p20f ? y != 0.0f : !(y == 0.0f || (y >= 0x1p-100f && y <= FLT_MAX));
+}
 
 sn_status lp_backward_finite(const LpBackward &c) {
   const sn_layer &l = c.layer;
@@ -254,7 +257,7 @@ sn_status lp_backward_finite(const LpBackward &c) {
           const float *dy = c.dy + (g * group + b) * c.dy_stride;
           for (int32_t n = 0; n < round_up(count, kNeurons); ++n) {
             const float norm = n < count ? y[list[n]] : 0.0f;
-            const bool is_odd = odd_norm(norm), use = norm != 0.0f && !is_odd;
+            const bool is_odd = odd_norm(norm, c.p), use = norm != 0.0f && !is_odd;
             any_odd = any_odd || is_odd;
             float *f = factors + task * block_factors + (n / kNeurons * group + b) * row + n % kNeurons;
             f[0] = use ? 1.0f / norm : 0.0f;
@@ -319,7 +322,7 @@ sn_status lp_backward_finite(const LpBackward &c) {
   return parallel_for(nullptr, B, [&](int64_t b) {
     const uint8_t *out = mask_row(c.masks.out, b / c.masks.group, O);
     for (int64_t o = 0; o < O; ++o) {
-      if ((out == nullptr || out[o] != 0) && odd_norm(c.y[b * c.y_stride + o])) {
+      if ((out == nullptr || out[o] != 0) && odd_norm(c.y[b * c.y_stride + o], c.p)) {
         lp_backward_one(c, b, o);
       }
     }

@@ -56,10 +56,6 @@ struct Sum {
   F total(int s) const { return Simd::add(high[s], low[s]); }
 };
 
-// Terms added in float32 before a run is closed: at most (run - 1) roundings, an error of the norm of
-// (run - 1) 2^-24 / p.
-inline int64_t run_length(float p) { return p < 2.0f ? 16 : 32; }
-
 // The sum over the inputs of what `power` makes of the terms.
 template <int Rows, class Term, class Power>
 __attribute__((noinline)) void sum_tile(const Tile &t, const Power &power, int64_t run, Sum *sum) {

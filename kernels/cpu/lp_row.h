@@ -13,7 +13,9 @@ inline int64_t row_room(int64_t n) { return round_up(n, kLanes) + 4 * kLanes; }
 
 // Where powers of ratios to the largest term are right, and their root times it. A largest term that is 0
 // or infinite or NaN is the norm itself.
-inline bool usual_top(float top) { return top >= 0x1p-100f && top <= 0x1p100f; }
+// (Differences below 2^-126 are flushed: beside a smaller one, many of them would matter.)
+constexpr float kLeastTop = 0x1p-60f, kMostTop = 0x1p100f;
+inline bool usual_top(float top) { return top >= kLeastTop && top <= kMostTop; }
 inline bool top_is_norm(float top) { return !(top != 0.0f && finite(top)); }
 
 // Even whole powers of vectors, in place.
@@ -89,7 +91,7 @@ float sum_beside(const float *x, const float *u, const float *w, int64_t n, cons
   // Absent terms are 0: their powers are far below rounding.
   constexpr int kStep = 4;
   for (int v = 0; v < kStep; ++v) Simd::store(room + count + v * kLanes, Simd::set1(0.0f));
-  const int64_t run = 32 * kLanes; // of 32 terms in each lane, see run_length
+  const int64_t run = run_length(e.p) * kLanes;
   double total = 0.0;
   for (int64_t begin = 0; begin < count; begin += run) {
     F sum = Simd::set1(0.0f);
@@ -129,7 +131,7 @@ void norms_from(const Exponent &e, const float *sums, float *tops, int64_t n) {
   for (int64_t k = 0; k < n; k += kLanes) {
     float *at = tops + k;
     const F top = Simd::load(at);
-    const M usual = Simd::both(Simd::ge(top, Simd::set1(0x1p-100f)), Simd::le(top, Simd::set1(0x1p100f)));
+    const M usual = Simd::both(Simd::ge(top, Simd::set1(kLeastTop)), Simd::le(top, Simd::set1(kMostTop)));
     Simd::store(at, Simd::select(usual, Simd::mul(root(e, Simd::load(sums + k), offset), top), top));
   }
 }

@@ -124,6 +124,10 @@ template <bool Fine, int N> inline void power_terms(const Exponent &e, F *d, con
   for (int n = 0; n < N; ++n) d[n] = Simd::scale_normal(h[n], z[n]);
 }
 
+// Terms added in float32 before a run is closed: at most (run - 1) roundings, an error of the norm of
+// (run - 1) 2^-24 / p.
+inline int64_t run_length(float p) { return p < 2.0f ? 16 : 32; }
+
 // The offset that divides the terms of an output by 2^(p exponent), a whole number, and what its
 // rounding errors are, so that the root can undo them: they would grow with the exponent.
 struct Offset {

@@ -321,6 +321,7 @@ inline int64_t take(const TileView &t, const Pair &p, int level) {
 template <class Use> bool prune_pair(const TileView &t, const Pair &p, int64_t most, const Use &use) {
   std::memcpy(t.rest, t.kept_bits, size_t(t.words) * sizeof(uint64_t));
   int level = *p.guess > 2 * kMargin ? *p.guess - kMargin : *p.guess;
+  int reached = 0;
   bool retried = false, partly = false; // partly: not all inputs at `level` were used
   for (int64_t left = most;;) {
     int64_t n = take(t, p, level);
@@ -335,7 +336,7 @@ template <class Use> bool prune_pair(const TileView &t, const Pair &p, int64_t m
       n = smaller(n, kFew);
     }
     left -= n;
-    const int reached = t.levels.level(n > 0 ? use(t.list, n) : 0.0f);
+    if (n > 0) reached = t.levels.level(use(t.list, n));
     if (reached >= level && !partly) {
       *p.guess = reached;
       return true;

@@ -152,6 +152,28 @@ def test_nan_and_infinity(kernels: Kernels, p: float) -> None:
     assert np.isfinite(np.delete(y[2], [7, 39])).all()
 
 
+@pytest.mark.parametrize("p", [1.0, 1.05, 1.2, 6.0, 17.3])
+@pytest.mark.parametrize("inputs", [784, 16384])
+def test_many_denormal_terms_beside_a_tiny_one(kernels: Kernels, p: float, inputs: int) -> None:
+    x = np.full((9, inputs), np.float32(0.99 * 2.0**-126), np.float32)
+    x[:, 0] = 2.0**-100
+    w = np.zeros((3, inputs), np.float32)
+    want = reference.lp_forward(x, w, np.float32(p))
+    _assert_norms(kernels.lp_forward(x, w, p), want, p)
+    low, high = kernels.bounds(x, x, w, p, None, 1)
+    assert (low <= want).all() and (want <= high).all()
+
+
+@pytest.mark.parametrize("p", [3e7, 1.2e8, 5e8, 3e38])
+def test_slopes_of_huge_powers(kernels: Kernels, p: float) -> None:
+    x = (np.random.default_rng(6).random((20, 3)) + 0.5).astype(np.float32)
+    w, dy = np.zeros((1, 3), np.float32), np.ones((20, 1), np.float32)
+    y = kernels.lp_forward(x, w, p)
+    dx, _ = kernels.lp_backward(x, w, p, y, dy)
+    want, _ = reference.lp_backward(x, w, np.float32(p), y, dy)
+    np.testing.assert_allclose(dx, want, rtol=1e-6, atol=1e-9)
+
+
 def test_equal_rows_have_no_norm_and_no_slope(kernels: Kernels) -> None:
     x = np.random.default_rng(4).normal(size=(3, 40)).astype(np.float32)
     for p in (1.0, 1.0000001, 1.5, 8.0, 12.0, 17.3, 192.0, 300.0, INF):
