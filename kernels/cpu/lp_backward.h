@@ -189,7 +189,7 @@ struct Slopes {
 
 private:
   void add(const SlopeTile &t) const {
-    switch (whole.squarings < 0 || p > 96.0f ? 0 : int(p)) {
+    switch (whole.squarings < 0 || p > 64.0f ? 0 : int(p)) {
       case 1: return slope_tile(t, WholeSlope<1>());
       case 2: return slope_tile(t, WholeSlope<2>());
       case 3: return slope_tile(t, WholeSlope<3>());
@@ -202,7 +202,6 @@ private:
       case 32: return slope_tile(t, WholeSlope<32>());
       case 48: return slope_tile(t, WholeSlope<48>());
       case 64: return slope_tile(t, WholeSlope<64>());
-      case 96: return slope_tile(t, WholeSlope<96>());
     }
     if (whole.squarings > 0) return slope_tile(t, SkippedWholeSlope{whole, Simd::set1(least)});
     const F offset = make_offset(e, Simd::set1(0.0f)).offset;

@@ -132,7 +132,7 @@ Method method_of(float p) {
   // log(I) / p is below 2e-7 for every I: the norm is the maximum.
   if (p > 1.1e8f) return Method::top;
   if (p == 1.0f || p == 2.0f || p == 3.0f || p == 4.0f || p == 8.0f) return Method::whole;
-  if (p <= 96.0f && whole_of(p).squarings >= 0) return Method::scaled_whole;
+  if (p <= 64.0f && whole_of(p).squarings >= 0) return Method::scaled_whole;
   // Above, half of the terms are negligible, and more: finding the largest first pays.
   return p <= 13.0f ? Method::scaled : Method::beside_top;
 }
@@ -210,8 +210,7 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
         case 24: add(ScaledWholePower<24>{scale}); break;
         case 32: add(ScaledWholePower<32>{scale}); break;
         case 48: add(ScaledWholePower<48>{scale}); break;
-        case 64: add(ScaledWholePower<64>{scale}); break;
-        default: add(ScaledWholePower<96>{scale});
+        default: add(ScaledWholePower<64>{scale});
       }
     }
     for (int s = 0; s < n; ++s) right[s] = Simd::both(right[s], in_range(e, sum.total(s)));
