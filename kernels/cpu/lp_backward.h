@@ -15,22 +15,15 @@ constexpr int64_t kInputBlock = 128;
 constexpr int64_t kNeuronBlock = 64;
 constexpr int kNeurons = kLanes == 16 ? 4 : 2; // whose weights and gradients stay in registers
 
-// t^N by squaring.
-template <int N> inline F odd_or_even_power(F t) {
-  if constexpr (N == 1) {
-    return t;
-  } else if constexpr (N % 2 == 0) {
-    const F half = odd_or_even_power<N / 2>(t);
-    return Simd::mul(half, half);
-  } else {
-    // The bits of N from the lowest: independent squarings and products.
-    F square = t, product = t;
-    for (int n = N >> 1; n != 0; n >>= 1) {
-      square = Simd::mul(square, square);
-      if (n & 1) product = Simd::mul(product, square);
-    }
-    return product;
+// t^N, N odd, by squaring.
+template <int N> inline F odd_power(F t) {
+  static_assert(N % 2 == 1, "the sign of t is kept");
+  F square = t, product = t;
+  for (int n = N >> 1; n != 0; n >>= 1) {
+    square = Simd::mul(square, square);
+    if (n & 1) product = Simd::mul(product, square);
   }
+  return product;
 }
 
 // Slopes turn ratios t = (x - w) / y into |t|^(p-1) sign(t).
@@ -47,7 +40,7 @@ template <int P> struct WholeSlope {
     } else if constexpr (P == 3) {
       return Simd::mul(t, Simd::abs(t));
     } else {
-      return odd_or_even_power<P - 1>(t);
+      return odd_power<P - 1>(t);
     }
   }
 };
@@ -219,8 +212,7 @@ inline bool odd_norm(float y, float p) {
 sn_status lp_backward_finite(const LpBackward &c) {
   const sn_layer &l = c.layer;
   const int64_t B = l.batch, I = l.inputs, O = l.outputs;
-  const bool masked = c.masks.in != nullptr || c.masks.out != nullptr;
-  const int64_t group = larger(1, masked ? smaller(c.masks.group, B) : B);
+  const int64_t group = larger(1, samples_together(c.masks, B));
   const int64_t groups = ceil_div(B, group);
   const Slopes slopes(c.p);
 

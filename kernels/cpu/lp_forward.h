@@ -285,8 +285,7 @@ sn_status lp_forward_beside_top(const LpForward &c, const Exponent &e) {
   constexpr int64_t kRows = 32, kNeurons = 64; // of a task
   const sn_layer &l = c.layer;
   const int64_t B = l.batch, I = l.inputs, O = l.outputs;
-  const bool masked = c.masks.in != nullptr || c.masks.out != nullptr;
-  const int64_t group = masked ? smaller(c.masks.group, B) : B;
+  const int64_t group = samples_together(c.masks, B);
   const int64_t parts = ceil_div(group, kRows), blocks = ceil_div(O, kNeurons);
   return parallel_for(c.ex, ceil_div(B, group) * parts * blocks, [&](int64_t task) {
     const int64_t g = task / blocks / parts;
@@ -345,7 +344,7 @@ sn_status lp_forward(const LpForward &c) {
   // Without masks the batch is one group, and tasks take panels in turn; with masks every group has
   // its own samples and panels of kept inputs and neurons.
   const bool masked = c.masks.in != nullptr || c.masks.out != nullptr;
-  const int64_t group = masked ? smaller(c.masks.group, B) : B;
+  const int64_t group = samples_together(c.masks, B);
   const int64_t groups = ceil_div(B, group);
   const int64_t rows = masked ? group : rows_per_task(B, panels(O)); // of a task
   const int64_t parts = ceil_div(group, rows);                       // of a group
