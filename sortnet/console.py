@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -82,7 +82,7 @@ def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:
         console.print(f"{name:<{width}}  {value}", highlight=False, soft_wrap=True)
 
 
-def write_json(path: Path | None, document: dict[str, Any]) -> None:
+def write_json(path: Path | None, document: object) -> None:
     """Write a JSON file (atomically) if a path is given."""
     if path is not None:
         with atomic_write(path) as temporary:

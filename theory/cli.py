@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sortnet.console import write_json
 from sortnet.files import check_outputs
 
 from . import report
@@ -125,8 +126,7 @@ def check_command(model: Path, k: int, base: str, exact: bool, json_file: Path |
             read = own_files(model)
         check_outputs({"--json": json_file}, inputs=read)
         found = check_model(model, k=k, base=base, exact=exact)
-        if json_file is not None:
-            report.write_document(found.document(), json_file)
+        write_json(json_file, found.document())
     except ModuleNotFoundError as missing:
         text = f"this check needs {missing.name}: pip install 'sortnet[train]'"
         raise click.ClickException(text) from None

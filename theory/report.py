@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sortnet.files import atomic_write
+from sortnet import console
 
 from .coq_check import CoqMissing, ProofRow, check_proofs
 from .results import Check, Refuted, Result
@@ -117,14 +116,5 @@ def write_json(rows: Iterable[Row], path: str | Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    write_document([{k: v for k, v in asdict(row).items() if k != "problem"} for row in rows], path)
-
-
-def write_document(document: object, path: str | Path) -> None:
-    """Write JSON, whole or not at all.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=2) + "\n")
+    document = [{k: v for k, v in asdict(row).items() if k != "problem"} for row in rows]
+    console.write_json(Path(path), document)
