@@ -537,7 +537,9 @@ def reference(setup: Setup, record: Record) -> None:
     position = empty(batch, outputs, 1, kind=torch.int)
     flat, flat_dy = x[:, :, 0].contiguous(), dy[:, :, 0].contiguous()
 
-    def both(name: str, wanted: float, ours: Callable[[], object], other: Callable[[], object]):  # type: ignore[no-untyped-def]
+    def both(
+        name: str, wanted: float, ours: Callable[[], object], other: Callable[[], object]
+    ) -> None:
         mine, their = median_ms(setup, ours, other)
         values = {"p20": mine[0], "p50": mine[1], "p80": mine[2], "reference_p50": their[1]}
         record.add(name, **values, times_faster=their[1] / mine[1], times_faster_wanted=wanted)
