@@ -2,7 +2,11 @@
 #ifndef SORTNET_CPU_SIMD_AVX512_H
 #define SORTNET_CPU_SIMD_AVX512_H
 
+#if defined(SORTNET_EMULATED_AVX512) // tests on other processors
+#include "../tests/simde_avx512.h"
+#else
 #include <immintrin.h>
+#endif
 
 #include <cstdint>
 
@@ -26,7 +30,11 @@ struct Simd {
   }
   static F set1(float v) { return _mm512_set1_ps(v); }
   // The compiler must take v for changed.
+#if defined(SORTNET_EMULATED_AVX512)
+  static void renew(F &v) { asm volatile("" : "+m"(v)); }
+#else
   static void renew(F &v) { asm volatile("" : "+v"(v)); }
+#endif
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,13 +174,13 @@ class Kernels:
         return low, high
 
 
-def load(isa: str, folder: Path) -> Kernels | None:
+def load(isa: str, folder: Path, library: Path | None = None) -> Kernels | None:
     """A copy of the library with this instruction set forced; None: the processor lacks it.
 
     A copy, since a library chooses once and loading the same file again gives the same one.
     """
     copy = folder / f"{isa}.so"
-    shutil.copy(native.library_path("sortnet_kernels"), copy)
+    shutil.copy(library or native.library_path("sortnet_kernels"), copy)
     original, forced = native.library_path, os.environ.get("SORTNET_ISA")
     os.environ["SORTNET_ISA"] = isa
     native.library_path = lambda name: copy  # type: ignore[assignment]
@@ -191,3 +192,27 @@ def load(isa: str, folder: Path) -> Kernels | None:
         del os.environ["SORTNET_ISA"]
         if forced is not None:
             os.environ["SORTNET_ISA"] = forced
+
+
+def emulated_avx512(folder: Path) -> Path | str:
+    """The library with its AVX-512 kernels run by SIMDe, built in `folder`, or what that needs."""
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if shutil.which("cmake") is None or compiler is None:
+        return "a C++ compiler and cmake"
+    has_simde = subprocess.run(
+        [compiler, "-fsyntax-only", "-x", "c++", "-"],
+        input=b"#if !__has_include(<simde/x86/avx512.h>)\n#error\n#endif\n",
+        capture_output=True,
+    )
+    if has_simde.returncode != 0:
+        return "SIMDe (Debian: libsimde-dev)"
+    options = ["-DSORTNET_EMULATE_AVX512=ON", "-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=-O1"]
+    root = str(Path(__file__).parents[2])
+    for step in (
+        ["cmake", "-S", root, "-B", str(folder), *options],
+        ["cmake", "--build", str(folder), "--target", "sortnet_kernels", "--parallel", "2"],
+    ):
+        built = subprocess.run(step, capture_output=True, text=True)
+        assert built.returncode == 0, built.stdout + built.stderr
+    (library,) = folder.rglob("libsortnet_kernels.so")
+    return library
