@@ -114,6 +114,16 @@ class Bench:
             self.y.data_ptr(), outputs, self.executor,
         )  # fmt: skip
 
+    def sort_step(self) -> None:
+        """Forward and backward."""
+        _, inputs, outputs = self.size
+        self.sort()
+        native.call(
+            "sn_sort_backward", self.layer, self.coefficients, self.x.data_ptr(), inputs,
+            self.dy.data_ptr(), outputs, self.dx.data_ptr(), inputs, self.dw.data_ptr(), inputs,
+            None, self.executor,
+        )  # fmt: skip
+
     def bounds(self, kind: float | native.Coefficients) -> None:
         _, inputs, outputs = self.size
         name = "sn_sort_bounds" if isinstance(kind, native.Coefficients) else "sn_lp_bounds"
@@ -143,6 +153,17 @@ class Bench:
 
         return blocks
 
+    def topk_step(self, rows: int) -> Callable[[], object]:
+        x, w = self.x[:rows].clone().requires_grad_(), self.w.clone().requires_grad_()
+
+        def blocks() -> None:
+            for b in range(0, rows, 16):
+                terms = (x[b : b + 16, None] - w[None]).abs()
+                y = torch.topk(terms, self.count).values @ self.coef
+                torch.autograd.grad(y, (x, w), self.dy[b : b + 16])
+
+        return blocks
+
     def pairs(self, rows: int) -> dict[str, list[Pair]]:
         """Comparisons by group. The slow sides get `rows` samples of the batch only."""
         batch = self.size[0]
@@ -159,6 +180,8 @@ class Bench:
             "sort": [
                 Pair(f"sorted top {self.count} forward", self.sort, "torch.topk, 16 rows at a time",
                      self.topk(rows), "80", part),
+                Pair(f"sorted top {self.count} forward + backward", self.sort_step,
+                     "torch.topk autograd, 16 rows at a time", self.topk_step(rows), "", part),
             ],
             "bounds": [
                 Pair("linf bounds", lambda: self.bounds(INF), "own forward",

@@ -3,14 +3,14 @@
 #include "ceiling.h"
 #include "lp_backward.h"
 #include "lp_forward.h"
-#include "sort.h"
+#include "sort_backward.h"
 
 namespace sortnet {
 namespace {
 
 constexpr Kernels kernels_of() {
-  return {Simd::name,   packed_bytes,         pack,      lp_forward,  lp_backward,
-          sort_forward, sort_backward_scalar, lp_bounds, sort_bounds, ceiling};
+  return {Simd::name,   packed_bytes,  pack,      lp_forward,  lp_backward,
+          sort_forward, sort_backward, lp_bounds, sort_bounds, ceiling};
 }
 
 } // namespace

@@ -35,8 +35,6 @@ double norm(const float *a, int64_t n, float p) {
   return top * std::pow(sum, 1.0 / double(p));
 }
 
-float sign(float d) { return d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : 0.0f; }
-
 // d y[b, o] / d x[b, i] of a finite p for every i, into g[I].
 void lp_gradient(const LpBackward &c, int64_t b, int64_t o, float *g) {
   const int64_t I = c.layer.inputs;
@@ -151,55 +149,22 @@ float sort_one(const SortForward &c, int64_t b, int64_t o) {
   return sort_candidates(a, I, c.coef, o);
 }
 
-sn_status sort_backward_scalar(const SortBackward &c) {
-  const int64_t B = c.layer.batch, I = c.layer.inputs, O = c.layer.outputs, K = c.coef.count;
+void sort_places_one(const SortBackward &c, int64_t b, int64_t o, uint32_t *places) {
+  const int64_t I = c.layer.inputs, K = c.coef.count;
   struct Term {
-    float a, sign;
-    int64_t i;
+    float a;
+    uint32_t place;
   };
-  // The first K terms of neuron (b, o) in order of rank; NaN ranks first.
-  const auto rank = [&](int64_t b, int64_t o) {
-    Term *t = room<Term>(I);
-    for (int64_t i = 0; i < I; ++i) {
-      const float d = c.x[b * c.x_stride + i] - c.layer.w[o * c.layer.w_stride + i];
-      t[i] = {std::isnan(d) ? kInf : std::fabs(d), sign(d), i};
-    }
-    std::partial_sort(t, t + K, t + I, [](const Term &l, const Term &r) {
-      return l.a > r.a || (l.a == r.a && l.i < r.i);
-    });
-    return t;
-  };
-  sn_status status = SN_OK;
-  if (c.dx != nullptr) {
-    status = parallel_for(c.ex, B, [&](int64_t b) {
-      float *row = c.dx + b * c.dx_stride;
-      std::fill(row, row + I, 0.0f);
-      for (int64_t o = 0; o < O; ++o) {
-        const Term *t = rank(b, o);
-        const float dy = c.dy[b * c.dy_stride + o];
-        for (int64_t k = 0; k < K; ++k) {
-          row[t[k].i] += dy * c.coef.data[o * c.coef.stride + k] * t[k].sign;
-        }
-      }
-    });
+  Term *t = room<Term>(I);
+  for (int64_t i = 0; i < I; ++i) {
+    const float d = c.x[b * c.x_stride + i] - c.layer.w[o * c.layer.w_stride + i];
+    const uint32_t flag = d > 0.0f ? 0 : d < 0.0f ? kNegative : kNoSlope;
+    t[i] = {std::isnan(d) ? kInf : std::fabs(d), uint32_t(i) | flag};
   }
-  if ((c.dw != nullptr || c.dcoef != nullptr) && status == SN_OK) {
-    status = parallel_for(c.ex, O, [&](int64_t o) {
-      float *row = c.dw == nullptr ? nullptr : c.dw + o * c.dw_stride;
-      float *dcoef = c.dcoef == nullptr ? nullptr : c.dcoef + o * K;
-      if (row != nullptr) std::fill(row, row + I, 0.0f);
-      if (dcoef != nullptr) std::fill(dcoef, dcoef + K, 0.0f);
-      for (int64_t b = 0; b < B; ++b) {
-        const Term *t = rank(b, o);
-        const float dy = c.dy[b * c.dy_stride + o];
-        for (int64_t k = 0; k < K; ++k) {
-          if (row != nullptr) row[t[k].i] -= dy * c.coef.data[o * c.coef.stride + k] * t[k].sign;
-          if (dcoef != nullptr) dcoef[k] += dy * t[k].a;
-        }
-      }
-    });
-  }
-  return status;
+  std::partial_sort(t, t + K, t + I, [](const Term &l, const Term &r) {
+    return l.a > r.a || (l.a == r.a && (l.place & kPlaceInput) < (r.place & kPlaceInput));
+  });
+  for (int64_t k = 0; k < K; ++k) places[k] = t[k].place;
 }
 
 void lp_bounds_one(const Bounds &c, int64_t b, int64_t o) {

@@ -20,7 +20,10 @@ void lp_backward_one(const LpBackward &c, int64_t b, int64_t o);
 float sort_one(const SortForward &c, int64_t b, int64_t o);
 // coef . (the K largest of n terms), which are reordered. K <= n, no NaN.
 float sort_candidates(float *a, int64_t n, const sn_coefficients &coef, int64_t o);
-sn_status sort_backward_scalar(const SortBackward &c);
+// The K largest terms of output (b, o) in order of rank, NaN as infinity: their inputs, with the signs of the
+// differences; kNoSlope where a difference is 0 or NaN. At most kPlaceInput inputs.
+constexpr uint32_t kNegative = uint32_t(1) << 31, kNoSlope = uint32_t(1) << 30, kPlaceInput = kNoSlope - 1;
+void sort_places_one(const SortBackward &c, int64_t b, int64_t o, uint32_t *places);
 void lp_bounds_one(const Bounds &c, int64_t b, int64_t o);
 void sort_bounds_one(const Bounds &c, int64_t b, int64_t o);
 

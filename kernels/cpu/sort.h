@@ -267,30 +267,40 @@ struct SortMemory {
   }
 };
 
-sn_status sort_forward(const SortForward &c) {
-  const sn_layer &l = c.layer;
-  const int64_t B = l.batch, I = l.inputs, O = l.outputs, K = c.coef.count;
-  if (K == 0 || K > kMaxSorted) {
-    return parallel_for(c.ex, B, [&](int64_t b) {
-      for (int64_t o = 0; o < O; ++o) c.y[b * c.y_stride + o] = sort_one(c, b, o);
-    });
-  }
-  const Segments seg(I);
+// Runs task(samples, first, last, panel index) for blocks of samples, interleaved, and panels.
+template <class Task>
+sn_status for_samples(const sn_layer &l, const float *from, int64_t stride, const sn_executor *ex,
+                      const Task &task) {
+  const int64_t B = l.batch, I = l.inputs;
   Carver shared;
   shared.count<float>(B * (I + 1));
   shared.count<float>(B);
   if (!shared.open(ScratchSlot::shared)) return SN_OUT_OF_MEMORY;
   const Samples x = {shared.take<float>(B * (I + 1)), shared.take<float>(B)};
-  const int64_t rows = rows_per_task(B, panels(O)), parts = ceil_div(B, rows);
-  const sn_status laid = parallel_for(B * I < 65536 ? nullptr : c.ex, ceil_div(B, 32), [&](int64_t t) {
-    interleave_samples(c.x, c.x_stride, I, nullptr, I, t * 32, smaller(B, t * 32 + 32), kSortRows, x);
+  const int64_t rows = rows_per_task(B, panels(l.outputs)), parts = ceil_div(B, rows);
+  const sn_status laid = parallel_for(B * I < 65536 ? nullptr : ex, ceil_div(B, 32), [&](int64_t t) {
+    interleave_samples(from, stride, I, nullptr, I, t * 32, smaller(B, t * 32 + 32), kSortRows, x);
   });
   if (laid != SN_OK) return laid;
-  return parallel_for(c.ex, panels(O) * parts, [&](int64_t task) {
-    const int64_t panel_index = task / parts, o = panel_index * kPanel;
-    const int64_t first = task % parts * rows, last = smaller(B, first + rows);
+  return parallel_for(ex, panels(l.outputs) * parts, [&](int64_t t) {
+    const int64_t first = t % parts * rows;
+    task(x, first, smaller(B, first + rows), t / parts);
+  });
+}
+
+sn_status sort_forward(const SortForward &c) {
+  const sn_layer &l = c.layer;
+  const int64_t I = l.inputs, O = l.outputs, K = c.coef.count;
+  if (K == 0 || K > kMaxSorted) {
+    return parallel_for(c.ex, l.batch, [&](int64_t b) {
+      for (int64_t o = 0; o < O; ++o) c.y[b * c.y_stride + o] = sort_one(c, b, o);
+    });
+  }
+  const Segments seg(I);
+  const auto task = [&](const Samples &x, int64_t first, int64_t last, int64_t index) {
+    const int64_t o = index * kPanel;
     const SortMemory memory(I);
-    const Panel panel = panel_of(l, panel_index, memory.weights);
+    const Panel panel = panel_of(l, index, memory.weights);
     const Rows operands = {c.x, c.x, l.w, c.x_stride, l.w_stride, O};
     for (int64_t b = first; b < last;) {
       const int count = tile_rows(last - b, kSortRows);
@@ -315,7 +325,8 @@ sn_status sort_forward(const SortForward &c) {
         if (odd >> k & 1) c.y[b * c.y_stride + o + k] = sort_one(c, b, o + k);
       }
     }
-  });
+  };
+  return for_samples(l, c.x, c.x_stride, c.ex, task);
 }
 
 } // namespace

@@ -126,7 +126,10 @@ SN_API sn_status sn_sort_forward(const sn_layer *layer, const sn_coefficients *c
                                  int64_t x_stride, float *y, int64_t y_stride, const sn_executor *ex);
 
 /* Gradients of sn_sort_forward for dy [B, O]: dx [B, I], dw [O, I], dcoef [O, K] (contiguous, always
- * per neuron, also for a shared row), overwritten; any may be null. Ties are ranked by lower i first. */
+ * per neuron, also for a shared row), overwritten; any may be null. Ties are ranked by lower i first.
+ * dx_i adds sign(x_i - w_i) dy coef_k over o and k, dw_i subtracts it over b, dcoef_k adds dy a_(k)
+ * over b: ascending, with one rounding per product and one per sum. A difference of 0 or NaN has no
+ * slope; NaN ranks as infinity. SN_UNSUPPORTED for 2^30 inputs or more. */
 SN_API sn_status sn_sort_backward(const sn_layer *layer, const sn_coefficients *coef, const float *x,
                                   int64_t x_stride, const float *dy, int64_t dy_stride, float *dx,
                                   int64_t dx_stride, float *dw, int64_t dw_stride, float *dcoef,

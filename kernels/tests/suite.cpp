@@ -142,6 +142,12 @@ void check_sorted(const Case &c, int64_t K, bool packed, const sn_executor *ex) 
   require(sn_sort_backward(&layer, &coefficients, c.x.data(), xs, c.dy.data(), ys, dx.data(), xs,
                            dw.data(), xs, dcoef.data(), ex) == SN_OK,
           "sort_backward status");
+  for (int64_t i = 0; i < c.I; ++i) {
+    double sum = 0;
+    for (int64_t b = 0; b < c.B; ++b) sum += c.at(dx, c.I, b, i);
+    for (int64_t o = 0; o < c.O; ++o) sum += c.at(dw, c.I, o, i);
+    require(std::fabs(sum) < 1e-3, "sort_backward balance");
+  }
   for (int64_t b = 0; b < c.B; ++b) {
     for (int64_t o = 0; o < c.O; ++o) {
       require(c.at(low, c.O, b, o) <= c.at(y, c.O, b, o) && c.at(y, c.O, b, o) <= c.at(high, c.O, b, o),

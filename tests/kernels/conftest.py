@@ -9,7 +9,7 @@ from abi import Kernels, emulated_avx512, load
     params=["avx512", "avx2", "generic", pytest.param("emulated-avx512", marks=pytest.mark.slow)],
 )
 def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
-    """The library with each instruction set of this processor, and with AVX-512 on any with AVX2."""
+    """The library with each instruction set of this processor, and with AVX-512 by SIMDe."""
     folder, library = tmp_path_factory.mktemp("isa"), None
     if request.param == "emulated-avx512":
         built = emulated_avx512(folder / "build")

@@ -75,15 +75,19 @@ def sort_forward(x: Array, w: Array, coef: Array) -> Array:
     return y
 
 
-def sort_backward(x: Array, w: Array, coef: Array, dy: Array) -> tuple[Double, Double, Double]:
+def sort_backward(x: Array, w: Array, coef: Array, dy: Array) -> tuple[Array, Array, Array]:
+    """Bit by bit: float32, added over neurons and ranks, or over samples, in ascending order."""
     count = coef.shape[-1]
-    d = differences(x, w).astype(float)
+    d = differences(x, w)
     order = np.argsort(-np.abs(d), -1, kind="stable")[..., :count]
     top = np.take_along_axis(d, order, -1)
-    c = np.broadcast_to(coef, (len(w), count)).astype(float)
-    g = np.zeros_like(d)
-    np.put_along_axis(g, order, dy[..., None] * c * np.sign(top), -1)
-    return g.sum(1), -g.sum(0), (dy[..., None].astype(float) * np.abs(top)).sum(0)
+    slopes = dy[..., None] * np.broadcast_to(coef, (len(w), count)) * np.sign(top)
+    dx, dw, dcoef = np.zeros_like(x), np.zeros_like(w), np.zeros((len(w), count), np.float32)
+    sample, neuron, rank = np.indices(order.shape)
+    np.add.at(dx, (sample, order), slopes)
+    np.subtract.at(dw, (neuron, order), slopes)
+    np.add.at(dcoef, (neuron, rank), dy[..., None] * np.abs(top))
+    return dx, dw, dcoef
 
 
 def interval_terms(lower: Array, upper: Array, w: Array) -> tuple[Double, Double]:
