@@ -85,10 +85,72 @@ template <int Count> __attribute__((noinline)) void max_bounds(const Tile &t, F 
   }
 }
 
+// n values, rounded up to whole vectors, widened by what a norm of finite p may err; 0 is exact.
+void widen_norms(float *values, int64_t n, bool up) {
+  const float factor = up ? 1.0f + kNormSlack : 1.0f - kNormSlack;
+  for (int64_t k = 0; k < n; k += kLanes) {
+    const F y = Simd::load(values + k), zero = Simd::set1(0.0f);
+    const F wide = Simd::mul(y, Simd::set1(factor));
+    const F out = up ? Simd::next_up(wide) : Simd::next_down(wide);
+    Simd::store(values + k, Simd::select(Simd::eq(y, zero), zero, out));
+  }
+}
+
+sn_status lp_bounds(const Bounds &c);
+
+// Method::beside_top: the maxima first, an ulp outward, then the powers of what matters beside them.
+sn_status lp_bounds_beside_top(const Bounds &c, const Exponent &e) {
+  Bounds maxima = c;
+  maxima.p = kInfinity;
+  const sn_status status = lp_bounds(maxima);
+  if (status != SN_OK) return status;
+
+  constexpr int64_t kRows = 32, kNeurons = 64; // of a task
+  const sn_layer &l = c.layer;
+  const int64_t I = l.inputs, O = l.outputs;
+  const int64_t blocks = ceil_div(O, kNeurons);
+  return parallel_for(c.ex, ceil_div(l.batch, kRows) * blocks, [&](int64_t task) {
+    const int64_t first = task / blocks * kRows, samples = smaller(kRows, l.batch - first);
+    Carver memory;
+    memory.count<float>(2 * row_room(I));
+    memory.open_or_throw(ScratchSlot::task);
+    float *const room = memory.take<float>(2 * row_room(I));
+    const float *lower[kRows], *upper[kRows];
+    for (int64_t b = 0; b < samples; ++b) {
+      lower[b] = c.lower + (first + b) * c.x_stride;
+      upper[b] = c.upper + (first + b) * c.x_stride;
+    }
+    for (int64_t o = task % blocks * kNeurons; o < smaller(O, (task % blocks + 1) * kNeurons); ++o) {
+      float tops[kRows][2], ends[2][kRows], sums[kRows][2], parts[2][kRows];
+      for (int64_t b = 0; b < samples; ++b) {
+        tops[b][0] = c.y_lower[(first + b) * c.y_stride + o];
+        tops[b][1] = c.y_upper[(first + b) * c.y_stride + o];
+      }
+      sums_beside<NearestAndFarthest>(lower, upper, samples, l.w + o * l.w_stride, I, e, tops[0], room,
+                                      sums[0]);
+      for (int k = 0; k < 2; ++k) {
+        for (int64_t b = 0; b < kRows; ++b) {
+          ends[k][b] = b < samples ? tops[b][k] : 1.0f;
+          parts[k][b] = b < samples ? sums[b][k] : 1.0f;
+        }
+        norms_from(e, parts[k], ends[k], samples);
+        widen_norms(ends[k], samples, k == 1);
+      }
+      for (int64_t b = 0; b < samples; ++b) {
+        c.y_lower[(first + b) * c.y_stride + o] = ends[0][b];
+        c.y_upper[(first + b) * c.y_stride + o] = ends[1][b];
+        const auto usual = [](float top) { return top == 0.0f || usual_top(top); };
+        if (!usual(tops[b][0]) || !usual(tops[b][1])) lp_bounds_one(c, first + b, o);
+      }
+    }
+  });
+}
+
 sn_status lp_bounds(const Bounds &c) {
   const sn_layer &l = c.layer;
   const int64_t I = l.inputs, O = l.outputs;
   const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
+  if (norm.method == Method::beside_top) return lp_bounds_beside_top(c, norm.e);
   const bool exact = c.p == kInfinity;
   const sn_masks none = {nullptr, nullptr, 1};
   if (exact && linf_prunes(l, none)) return linf_bounds(c, none);
@@ -129,15 +191,6 @@ sn_status lp_bounds(const Bounds &c) {
         b += rows;
       }
     } else {
-      const auto widen = [&](float *values, int64_t n, bool up) {
-        const float factor = up ? 1.0f + kNormSlack : 1.0f - kNormSlack;
-        for (int64_t k = 0; k < n; k += kLanes) {
-          const F y = Simd::load(values + k), zero = Simd::set1(0.0f);
-          const F wide = Simd::mul(y, Simd::set1(factor));
-          const F out = up ? Simd::next_up(wide) : Simd::next_down(wide);
-          Simd::store(values + k, Simd::select(Simd::eq(y, zero), zero, out));
-        }
-      };
       // NaN: to be computed anew when both ends are there.
       const auto by_row = [&](auto term, int64_t b, int64_t k, bool up) {
         float y[kLanes] = {};
@@ -145,14 +198,14 @@ sn_status lp_bounds(const Bounds &c) {
                                       l.w + (o + k) * l.w_stride, I, norm.e, terms, y)) {
           return __builtin_nanf("");
         }
-        widen(y, 1, up);
+        widen_norms(y, 1, up);
         return y[0];
       };
       const auto store = [&](auto term, float *y, bool up) {
         return [&, term, y, up](int64_t b, const float *values, uint64_t again) {
           float wide[kPanel];
           std::memcpy(wide, values, sizeof wide);
-          widen(wide, kPanel, up);
+          widen_norms(wide, kPanel, up);
           const uint64_t odd = finite(x.lower.largest[b]) ? bad : ~uint64_t(0);
           for (int64_t k = 0; k < count; ++k) {
             if ((again & ~odd) >> k & 1) wide[k] = by_row(term, b, k, up);
@@ -160,18 +213,10 @@ sn_status lp_bounds(const Bounds &c) {
           put(y, b, wide);
         };
       };
-      if (norm.method == Method::beside_top) {
-        const float nothing[kPanel] = {};
-        for (int64_t b = first; b < last; ++b) {
-          store(Nearest(), c.y_lower, false)(b, nothing, ~uint64_t(0));
-          store(Farthest(), c.y_upper, true)(b, nothing, ~uint64_t(0));
-        }
-      } else {
-        panel_norms<Nearest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
-                             store(Nearest(), c.y_lower, false));
-        panel_norms<Farthest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
-                              store(Farthest(), c.y_upper, true));
-      }
+      panel_norms<Nearest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
+                           store(Nearest(), c.y_lower, false));
+      panel_norms<Farthest>(x.lower, x.upper_tiles, panel, I, norm, first, last,
+                            store(Farthest(), c.y_upper, true));
     }
     for (int64_t b = first; b < last; ++b) {
       const uint64_t odd = finite(x.lower.largest[b]) ? bad : ~uint64_t(0);

@@ -59,38 +59,14 @@ template <class Term> float largest_term(const float *x, const float *u, const f
   return most;
 }
 
-// The sum over n terms of what `power` makes of their ratios to the largest, `top`; terms that are
-// negligible beside it are left out. room: row_room(n) floats.
-template <class Term, class Power>
-float sum_beside(const float *x, const float *u, const float *w, int64_t n, const Exponent &e,
-                 const Power &power, float top, float *room) {
-  const F least = Simd::set1(top * e.negligible), inverse = Simd::set1(1.0f / top);
-  int64_t count = 0, i = 0;
-  const auto term = [&](int64_t at) {
-    return Simd::abs(Term::of(Term::load_row(x, u, at, kLanes), Simd::load(w + at)));
-  };
-  // Where few terms matter, most vectors have none.
-  for (; e.negligible > 0.7f && i + 4 * kLanes <= n; i += 4 * kLanes) {
-    F a[4];
-    M m[4];
-    for (int v = 0; v < 4; ++v) {
-      a[v] = term(i + v * kLanes);
-      m[v] = Simd::ge(a[v], least);
-    }
-    if (__builtin_expect(!Simd::any(m[0], m[1]) && !Simd::any(m[2], m[3]), 1)) continue;
-    for (int v = 0; v < 4; ++v) count += Simd::compress(room + count, a[v], m[v]);
-  }
-  for (; i + kLanes <= n; i += kLanes) {
-    const F a = term(i);
-    count += Simd::compress(room + count, a, Simd::ge(a, least));
-  }
-  if (i < n) {
-    const F a = Simd::abs(Term::of(Term::load_row(x, u, i, int(n - i)), Simd::load(w + i, int(n - i))));
-    count += Simd::compress(room + count, a, Simd::ge(a, least));
-  }
+// The sum of what `power` makes of `count` terms in `room` times `inverse`; room has 4 vectors more.
+template <class Power>
+float sum_of_powers(float *room, int64_t count, F inverse, const Exponent &e, const Power &power) {
   // Absent terms are 0: their powers are far below rounding.
   constexpr int kStep = 4;
-  for (int v = 0; v < kStep; ++v) Simd::store(room + count + v * kLanes, Simd::set1(0.0f));
+  F zero = Simd::set1(0.0f);
+  Simd::renew(zero); // or the compiler calls for a memset
+  for (int v = 0; v < kStep; ++v) Simd::store(room + count + v * kLanes, zero);
   const int64_t run = run_length(e.p) * kLanes;
   double total = 0.0;
   for (int64_t begin = 0; begin < count; begin += run) {
@@ -108,14 +84,87 @@ float sum_beside(const float *x, const float *u, const float *w, int64_t n, cons
   return float(total);
 }
 
-// sums[b] for the rows x[b] (u[b]) beside tops[b] > 0, b < samples; 1 for a top that is unusual.
-template <class Term>
+// What a sum is taken of: `count` terms of every input, those that are not negative.
+template <class Term> struct Alone {
+  static constexpr int count = 1;
+  static typename Term::Operand load(const float *x, const float *u, int64_t i, int n) {
+    return Term::load_row(x, u, i, n);
+  }
+  static void of(typename Term::Operand o, F w, F *a) { a[0] = Simd::abs(Term::of(o, w)); }
+};
+
+struct NearestAndFarthest {
+  static constexpr int count = 2;
+  static Interval::Operand load(const float *l, const float *u, int64_t i, int n) {
+    return Interval::load_row(l, u, i, n);
+  }
+  static void of(Interval::Operand o, F w, F *a) {
+    const F below = Simd::sub(w, o.l), above = Simd::sub(o.u, w);
+    a[0] = Simd::sub(Simd::set1(0.0f), Simd::min(below, above)); // negative inside the interval
+    a[1] = Simd::max(below, above);
+  }
+};
+
+// For each kind k of terms the sum over n inputs of what `power` makes of their ratios to tops[k], an
+// ulp or less from the largest; terms that are negligible beside it are left out. 1 for a top that is
+// unusual. room: Terms::count * row_room(n) floats.
+template <class Terms, class Power>
+void sums_of_row(const float *x, const float *u, const float *w, int64_t n, const Exponent &e,
+                 const Power &power, const float *tops, float *room, float *sums) {
+  constexpr int K = Terms::count;
+  F least[K];
+  int64_t count[K] = {};
+  const int64_t step = row_room(n);
+  for (int k = 0; k < K; ++k) {
+    least[k] = Simd::set1(usual_top(tops[k]) ? tops[k] * e.negligible : kInfinity);
+  }
+  const auto terms = [&](int64_t i, int have, F *a) {
+    Terms::of(Terms::load(x, u, i, have), have >= kLanes ? Simd::load(w + i) : Simd::load(w + i, have), a);
+  };
+  const auto collect = [&](const F *a) {
+#pragma GCC unroll 2
+    for (int k = 0; k < K; ++k) {
+      count[k] += Simd::compress(room + k * step + count[k], a[k], Simd::ge(a[k], least[k]));
+    }
+  };
+  int64_t i = 0;
+  // Where few terms matter, most vectors have none.
+  for (; e.negligible > 0.7f && i + 4 * kLanes <= n; i += 4 * kLanes) {
+    F a[4][K];
+    M m[4];
+    for (int v = 0; v < 4; ++v) {
+      terms(i + v * kLanes, kLanes, a[v]);
+      m[v] = Simd::ge(a[v][0], least[0]);
+      for (int k = 1; k < K; ++k) m[v] = Simd::either(m[v], Simd::ge(a[v][k], least[k]));
+    }
+    if (__builtin_expect(!Simd::any(m[0], m[1]) && !Simd::any(m[2], m[3]), 1)) continue;
+    for (int v = 0; v < 4; ++v) collect(a[v]);
+  }
+  for (; i + kLanes <= n; i += kLanes) {
+    F a[K];
+    terms(i, kLanes, a);
+    collect(a);
+  }
+  if (i < n) {
+    F a[K];
+    terms(i, int(n - i), a);
+    collect(a);
+  }
+  for (int k = 0; k < K; ++k) {
+    const F inverse = Simd::set1(1.0f / tops[k]);
+    sums[k] = usual_top(tops[k]) ? sum_of_powers(room + k * step, count[k], inverse, e, power) : 1.0f;
+  }
+}
+
+// sums[b] for the rows x[b] (u[b]) beside tops[b], b < samples: [samples][Terms::count].
+template <class Terms>
 void sums_beside(const float *const *x, const float *const *u, int64_t samples, const float *w, int64_t n,
                  const Exponent &e, const float *tops, float *room, float *sums) {
   const FlushToZero mode;
   const auto all = [&](const auto &power) {
     for (int64_t b = 0; b < samples; ++b) {
-      sums[b] = usual_top(tops[b]) ? sum_beside<Term>(x[b], u[b], w, n, e, power, tops[b], room) : 1.0f;
+      sums_of_row<Terms>(x[b], u[b], w, n, e, power, tops + b * Terms::count, room,
+                         sums + b * Terms::count);
     }
   };
   const F offset = make_offset(e, Simd::set1(0.0f)).offset;
@@ -143,7 +192,7 @@ bool row_norm(const float *x, const float *u, const float *w, int64_t n, const E
   float tops[kLanes] = {largest_term<Term>(x, u, w, n)}, sums[kLanes] = {};
   if (top_is_norm(tops[0])) return *y = tops[0], true;
   if (!usual_top(tops[0])) return false;
-  sums_beside<Term>(&x, &u, 1, w, n, e, tops, room, sums);
+  sums_beside<Alone<Term>>(&x, &u, 1, w, n, e, tops, room, sums);
   for (int l = 1; l < kLanes; ++l) tops[l] = tops[0], sums[l] = 1.0f;
   norms_from(e, sums, tops, kLanes);
   return *y = tops[0], true;

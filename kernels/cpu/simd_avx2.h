@@ -71,6 +71,7 @@ struct Simd {
   static M eq(F a, F b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
   static M le(F a, F b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
   static M both(M a, M b) { return _mm256_and_ps(a, b); }
+  static M either(M a, M b) { return _mm256_or_ps(a, b); }
   static M differ(M a, M b) { return _mm256_xor_ps(a, b); }
   // b where not a.
   static M unless(M a, M b) { return _mm256_andnot_ps(a, b); }

@@ -55,6 +55,7 @@ struct Simd {
   static M eq(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
   static M le(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
   static M both(M a, M b) { return M(a & b); }
+  static M either(M a, M b) { return M(a | b); }
   static M differ(M a, M b) { return M(a ^ b); }
   // b where not a.
   static M unless(M a, M b) { return M(~a & b); }

@@ -52,6 +52,7 @@ struct Simd {
   static M eq(F a, F b) { return a == b; }
   static M le(F a, F b) { return a <= b; }
   static M both(M a, M b) { return a & b; }
+  static M either(M a, M b) { return a | b; }
   static M differ(M a, M b) { return a ^ b; }
   // b where not a.
   static M unless(M a, M b) { return ~a & b; }
