@@ -53,36 +53,28 @@ template <class Task> sn_status for_intervals(const Bounds &c, int most, const T
   });
 }
 
-// The least and largest maximum of the terms.
-template <int Count> __attribute__((noinline)) void max_bounds(const Tile &t, F *low, F *high) {
-  F near[Count][kPair], far[Count][kPair];
+// The largest nearest and farthest terms, [Count * kPair][2].
+template <int Count> __attribute__((noinline)) void max_bounds(const Tile &t, F (*top)[2]) {
+  F acc[Count][kPair][2];
 #pragma GCC unroll 16
   for (int r = 0; r < Count; ++r) {
-    for (int v = 0; v < kPair; ++v) near[r][v] = far[r][v] = Simd::set1(0.0f);
+    for (int v = 0; v < kPair; ++v) acc[r][v][0] = acc[r][v][1] = Simd::set1(0.0f);
   }
   const float *l_at = t.x, *u_at = t.u, *w_at = t.w;
   for (int64_t i = 0; i < t.inputs; ++i, l_at += Count, u_at += Count, w_at += kPanel) {
     const F w[kPair] = {Simd::load(w_at), Simd::load(w_at + kLanes)};
 #pragma GCC unroll 16
     for (int r = 0; r < Count; ++r) {
-      const F l = Simd::set1(l_at[r]), u = Simd::set1(u_at[r]);
+      const auto ends = Interval::load(l_at, u_at, r);
 #pragma GCC unroll 2
       for (int v = 0; v < kPair; ++v) {
-        // below = w - l and above = u - w: the farthest is the larger of them, and the nearest minus
-        // the smaller, where that is positive.
-        const F below = Simd::sub(w[v], l), above = Simd::sub(u, w[v]);
-        far[r][v] = Simd::max(far[r][v], Simd::max(below, above));
-        near[r][v] = Simd::min(near[r][v], Simd::min(below, above));
+        F a[2];
+        NearestAndFarthest::of(ends, w[v], a);
+        for (int k = 0; k < 2; ++k) acc[r][v][k] = NearestAndFarthest::larger(acc[r][v][k], a[k]);
       }
     }
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < Count; ++r) {
-    for (int v = 0; v < kPair; ++v) {
-      low[r * kPair + v] = Simd::sub(Simd::set1(0.0f), near[r][v]);
-      high[r * kPair + v] = far[r][v];
-    }
-  }
+  std::memcpy(top, acc, sizeof acc);
 }
 
 // n values, rounded up to whole vectors, widened by what a norm of finite p may err; 0 is exact.
@@ -171,16 +163,16 @@ sn_status lp_bounds(const Bounds &c) {
       for (int64_t b = first; b < last;) {
         const int rows = tile_rows(last - b, most);
         const Tile t = {x.lower.tiles + b * (I + 1), x.upper_tiles + b * (I + 1), panel.w, I};
-        F low[kMaxTile], high[kMaxTile];
+        F top[kMaxTile][2];
         switch (rows) {
-          case 4: max_bounds<4>(t, low, high); break;
-          default: max_bounds<1>(t, low, high);
+          case 4: max_bounds<4>(t, top); break;
+          default: max_bounds<1>(t, top);
         }
         for (int r = 0; r < rows; ++r) {
           float values[2][kPanel];
           for (int v = 0; v < kPair; ++v) {
-            const F h = high[r * kPair + v], zero = Simd::set1(0.0f);
-            Simd::store(values[0] + v * kLanes, Simd::next_down(low[r * kPair + v]));
+            const F h = top[r * kPair + v][1], zero = Simd::set1(0.0f);
+            Simd::store(values[0] + v * kLanes, Simd::next_down(top[r * kPair + v][0]));
             // Nothing is rounded where the largest term is 0.
             Simd::store(values[1] + v * kLanes,
                         Simd::select(Simd::eq(h, zero), zero, Simd::next_up(h)));
@@ -239,7 +231,7 @@ sn_status sort_bounds(const Bounds &c) {
   const Segments seg(I);
   const float share = float(K + 6) * 0x1p-24f, least_slack = float(K) * 0x1p-149f;
   return for_intervals(c, kSortRows, [&](const Intervals &x, int64_t first, int64_t last, int64_t index) {
-    const SortMemory memory(I);
+    const SortMemory memory(I, NearestAndFarthest::count);
     const Panel panel = panel_of(l, index, memory.weights);
     const int64_t o = index * kPanel, count = smaller(kPanel, O - o);
     const Rows operands = {c.lower, c.upper, l.w, c.x_stride, l.w_stride, O};
@@ -247,21 +239,13 @@ sn_status sort_bounds(const Bounds &c) {
     for (int64_t b = first; b < last;) {
       const int rows = tile_rows(last - b, kSortRows);
       const Tile t = {x.lower.tiles + b * (I + 1), x.upper_tiles + b * (I + 1), panel.w, I};
-      float near[kSortRows][kPair][kMaxSorted * kLanes];
-      uint32_t crowded_near[kSortRows][kPair];
-      sort_tile_of<Nearest>(rows, operands, seg, t, K, b, o, memory.room,
-                            [&](int r, int64_t neuron, const float *sorted, uint32_t crowded) {
-                              const int64_t v = (neuron - o) / kLanes;
-                              std::memcpy(near[r][v], sorted, size_t(K * kLanes) * sizeof(float));
-                              crowded_near[r][v] = crowded;
-                            });
-      const auto store = [&](int r, int64_t neuron, const float *far, uint32_t crowded) {
-        const int64_t v = (neuron - o) / kLanes;
+      const auto store = [&](int r, int64_t neuron, const float *near, uint32_t crowded) {
+        const float *const far = near + kMaxSorted * kLanes;
         const F zero = Simd::set1(0.0f);
         F low = zero, high = zero, size = zero;
         for (int64_t k = K - 1; k >= 0; --k) {
           const F w = coefficients(c.coef, k, neuron, O);
-          const F n = Simd::mul(w, Simd::load(near[r][v] + k * kLanes));
+          const F n = Simd::mul(w, Simd::load(near + k * kLanes));
           const F f = Simd::mul(w, Simd::load(far + k * kLanes));
           low = Simd::add(low, Simd::min(n, f)); // a negative weight swaps the ends
           high = Simd::add(high, Simd::max(n, f));
@@ -275,14 +259,14 @@ sn_status sort_bounds(const Bounds &c) {
         Simd::store(values[0], Simd::sub(low, slack));
         Simd::store(values[1], Simd::add(high, slack));
         const uint32_t usual = Simd::bits(Simd::le(size, Simd::set1(0x1p126f)));
-        crowded |= crowded_near[r][v] | ~usual;
+        crowded |= ~usual;
         for (int64_t k = 0; k < smaller(kLanes, O - neuron); ++k) {
           c.y_lower[(b + r) * c.y_stride + neuron + k] = values[0][k];
           c.y_upper[(b + r) * c.y_stride + neuron + k] = values[1][k];
           if (crowded >> k & 1) sort_bounds_one(c, b + r, neuron + k);
         }
       };
-      sort_tile_of<Farthest>(rows, operands, seg, t, K, b, o, memory.room, store);
+      sort_tile_of<NearestAndFarthest>(rows, operands, seg, t, K, b, o, memory.room, store);
       b += rows;
     }
     for (int64_t b = first; b < last; ++b) {

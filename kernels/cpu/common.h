@@ -106,7 +106,7 @@ void interleave(const float *const *rows, int count, int64_t columns, const uint
       }
       Simd::transpose(t);
       for (int l = 0; l < n; ++l) {
-        top = Simd::absmax_bits(top, t[l]);
+        top = Simd::max_bits(top, Simd::abs(t[l]));
         Simd::store_first<used>(to, t[l]);
         to += kept == nullptr || kept[i + l] != 0 ? Width : 0;
       }
@@ -248,13 +248,16 @@ void interleave_samples(const float *x, int64_t stride, int64_t width, const uin
 // ---- terms ----
 // What a neuron takes of an input, from the values x[r] and, for an interval, u[r] of sample r.
 
+// n floats, n >= kLanes: all; absent ones are zero.
+inline F load_some(const float *p, int n) { return n >= kLanes ? Simd::load(p) : Simd::load(p, n); }
+
 struct Distance { // x - w; its magnitude is the term
   struct Operand {
     F x;
   };
   static Operand load(const float *x, const float *, int r) { return {Simd::set1(x[r])}; }
   static Operand load_row(const float *x, const float *, int64_t i, int n) {
-    return {n >= kLanes ? Simd::load(x + i) : Simd::load(x + i, n)};
+    return {load_some(x + i, n)};
   }
   static F of(Operand o, F w) { return Simd::sub(o.x, w); }
 };
@@ -267,7 +270,7 @@ struct Interval {
     return {Simd::set1(l[r]), Simd::set1(u[r])};
   }
   static Operand load_row(const float *l, const float *u, int64_t i, int n) {
-    return {Distance::load_row(l, l, i, n).x, Distance::load_row(u, u, i, n).x};
+    return {load_some(l + i, n), load_some(u + i, n)};
   }
 };
 
@@ -279,6 +282,27 @@ struct Nearest : Interval { // min |x - w| over [l, u]
   static F of(Operand o, F w) {
     return Simd::max(Simd::max(Simd::sub(o.l, w), Simd::sub(w, o.u)), Simd::set1(0.0f));
   }
+};
+
+// Kinds of terms that are taken of the same inputs: `of` makes values of them, whose sizes are the terms.
+
+template <class Term> struct One : Term {
+  static constexpr int count = 1;
+  static void of(typename Term::Operand o, F w, F *a) { a[0] = Term::of(o, w); }
+  static F size(F a) { return Simd::abs(a); }
+  static F larger(F size, F a) { return Simd::absmax(size, a); }
+};
+
+struct NearestAndFarthest : Interval {
+  static constexpr int count = 2;
+  static void of(Operand o, F w, F *a) {
+    // Not both are negative: the larger is the farthest, and the nearest minus the smaller.
+    const F below = Simd::sub(w, o.l), above = Simd::sub(o.u, w);
+    a[0] = Simd::negate(Simd::min_bits(below, above)); // negative inside the interval: no term
+    a[1] = Simd::max_bits(below, above);
+  }
+  static F size(F a) { return a; }
+  static F larger(F size, F a) { return Simd::max_bits(size, a); }
 };
 
 // A tile: Rows samples (their upper ends u for intervals) and a panel, all interleaved. Slot

@@ -219,22 +219,22 @@ struct LinfBounds {
   const Bounds &c;
 
   struct Ends {
-    F nearest[kPair], farthest[kPair]; // the nearest ones negative
+    F nearest[kPair], farthest[kPair];
     void start() {
       for (int v = 0; v < kPair; ++v) nearest[v] = farthest[v] = Simd::set1(0.0f);
     }
     void take(int v, F l, F u, F w) {
-      // The farthest is the larger of these two, and the nearest minus the smaller, where that is positive.
-      const F below = Simd::sub(w, l), above = Simd::sub(u, w);
-      farthest[v] = Simd::max(farthest[v], Simd::max(below, above));
-      nearest[v] = Simd::min(nearest[v], Simd::min(below, above));
+      F a[2];
+      NearestAndFarthest::of({l, u}, w, a);
+      nearest[v] = NearestAndFarthest::larger(nearest[v], a[0]);
+      farthest[v] = NearestAndFarthest::larger(farthest[v], a[1]);
     }
     // Rounded outward by what a difference may err. Nothing is rounded where the largest term is 0.
     void put(float *out) const {
       const F zero = Simd::set1(0.0f);
       for (int v = 0; v < kPair; ++v) {
         const F high = Simd::select(Simd::eq(farthest[v], zero), zero, Simd::next_up(farthest[v]));
-        Simd::store(out + v * kLanes, Simd::next_down(Simd::sub(zero, nearest[v])));
+        Simd::store(out + v * kLanes, Simd::next_down(nearest[v]));
         Simd::store(out + kTileRows + v * kLanes, high);
       }
     }
@@ -255,8 +255,7 @@ struct LinfBounds {
         }
       }
       ends = e;
-      const F most = Simd::max(e.nearest[0], e.nearest[1]);
-      return Simd::least(Simd::sub(Simd::set1(0.0f), most));
+      return Simd::least(Simd::min(e.nearest[0], e.nearest[1]));
     });
     ends.put(p.out);
     return pays;

@@ -320,7 +320,7 @@ sn_status lp_forward_beside_top(const LpForward &c, const Exponent &e) {
         y[b] = b < samples ? c.y[(first + b) * c.y_stride + o] : 1.0f;
         sums[b] = 1.0f;
       }
-      sums_beside<Alone<Distance>>(x, x, samples, w, n, e, y, room, sums);
+      sums_beside<One<Distance>>(x, x, samples, w, n, e, y, room, sums);
       uint64_t unusual = 0;
       for (int64_t b = 0; b < samples; ++b) {
         unusual |= uint64_t(!usual_top(y[b]) && !top_is_norm(y[b])) << b;

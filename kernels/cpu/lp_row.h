@@ -84,27 +84,6 @@ float sum_of_powers(float *room, int64_t count, F inverse, const Exponent &e, co
   return float(total);
 }
 
-// What a sum is taken of: `count` terms of every input, those that are not negative.
-template <class Term> struct Alone {
-  static constexpr int count = 1;
-  static typename Term::Operand load(const float *x, const float *u, int64_t i, int n) {
-    return Term::load_row(x, u, i, n);
-  }
-  static void of(typename Term::Operand o, F w, F *a) { a[0] = Simd::abs(Term::of(o, w)); }
-};
-
-struct NearestAndFarthest {
-  static constexpr int count = 2;
-  static Interval::Operand load(const float *l, const float *u, int64_t i, int n) {
-    return Interval::load_row(l, u, i, n);
-  }
-  static void of(Interval::Operand o, F w, F *a) {
-    const F below = Simd::sub(w, o.l), above = Simd::sub(o.u, w);
-    a[0] = Simd::sub(Simd::set1(0.0f), Simd::min(below, above)); // negative inside the interval
-    a[1] = Simd::max(below, above);
-  }
-};
-
 // For each kind k of terms the sum over n inputs of what `power` makes of their ratios to tops[k], an
 // ulp or less from the largest; terms that are negligible beside it are left out. 1 for a top that is
 // unusual. room: Terms::count * row_room(n) floats.
@@ -119,7 +98,9 @@ void sums_of_row(const float *x, const float *u, const float *w, int64_t n, cons
     least[k] = Simd::set1(usual_top(tops[k]) ? tops[k] * e.negligible : kInfinity);
   }
   const auto terms = [&](int64_t i, int have, F *a) {
-    Terms::of(Terms::load(x, u, i, have), have >= kLanes ? Simd::load(w + i) : Simd::load(w + i, have), a);
+    Terms::of(Terms::load_row(x, u, i, have), load_some(w + i, have), a);
+#pragma GCC unroll 2
+    for (int k = 0; k < K; ++k) a[k] = Terms::size(a[k]);
   };
   const auto collect = [&](const F *a) {
 #pragma GCC unroll 2
@@ -192,7 +173,7 @@ bool row_norm(const float *x, const float *u, const float *w, int64_t n, const E
   float tops[kLanes] = {largest_term<Term>(x, u, w, n)}, sums[kLanes] = {};
   if (top_is_norm(tops[0])) return *y = tops[0], true;
   if (!usual_top(tops[0])) return false;
-  sums_beside<Alone<Term>>(&x, &u, 1, w, n, e, tops, room, sums);
+  sums_beside<One<Term>>(&x, &u, 1, w, n, e, tops, room, sums);
   for (int l = 1; l < kLanes; ++l) tops[l] = tops[0], sums[l] = 1.0f;
   norms_from(e, sums, tops, kLanes);
   return *y = tops[0], true;

@@ -245,7 +245,7 @@ bool range_of(const float *w, int64_t n, float *least, float *largest) {
     const F v = Simd::load(w + i);
     low = Simd::min(low, v);
     high = Simd::max(high, v);
-    top = Simd::absmax_bits(top, v);
+    top = Simd::max_bits(top, Simd::abs(v));
   }
   float lanes[3][kLanes];
   Simd::store(lanes[0], low);

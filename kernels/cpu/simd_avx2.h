@@ -62,6 +62,7 @@ struct Simd {
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
   static F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static F negate(F a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
   static F absmax(F a, F b) { return _mm256_max_ps(a, abs(b)); } // a >= 0
   static F copysign(F a, F s) {
     return _mm256_or_ps(a, _mm256_and_ps(s, _mm256_set1_ps(-0.0f)));
@@ -80,9 +81,11 @@ struct Simd {
   static uint32_t bits(M m) { return uint32_t(_mm256_movemask_ps(m)); }
   static F select(M m, F yes, F no) { return _mm256_blendv_ps(no, yes, m); }
   static F zero_unless(M m, F v) { return _mm256_and_ps(m, v); }
-  static F absmax_bits(F a, F b) {
-    return _mm256_castsi256_ps(
-        _mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(abs(b))));
+  static F max_bits(F a, F b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+  }
+  static F min_bits(F a, F b) {
+    return _mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
   }
   static F next_up(F a) {
     const __m256i i = _mm256_castps_si256(a);

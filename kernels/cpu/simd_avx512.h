@@ -44,6 +44,7 @@ struct Simd {
   static F max(F a, F b) { return _mm512_max_ps(a, b); }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
   static F abs(F a) { return _mm512_abs_ps(a); }
+  static F negate(F a) { return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f)); }
   // max(|a|, |b|) in one instruction.
   static F absmax(F a, F b) { return _mm512_range_ps(a, b, 0xb); }
   // a with the sign of s; a >= 0.
@@ -64,10 +65,13 @@ struct Simd {
   static uint32_t bits(M m) { return m; }
   static F select(M m, F yes, F no) { return _mm512_mask_blend_ps(m, no, yes); }
   static F zero_unless(M m, F v) { return _mm512_maskz_mov_ps(m, v); }
-  // The larger bit pattern of a >= 0 and |b|: keeps infinity and, above it, NaN.
-  static F absmax_bits(F a, F b) {
-    return _mm512_castsi512_ps(
-        _mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(_mm512_abs_ps(b))));
+  // The larger and the smaller of a and b, at least one of them >= +0, by their bits: other units of the processor
+  // compare integers. NaN of a sign counts as beyond infinity.
+  static F max_bits(F a, F b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+  }
+  static F min_bits(F a, F b) {
+    return _mm512_castsi512_ps(_mm512_min_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
   }
   // The neighbours of finite or infinite a >= 0; 0 has no lower one.
   static F next_up(F a) {

@@ -42,6 +42,7 @@ struct Simd {
   static F max(F a, F b) { return a > b ? a : b; }
   static F min(F a, F b) { return a < b ? a : b; }
   static F abs(F a) { return F(M(a) & int32(0x7fffffff)); }
+  static F negate(F a) { return -a; }
   static F absmax(F a, F b) { return max(a, abs(b)); } // a >= 0
   static F copysign(F a, F s) { return F(M(a) | (M(s) & ~int32(0x7fffffff))); }
   static F round(F a) {
@@ -61,10 +62,8 @@ struct Simd {
   static uint32_t bits(M m) { return (m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8); }
   static F select(M m, F yes, F no) { return m ? yes : no; }
   static F zero_unless(M m, F v) { return F(m & M(v)); }
-  static F absmax_bits(F a, F b) {
-    const M i = M(a), j = M(abs(b));
-    return F(i > j ? i : j);
-  }
+  static F max_bits(F a, F b) { return M(a) > M(b) ? a : b; }
+  static F min_bits(F a, F b) { return M(a) < M(b) ? a : b; }
   static F next_up(F a) { return min(F(M(a) + 1), set1(__builtin_inff())); }
   static F next_down(F a) {
     const M i = M(a) - 1;

@@ -26,58 +26,77 @@ template <int K> inline void insert(F *t, F v) {
   }
 }
 
-// The largest term of each segment, [segments][Rows * kPair] vectors.
-template <int Rows, class Term>
+// The largest terms of each segment, [segments][Rows * kPair][Terms::count] vectors.
+template <int Rows, class Terms>
 __attribute__((noinline)) void segment_tops(const Tile &t, int64_t length, float *tops) {
-  const float *x = t.x, *u = t.u, *w = t.w;
+  constexpr int K = Terms::count;
+  constexpr int part = Rows >= 2 * K ? Rows / K : 1; // whose terms stay in registers
   for (int64_t begin = 0; begin < t.inputs; begin += length) {
     const int64_t end = smaller(t.inputs, begin + length);
-    F acc[Rows][kPair];
+    for (int first = 0; first < Rows; first += part) {
+      F acc[part][kPair][K];
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      for (int v = 0; v < kPair; ++v) acc[r][v] = Simd::set1(0.0f);
-    }
+      for (int r = 0; r < part; ++r) {
+        for (int v = 0; v < kPair; ++v) {
+          for (int k = 0; k < K; ++k) acc[r][v][k] = Simd::set1(0.0f);
+        }
+      }
+      const float *x = t.x + begin * Rows + first, *u = t.u + begin * Rows + first;
+      const float *w = t.w + begin * kPanel;
 #pragma GCC unroll 2
-    for (int64_t i = begin; i < end; ++i, x += Rows, u += Rows, w += kPanel) {
-      const F w0 = Simd::load(w), w1 = Simd::load(w + kLanes);
+      for (int64_t i = begin; i < end; ++i, x += Rows, u += Rows, w += kPanel) {
+        const F wi[kPair] = {Simd::load(w), Simd::load(w + kLanes)};
 #pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const auto operand = Term::load(x, u, r);
-        acc[r][0] = Simd::absmax(acc[r][0], Term::of(operand, w0));
-        acc[r][1] = Simd::absmax(acc[r][1], Term::of(operand, w1));
+        for (int r = 0; r < part; ++r) {
+          const auto operand = Terms::load(x, u, r);
+#pragma GCC unroll 2
+          for (int v = 0; v < kPair; ++v) {
+            F a[K];
+            Terms::of(operand, wi[v], a);
+#pragma GCC unroll 2
+            for (int k = 0; k < K; ++k) acc[r][v][k] = Terms::larger(acc[r][v][k], a[k]);
+          }
+        }
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < part; ++r) {
+        for (int v = 0; v < kPair; ++v) {
+          for (int k = 0; k < K; ++k, tops += kLanes) Simd::store(tops, acc[r][v][k]);
+        }
       }
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      for (int v = 0; v < kPair; ++v, tops += kLanes) Simd::store(tops, acc[r][v]);
-    }
   }
-}
-
-// The candidates of one output: terms >= least, from the segments whose bit is set, to `out`,
-// which has room for `room` floats and kLanes more. Their number; if it exceeds room, out is not filled.
-template <class Term>
-inline int64_t collect(const float *x, const float *u, const float *w, int64_t inputs, int64_t length,
-                       uint64_t segments, float least, float *out, int64_t room) {
-  const F bound = Simd::set1(least);
-  int64_t n = 0;
-  for (; segments != 0; segments &= segments - 1) {
-    int64_t i = __builtin_ctzll(segments) * length;
-    const int64_t end = smaller(inputs, i + length);
-    for (; i < end; i += kLanes) {
-      if (__builtin_expect(n > room, 0)) return n;
-      const int left = int(smaller(kLanes, end - i));
-      const F wi = left == kLanes ? Simd::load(w + i) : Simd::load(w + i, left);
-      const F a = Simd::abs(Term::of(Term::load_row(x, u, i, left), wi));
-      n += Simd::compress(out + n, a, Simd::ge(a, bound));
-    }
-  }
-  Simd::store(out + n, Simd::set1(0.0f)); // what compress left there
-  return n;
 }
 
 constexpr int64_t kRoom = 48;                // candidates per output in the usual case
 constexpr int64_t kRow = kRoom + 2 * kLanes; // floats of an output's candidates
+
+// The candidates of one output: for each kind k of terms those >= least[k], from the segments whose bit is set, to
+// rows[k]. n[k]: their number; if it exceeds kRoom, rows[k] lacks some.
+template <class Terms>
+inline void collect(const float *x, const float *u, const float *w, int64_t inputs, int64_t length,
+                    uint64_t segments, const float *least, float *const *rows, int64_t *n) {
+  constexpr int K = Terms::count;
+  F bound[K];
+  for (int k = 0; k < K; ++k) {
+    bound[k] = Simd::set1(least[k]);
+    n[k] = 0;
+  }
+  for (; segments != 0; segments &= segments - 1) {
+    int64_t i = __builtin_ctzll(segments) * length;
+    const int64_t end = smaller(inputs, i + length);
+    for (; i < end; i += kLanes) {
+      const int left = int(smaller(kLanes, end - i));
+      F a[K];
+      Terms::of(Terms::load_row(x, u, i, left), load_some(w + i, left), a);
+#pragma GCC unroll 2
+      for (int k = 0; k < K; ++k) {
+        const F size = Terms::size(a[k]);
+        n[k] += Simd::compress(rows[k] + smaller(n[k], kRoom), size, Simd::ge(size, bound[k]));
+      }
+    }
+  }
+}
 
 // coef_k of the neurons first .. first + kLanes - 1; k from 0.
 inline F coefficients(const sn_coefficients &coef, int64_t k, int64_t first, int64_t outputs) {
@@ -121,15 +140,19 @@ __attribute__((noinline)) void top_of_vectors(const float *v, int64_t n, int64_t
   top.store(to);
 }
 
-// Of the terms of sample r of a tile and its v-th vector of neurons.
-template <int K, int Rows, class Term>
+// Of each kind of terms of sample r of a tile and its v-th vector of neurons.
+template <int K, int Rows, class Terms>
 __attribute__((noinline)) void top_of_terms(const Tile &t, int r, int v, float *to) {
-  Top<K> top;
-  const float *x = t.x + r, *u = t.u + r, *w = t.w + v * kLanes;
-  for (int64_t i = 0; i < t.inputs; ++i, x += Rows, u += Rows, w += kPanel) {
-    insert<K>(top.t, Simd::abs(Term::of(Term::load(x, u, 0), Simd::load(w))));
+  for (int k = 0; k < Terms::count; ++k, to += kMaxSorted * kLanes) {
+    Top<K> top;
+    const float *x = t.x + r, *u = t.u + r, *w = t.w + v * kLanes;
+    for (int64_t i = 0; i < t.inputs; ++i, x += Rows, u += Rows, w += kPanel) {
+      F a[Terms::count];
+      Terms::of(Terms::load(x, u, 0), Simd::load(w), a);
+      insert<K>(top.t, Terms::size(a[k]));
+    }
+    top.store(to);
   }
-  top.store(to);
 }
 
 // Of kLanes rows of n candidates each, a row per lane.
@@ -156,16 +179,15 @@ struct Segments {
 };
 
 struct SortRoom {
-  float *tops;       // [kMaxSegments][kSortRows * kPair] vectors
-  float *candidates; // [kLanes][kRow]
-  float *sorted;     // [kMaxSorted] vectors
+  float *tops;       // [kMaxSegments][kSortRows * kPair][kinds] vectors
+  float *candidates; // [kinds][kLanes][kRow]
+  float *sorted;     // [kinds][kMaxSorted] vectors
 };
 
-// For each lane the segments, a bit each, whose top in this lane is at least `bound`.
+// Adds for each lane the segments, a bit each, whose top in this lane is at least `bound`.
 void segments_at(const float *tops, int64_t stride, int64_t count, F bound, uint64_t *segments) {
   float least[kLanes];
   Simd::store(least, bound);
-  for (int l = 0; l < kLanes; ++l) segments[l] = 0;
   for (int64_t s = 0; s < count; s += kLanes) {
     F v[kLanes];
     for (int l = 0; l < kLanes; ++l) {
@@ -184,17 +206,18 @@ struct Rows {
   int64_t x_stride, w_stride, outputs;
 };
 
-// The `wanted` <= K largest terms of the outputs of Rows samples from `sample` on and one panel from
-// neuron o on. Handed to store(r, first neuron, sorted, crowded): `wanted` vectors, and a bit for each
-// output that had too many candidates to be sorted here.
-template <int K, int RowCount, class Term, class Store>
+// The `wanted` <= K largest terms of each kind of the outputs of Rows samples from `sample` on and one panel from
+// neuron o on. Handed to store(r, first neuron, sorted, crowded): kMaxSorted vectors for each kind, of which
+// `wanted` are set, and a bit for each output that had too many candidates to be sorted here.
+template <int K, int RowCount, class Terms, class Store>
 void sort_tile(const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
                int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
+  constexpr int kinds = Terms::count;
+  constexpr int64_t stride = RowCount * kPair * kinds * kLanes;
   const int64_t I = tile.inputs;
-  constexpr int64_t stride = RowCount * kPair * kLanes;
   // With fewer segments than order statistics there is no bound: all terms are inserted.
   const bool bounded = seg.count >= wanted;
-  if (bounded) segment_tops<RowCount, Term>(tile, seg.length, room.tops);
+  if (bounded) segment_tops<RowCount, Terms>(tile, seg.length, room.tops);
   for (int r = 0; r < RowCount; ++r) {
     const float *x = rows.x + (sample + r) * rows.x_stride;
     const float *u = rows.u + (sample + r) * rows.x_stride;
@@ -203,49 +226,67 @@ void sort_tile(const Rows &rows, const Segments &seg, const Tile &tile, int64_t 
       const int here = int(smaller(kLanes, rows.outputs - first));
       if (here <= 0) break;
       uint32_t crowded = 0;
-      if (bounded) {
-        const float *tops = room.tops + (r * kPair + v) * kLanes;
+      if (!bounded) {
+        top_of_terms<K, RowCount, Terms>(tile, r, v, room.sorted);
+        store(r, first, room.sorted, crowded);
+        continue;
+      }
+      uint64_t segments[kLanes] = {};
+      float least[kLanes][kinds];
+      for (int k = 0; k < kinds; ++k) {
+        const float *tops = room.tops + ((r * kPair + v) * kinds + k) * kLanes;
         top_of_vectors<K>(tops, seg.count, stride, room.sorted);
         const F bound = Simd::load(room.sorted + (wanted - 1) * kLanes);
-        uint64_t segments[kLanes];
-        float least[kLanes];
-        Simd::store(least, bound);
         segments_at(tops, stride, seg.count, bound, segments);
-        std::memset(room.candidates, 0, size_t(kLanes * kRow) * sizeof(float));
-        int64_t most = 0;
-        for (int k = 0; k < here; ++k) {
-          const int64_t n =
-              collect<Term>(x, u, rows.w + (first + k) * rows.w_stride, I, seg.length, segments[k],
-                            least[k], room.candidates + k * kRow, kRoom);
-          if (n > kRoom) crowded |= 1u << k;
-          else most = larger(most, n);
+        float lane[kLanes];
+        Simd::store(lane, bound);
+        for (int l = 0; l < kLanes; ++l) least[l][k] = lane[l];
+      }
+      int64_t found[kLanes][kinds] = {}, most[kinds] = {};
+      for (int l = 0; l < here; ++l) {
+        float *to[kinds];
+        for (int k = 0; k < kinds; ++k) to[k] = room.candidates + (k * kLanes + l) * kRow;
+        collect<Terms>(x, u, rows.w + (first + l) * rows.w_stride, I, seg.length, segments[l], least[l], to,
+                       found[l]);
+        for (int k = 0; k < kinds; ++k) {
+          if (found[l][k] > kRoom) {
+            crowded |= 1u << l;
+            found[l][k] = 0;
+          }
+          most[k] = larger(most[k], found[l][k]);
         }
-        top_of_rows<K>(room.candidates, most, room.sorted);
-      } else {
-        top_of_terms<K, RowCount, Term>(tile, r, v, room.sorted);
+      }
+      for (int k = 0; k < kinds; ++k) {
+        float *const candidates = room.candidates + k * kLanes * kRow;
+        for (int l = 0; l < kLanes; ++l) {
+          for (int64_t i = found[l][k]; i < most[k]; i += kLanes) {
+            Simd::store(candidates + l * kRow + i, Simd::set1(0.0f));
+          }
+        }
+        top_of_rows<K>(candidates, most[k], room.sorted + k * kMaxSorted * kLanes);
       }
       store(r, first, room.sorted, crowded);
     }
   }
 }
 
-template <class Term, int RowCount, class Store>
+template <class Terms, int RowCount, class Store>
 void sort_tile_of(const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
                   int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
-  if (wanted <= 4) sort_tile<4, RowCount, Term>(rows, seg, tile, wanted, sample, o, room, store);
-  else if (wanted <= 10) sort_tile<10, RowCount, Term>(rows, seg, tile, wanted, sample, o, room, store);
-  else sort_tile<16, RowCount, Term>(rows, seg, tile, wanted, sample, o, room, store);
+  if (wanted <= 4) sort_tile<4, RowCount, Terms>(rows, seg, tile, wanted, sample, o, room, store);
+  else if (wanted <= 10) sort_tile<10, RowCount, Terms>(rows, seg, tile, wanted, sample, o, room, store);
+  else sort_tile<16, RowCount, Terms>(rows, seg, tile, wanted, sample, o, room, store);
 }
 
 // The tile of `rows` samples.
-template <class Term, class Store>
+template <class Terms, class Store>
 void sort_tile_of(int count, const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
                   int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
   switch (count) {
     case 8: // tiles of 8 where kSortRows is 8
-      return sort_tile_of<Term, kSortRows>(rows, seg, tile, wanted, sample, o, room, store);
-    case 4: return sort_tile_of<Term, 4>(rows, seg, tile, wanted, sample, o, room, store);
-    default: return sort_tile_of<Term, 1>(rows, seg, tile, wanted, sample, o, room, store);
+      return sort_tile_of<Terms, kSortRows>(rows, seg, tile, wanted, sample, o, room, store);
+    case 4: return sort_tile_of<Terms, 4>(rows, seg, tile, wanted, sample, o, room, store);
+    default: return sort_tile_of<Terms, 1>(rows, seg, tile, wanted, sample, o, room, store);
   }
 }
 
@@ -253,17 +294,17 @@ void sort_tile_of(int count, const Rows &rows, const Segments &seg, const Tile &
 struct SortMemory {
   float *weights;
   SortRoom room;
-  explicit SortMemory(int64_t inputs) {
+  SortMemory(int64_t inputs, int kinds) {
     Carver memory;
     memory.count<float>((inputs + 2) * kPanel);
-    memory.count<float>(kMaxSegments * kSortRows * kPanel);
-    memory.count<float>(kLanes * kRow);
-    memory.count<float>(kMaxSorted * kLanes);
+    memory.count<float>(kinds * kMaxSegments * kSortRows * kPanel);
+    memory.count<float>(kinds * kLanes * kRow);
+    memory.count<float>(kinds * kMaxSorted * kLanes);
     memory.open_or_throw(ScratchSlot::task);
     weights = memory.take<float>((inputs + 2) * kPanel);
-    room.tops = memory.take<float>(kMaxSegments * kSortRows * kPanel);
-    room.candidates = memory.take<float>(kLanes * kRow);
-    room.sorted = memory.take<float>(kMaxSorted * kLanes);
+    room.tops = memory.take<float>(kinds * kMaxSegments * kSortRows * kPanel);
+    room.candidates = memory.take<float>(kinds * kLanes * kRow);
+    room.sorted = memory.take<float>(kinds * kMaxSorted * kLanes);
   }
 };
 
@@ -299,7 +340,7 @@ sn_status sort_forward(const SortForward &c) {
   const Segments seg(I);
   const auto task = [&](const Samples &x, int64_t first, int64_t last, int64_t index) {
     const int64_t o = index * kPanel;
-    const SortMemory memory(I);
+    const SortMemory memory(I, 1);
     const Panel panel = panel_of(l, index, memory.weights);
     const Rows operands = {c.x, c.x, l.w, c.x_stride, l.w_stride, O};
     for (int64_t b = first; b < last;) {
@@ -314,7 +355,7 @@ sn_status sort_forward(const SortForward &c) {
           y[k] = sort_one(c, b + r, neuron + k);
         }
       };
-      sort_tile_of<Distance>(count, operands, seg, {samples, samples, panel.w, I}, K, b, o,
+      sort_tile_of<One<Distance>>(count, operands, seg, {samples, samples, panel.w, I}, K, b, o,
                              memory.room, store);
       b += count;
     }

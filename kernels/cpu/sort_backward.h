@@ -109,7 +109,7 @@ void place_tile(const SortBackward &c, const Segments &seg, const Tile &tile, in
   const int64_t I = tile.inputs, O = c.layer.outputs, wanted = c.coef.count;
   constexpr int64_t stride = RowCount * kPair * kLanes;
   const bool bounded = seg.count >= wanted;
-  if (bounded) segment_tops<RowCount, Distance>(tile, seg.length, room.sort.tops);
+  if (bounded) segment_tops<RowCount, One<Distance>>(tile, seg.length, room.sort.tops);
   for (int r = 0; r < RowCount; ++r) {
     const float *x = c.x + (sample + r) * c.x_stride;
     for (int v = 0; v < kPair; ++v) {
@@ -121,7 +121,7 @@ void place_tile(const SortBackward &c, const Segments &seg, const Tile &tile, in
         const float *tops = room.sort.tops + (r * kPair + v) * kLanes;
         top_of_vectors<K>(tops, seg.count, stride, room.sort.sorted);
         const F bound = Simd::load(room.sort.sorted + (wanted - 1) * kLanes);
-        uint64_t segments[kLanes];
+        uint64_t segments[kLanes] = {};
         float least[kLanes];
         Simd::store(least, bound);
         segments_at(tops, stride, seg.count, bound, segments);
@@ -172,7 +172,7 @@ sn_status find_places(const SortBackward &c, const float *inputs, uint32_t *plac
   }
   const Segments seg(I);
   const auto task = [&](const Samples &x, int64_t first, int64_t last, int64_t index) {
-    const SortMemory memory(I);
+    const SortMemory memory(I, 1);
     float places_room[kLanes * kRow], sorted[kMaxSorted * kLanes];
     const PlaceRoom room = {memory.room, places_room, sorted, inputs};
     const Panel panel = panel_of(l, index, memory.weights);
