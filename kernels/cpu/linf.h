@@ -57,7 +57,9 @@ struct LinfForward {
     store_tile(t, neurons, n, out, kTileRows, c.y, c.y_stride);
   }
   void slow(int64_t b, int64_t o) const { c.y[b * c.y_stride + o] = lp_one(c, b, o); }
-  void drop(int64_t b, int64_t o) const { c.y[b * c.y_stride + o] = 0.0f; }
+  void clear(int64_t b, int64_t o, int64_t n) const {
+    std::memset(c.y + b * c.y_stride + o, 0, size_t(n) * sizeof(float));
+  }
 };
 
 bool linf_prunes(const sn_layer &l, const sn_masks &m) {
@@ -104,18 +106,18 @@ struct LinfPlaces {
 
   // The norms to search for; returns the least. Where there is none, nothing is found.
   float start(const TileView &t, const Pair &p, Search *s) const {
-    float y[kTileRows], least = kInfinity, none;
+    float y[kTileRows] = {}, none, nan = __builtin_nanf("");
     std::memcpy(&none, &kNowhere, sizeof none);
-    for (int64_t r = 0; r < kTileRows; ++r) {
-      const float norm = r < t.rows ? c.y[(t.first + r) * c.y_stride + p.neuron] : 0.0f;
-      y[r] = norm > 0.0f ? norm : __builtin_nanf("");
-      least = norm > 0.0f && norm < least ? norm : least;
-    }
+    for (int64_t r = 0; r < t.rows; ++r) y[r] = c.y[(t.first + r) * c.y_stride + p.neuron];
+    F least = Simd::set1(kInfinity);
     for (int v = 0; v < kPair; ++v) {
-      s->y[v] = Simd::load(y + v * kLanes);
+      const F norm = Simd::load(y + v * kLanes);
+      const M is = Simd::ge(norm, Simd::set1(0x1p-149f));
+      s->y[v] = Simd::select(is, norm, Simd::set1(nan));
       s->at[v] = Simd::set1(none);
+      least = Simd::min(least, Simd::select(is, norm, Simd::set1(kInfinity)));
     }
-    return least;
+    return Simd::least(least);
   }
   static void finish(const Pair &p, const Search &s) {
     for (int v = 0; v < kPair; ++v) Simd::store(p.out + v * kLanes, s.at[v]);
@@ -158,7 +160,9 @@ struct LinfPlaces {
       }
     }
   }
-  void drop(int64_t b, int64_t o) const { places[b * c.layer.outputs + o] = kNowhere; }
+  void clear(int64_t b, int64_t o, int64_t n) const {
+    std::memset(places + b * c.layer.outputs + o, 0xff, size_t(n) * sizeof(uint32_t)); // kNowhere
+  }
 };
 
 // One input per output has a slope. Rows of dx and of dw have one owner each, which adds in order.
@@ -285,7 +289,7 @@ struct LinfBounds {
     store_tile(t, neurons, n, out + kTileRows, 2 * kTileRows, c.y_upper, c.y_stride);
   }
   void slow(int64_t b, int64_t o) const { lp_bounds_one(c, b, o); }
-  void drop(int64_t, int64_t) const {}
+  void clear(int64_t, int64_t, int64_t) const {}
 };
 
 sn_status linf_bounds(const Bounds &c, const sn_masks &none) {

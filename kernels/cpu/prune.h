@@ -408,7 +408,8 @@ struct Block {
 // Hands every pair of a kept, finite neuron and a tile to the operation: to op.prune(tile, pair) or, where
 // that returns false because pruning does not help, to op.all(tile, pairs, n) for n <= Op::together
 // pairs. Their outputs, op.outputs() * kTileRows floats each, go to op.store(tile, neurons, n, out).
-// Then op.slow(sample, neuron) for what is not finite and op.drop(sample, neuron) for what is dropped.
+// Then op.slow(sample, neuron) for what is not finite. Before, where neurons may be dropped, op.clear(sample, first
+// neuron, count) for what all of them are if they are.
 template <class Op>
 sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles, const sn_executor *ex,
                     const Op &op) {
@@ -430,6 +431,7 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
       const int64_t rows = tiles.rows(t), group = tiles.kept_group(t);
       if (rows <= 0) continue;
       const uint8_t *out = mask_row(masks.out, t / tiles.per_group, O);
+      for (int64_t r = 0; out != nullptr && r < rows; ++r) op.clear(tiles.first(t) + r, o, block.count);
       if (tiles.odd[t] != kAllOdd) {
         const bool prunes = block.levels.scale != 0.0f;
         if (prunes) {
@@ -469,10 +471,9 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
       }
       for (int64_t k = 0; k < block.count; ++k) {
         const bool dropped = out != nullptr && out[o + k] == 0;
-        if (!dropped && !block.odd[k] && tiles.odd[t] == 0) continue;
+        if (dropped || (!block.odd[k] && tiles.odd[t] == 0)) continue;
         for (int64_t r = 0; r < rows; ++r) {
-          if (dropped) op.drop(tiles.first(t) + r, o + k);
-          else if (block.odd[k] || (tiles.odd[t] >> r & 1) != 0) op.slow(tiles.first(t) + r, o + k);
+          if (block.odd[k] || (tiles.odd[t] >> r & 1) != 0) op.slow(tiles.first(t) + r, o + k);
         }
       }
     }
