@@ -163,35 +163,49 @@ int64_t rows_per_task(int64_t batch, int64_t panel_count) {
 
 // ---- kept inputs ----
 
-// Copies the kept of n floats (kept null: all) to `to` densely; may write kLanes floats beyond. How many.
-int64_t gather(const float *from, const uint8_t *kept, int64_t n, float *to) {
+// Copies the kept of n floats (kept null: all) of each row densely; may write kLanes floats beyond. How many.
+template <int Rows>
+int64_t gather(const float *const (&from)[Rows], const uint8_t *kept, int64_t n, float *const (&to)[Rows]) {
   if (kept == nullptr) {
-    if (n > 0) std::memcpy(to, from, size_t(n) * sizeof(float));
+    for (int r = 0; r < Rows && n > 0; ++r) std::memcpy(to[r], from[r], size_t(n) * sizeof(float));
     return n;
   }
-  float *const begin = to;
-  int64_t i = 0;
+  int64_t count = 0, i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    to += Simd::compress(to, Simd::load(from + i), Simd::nonzero(kept + i));
+    const M m = Simd::nonzero(kept + i);
+    int here = 0;
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) here = Simd::compress(to[r] + count, Simd::load(from[r] + i), m);
+    count += here;
   }
   for (; i < n; ++i) {
-    if (kept[i] != 0) *to++ = from[i];
+    for (int r = 0; r < Rows; ++r) to[r][count] = from[r][i];
+    count += kept[i] != 0;
   }
-  return to - begin;
+  return count;
 }
 
 // Adds what `gather` would have made of n floats to the kept ones among them.
-void scatter_add(const float *from, const uint8_t *kept, int64_t n, float *to) {
+template <int Rows>
+void scatter_add(const float *const (&from)[Rows], const uint8_t *kept, int64_t n, float *const (&to)[Rows]) {
   if (kept == nullptr) {
-    for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+    for (int r = 0; r < Rows; ++r) {
+      for (int64_t i = 0; i < n; ++i) to[r][i] += from[r][i];
+    }
     return;
   }
-  int64_t i = 0;
+  int64_t count = 0, i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    from += Simd::expand_add(to + i, from, Simd::nonzero(kept + i));
+    const M m = Simd::nonzero(kept + i);
+    int here = 0;
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) here = Simd::expand_add(to[r] + i, from[r] + count, m);
+    count += here;
   }
   for (; i < n; ++i) {
-    if (kept[i] != 0) to[i] += *from++;
+    if (kept[i] == 0) continue;
+    for (int r = 0; r < Rows; ++r) to[r][i] += from[r][count];
+    ++count;
   }
 }
 

@@ -266,23 +266,33 @@ sn_status lp_backward_finite(const LpBackward &c) {
     Carver memory;
     for (int k = 0; k < 2; ++k) memory.count<float>(sample_floats);
     for (int k = 0; k < 2; ++k) memory.count<float>(neuron_floats);
+    // Where groups of masks read a block of weights again and again, columns of it lie together: rows apart by a
+    // power of two would share few sets of the caches.
+    const bool copied = groups > 1;
+    for (int k = 0; k < 2; ++k) memory.count<float>(copied ? kNeuronBlock * kInputBlock : 0);
     memory.open_or_throw(ScratchSlot::task);
     float *const x = memory.take<float>(sample_floats), *const dx = memory.take<float>(sample_floats);
     float *const w = memory.take<float>(neuron_floats), *const dw = memory.take<float>(neuron_floats);
+    float *const w_copy = memory.take<float>(copied ? kNeuronBlock * kInputBlock : 0);
+    float *const dw_copy = memory.take<float>(copied ? kNeuronBlock * kInputBlock : 0);
     const auto kept_inputs = [&](int64_t g) {
       return c.masks.in == nullptr ? nullptr : c.masks.in + g * I + i;
     };
-    const auto gather_row = [&](const float *from, const uint8_t *in, int64_t columns, float *to) {
-      for (int64_t k = gather(from, in, width, to); k < columns; ++k) to[k] = 0.0f;
-    };
     for (int64_t b = 0; b < B; ++b) {
-      gather_row(c.x + b * c.x_stride + i, kept_inputs(b / group), kInputBlock, x + b * kInputBlock);
+      float *const to = x + b * kInputBlock;
+      const int64_t n = gather<1>({c.x + b * c.x_stride + i}, kept_inputs(b / group), width, {to});
+      std::memset(to + n, 0, size_t(kInputBlock - n) * sizeof(float));
     }
     std::memset(dx, 0, size_t(B * kInputBlock) * sizeof(float));
-    for (int64_t o = 0; o < O && c.dw != nullptr; ++o) {
-      std::memset(c.dw + o * c.dw_stride + i, 0, size_t(width) * sizeof(float));
-    }
     for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t o_first = block * kNeuronBlock, in_block = smaller(kNeuronBlock, O - o_first);
+      const float *const w_block = copied ? w_copy : l.w + o_first * l.w_stride + i;
+      float *const dw_block = copied || c.dw == nullptr ? dw_copy : c.dw + o_first * c.dw_stride + i;
+      const int64_t w_step = copied ? kInputBlock : l.w_stride, dw_step = copied ? kInputBlock : c.dw_stride;
+      for (int64_t k = 0; k < in_block; ++k) {
+        if (copied) std::memcpy(w_copy + k * w_step, l.w + (o_first + k) * l.w_stride + i, size_t(width) * sizeof(float));
+        if (c.dw != nullptr) std::memset(dw_block + k * dw_step, 0, size_t(width) * sizeof(float));
+      }
       for (int64_t g = 0; g < groups; ++g) {
         const uint8_t *in = kept_inputs(g);
         const int64_t columns = round_up(count_kept(in, width), kLanes);
@@ -290,23 +300,34 @@ sn_status lp_backward_finite(const LpBackward &c) {
         const int32_t *list = neurons + at * kNeuronBlock;
         for (int32_t n = 0; n < kept[at]; n += kNeurons) {
           const int count = int(smaller(kNeurons, kept[at] - n));
+          const float *from[kNeurons];
+          float *to[kNeurons];
           for (int k = 0; k < kNeurons; ++k) {
-            const int64_t o = list[n + (k < count ? k : 0)];
-            gather_row(l.w + o * l.w_stride + i, in, columns, w + k * kInputBlock);
+            from[k] = w_block + (list[n + (k < count ? k : 0)] - o_first) * w_step;
+            to[k] = w + k * kInputBlock;
           }
+          const int64_t present = gather(from, in, width, to);
+          for (int k = 0; k < kNeurons; ++k) std::memset(to[k] + present, 0, size_t(columns - present) * sizeof(float));
           slopes({smaller(group, B - first), columns, x + first * kInputBlock,
                   dx + first * kInputBlock, w, dw,
                   factors + at * block_factors + n / kNeurons * group * row});
-          for (int k = 0; k < count && c.dw != nullptr; ++k) {
-            scatter_add(dw + k * kInputBlock, in, width, c.dw + list[n + k] * c.dw_stride + i);
+          if (c.dw == nullptr) continue;
+          for (int k = 0; k < kNeurons; ++k) {
+            from[k] = dw + k * kInputBlock;
+            to[k] = dw_block + (list[n + (k < count ? k : 0)] - o_first) * dw_step;
           }
+          if (count == kNeurons) scatter_add(from, in, width, to);
+          else for (int k = 0; k < count; ++k) scatter_add<1>({from[k]}, in, width, {to[k]});
         }
+      }
+      for (int64_t k = 0; k < in_block && copied && c.dw != nullptr; ++k) {
+        std::memcpy(c.dw + (o_first + k) * c.dw_stride + i, dw_copy + k * dw_step, size_t(width) * sizeof(float));
       }
     }
     for (int64_t b = 0; b < B && c.dx != nullptr; ++b) {
       float *to = c.dx + b * c.dx_stride + i;
       std::memset(to, 0, size_t(width) * sizeof(float));
-      scatter_add(dx + b * kInputBlock, kept_inputs(b / group), width, to);
+      scatter_add<1>({dx + b * kInputBlock}, kept_inputs(b / group), width, {to});
     }
   });
   if (status != SN_OK || !odd.load()) return status;

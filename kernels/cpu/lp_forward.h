@@ -267,8 +267,8 @@ struct RowMemory {
 float lp_by_row(const LpForward &c, const Exponent &e, int64_t b, int64_t o, const RowMemory &memory) {
   const int64_t I = c.layer.inputs;
   const uint8_t *in = mask_row(c.masks.in, b / c.masks.group, I);
-  const int64_t n = gather(c.x + b * c.x_stride, in, I, memory.x);
-  gather(c.layer.w + o * c.layer.w_stride, in, I, memory.w);
+  const int64_t n = gather<1>({c.x + b * c.x_stride}, in, I, {memory.x});
+  gather<1>({c.layer.w + o * c.layer.w_stride}, in, I, {memory.w});
   float y;
   return row_norm<Distance>(memory.x, memory.x, memory.w, n, e, memory.terms, &y) ? y : lp_one(c, b, o);
 }
@@ -305,14 +305,14 @@ sn_status lp_forward_beside_top(const LpForward &c, const Exponent &e) {
       x[b] = c.x + (first + b) * c.x_stride;
       if (in == nullptr) continue;
       float *const copy = copies + (b + 1) * row_room(I);
-      n = gather(x[b], in, I, copy);
+      n = gather<1>({x[b]}, in, I, {copy});
       x[b] = copy;
     }
     for (int64_t o = task % blocks * kNeurons; o < smaller(O, (task % blocks + 1) * kNeurons); ++o) {
       if (out != nullptr && out[o] == 0) continue;
       const float *w = l.w + o * l.w_stride;
       if (in != nullptr) {
-        gather(w, in, I, copies);
+        gather<1>({w}, in, I, {copies});
         w = copies;
       }
       float y[kRows], sums[kRows];
