@@ -100,9 +100,9 @@ sn_status lp_bounds_beside_top(const Bounds &c, const Exponent &e) {
   constexpr int64_t kRows = 32, kNeurons = 64; // of a task
   const sn_layer &l = c.layer;
   const int64_t I = l.inputs, O = l.outputs;
-  const int64_t blocks = ceil_div(O, kNeurons);
-  return parallel_for(c.ex, ceil_div(l.batch, kRows) * blocks, [&](int64_t task) {
-    const int64_t first = task / blocks * kRows, samples = smaller(kRows, l.batch - first);
+  const int64_t turns = ceil_div(l.batch, kRows); // at a block of weights
+  return parallel_for(c.ex, ceil_div(O, kNeurons) * turns, [&](int64_t task) {
+    const int64_t first = task % turns * kRows, samples = smaller(kRows, l.batch - first);
     Carver memory;
     memory.count<float>(2 * row_room(I));
     memory.open_or_throw(ScratchSlot::task);
@@ -112,7 +112,7 @@ sn_status lp_bounds_beside_top(const Bounds &c, const Exponent &e) {
       lower[b] = c.lower + (first + b) * c.x_stride;
       upper[b] = c.upper + (first + b) * c.x_stride;
     }
-    for (int64_t o = task % blocks * kNeurons; o < smaller(O, (task % blocks + 1) * kNeurons); ++o) {
+    for (int64_t o = task / turns * kNeurons; o < smaller(O, (task / turns + 1) * kNeurons); ++o) {
       float tops[kRows][2], ends[2][kRows], sums[kRows][2], parts[2][kRows];
       for (int64_t b = 0; b < samples; ++b) {
         tops[b][0] = c.y_lower[(first + b) * c.y_stride + o];

@@ -287,9 +287,10 @@ sn_status lp_forward_beside_top(const LpForward &c, const Exponent &e) {
   const int64_t B = l.batch, I = l.inputs, O = l.outputs;
   const int64_t group = samples_together(c.masks, B);
   const int64_t parts = ceil_div(group, kRows), blocks = ceil_div(O, kNeurons);
-  return parallel_for(c.ex, ceil_div(B, group) * parts * blocks, [&](int64_t task) {
-    const int64_t g = task / blocks / parts;
-    const int64_t first = g * group + task / blocks % parts * kRows;
+  // The samples take turns at a block of weights, which stays in the second cache.
+  const int64_t turns = ceil_div(B, group) * parts;
+  return parallel_for(c.ex, blocks * turns, [&](int64_t task) {
+    const int64_t g = task % turns / parts, first = g * group + task % turns % parts * kRows;
     const int64_t last = smaller(smaller(first + kRows, (g + 1) * group), B), samples = last - first;
     if (samples <= 0) return;
     const uint8_t *const in = mask_row(c.masks.in, g, I), *const out = mask_row(c.masks.out, g, O);
@@ -308,7 +309,7 @@ sn_status lp_forward_beside_top(const LpForward &c, const Exponent &e) {
       n = gather<1>({x[b]}, in, I, {copy});
       x[b] = copy;
     }
-    for (int64_t o = task % blocks * kNeurons; o < smaller(O, (task % blocks + 1) * kNeurons); ++o) {
+    for (int64_t o = task / turns * kNeurons; o < smaller(O, (task / turns + 1) * kNeurons); ++o) {
       if (out != nullptr && out[o] == 0) continue;
       const float *w = l.w + o * l.w_stride;
       if (in != nullptr) {
