@@ -96,8 +96,8 @@ struct LinfPlaces {
         const F v = Simd::set1(p.w[i]), place = Simd::set1(bits);
         const F d = Simd::sub(Simd::load(t.x + int64_t(i) * kTileRows), v);
         const F e = Simd::sub(Simd::load(t.x + int64_t(i) * kTileRows + kLanes), v);
-        a = Simd::select(Simd::eq(Simd::abs(d), y[0]), Simd::copysign(place, d), a);
-        b = Simd::select(Simd::eq(Simd::abs(e), y[1]), Simd::copysign(place, e), b);
+        a = Simd::select(Simd::eq(Simd::abs(d), y[0]), place, a);
+        b = Simd::select(Simd::eq(Simd::abs(e), y[1]), place, b);
       }
       at[0] = a;
       at[1] = b;
@@ -119,8 +119,16 @@ struct LinfPlaces {
     }
     return Simd::least(least);
   }
-  static void finish(const Pair &p, const Search &s) {
+  // The places, with the signs.
+  static void finish(const TileView &t, const Pair &p, const Search &s) {
     for (int v = 0; v < kPair; ++v) Simd::store(p.out + v * kLanes, s.at[v]);
+    for (int64_t r = 0; r < t.rows; ++r) {
+      uint32_t place;
+      std::memcpy(&place, p.out + r, sizeof place);
+      if (place == kNowhere) continue;
+      place |= uint32_t(t.x[int64_t(place) * kTileRows + r] < p.w[place]) << 31;
+      std::memcpy(p.out + r, &place, sizeof place);
+    }
   }
   bool prune(const TileView &t, const Pair &p) const {
     Search s;
@@ -130,14 +138,14 @@ struct LinfPlaces {
     const int64_t n = take(t, p, level);
     if (n > t.kept_count / 2) return false;
     s.in(t, p, t.list, n);
-    finish(p, s);
+    finish(t, p, s);
     return true;
   }
   void all(const TileView &t, const Pair *p, int) const {
     Search s;
     start(t, *p, &s);
     s.in(t, *p, t.kept, t.kept_count);
-    finish(*p, s);
+    finish(t, *p, s);
   }
   void store(const TileView &t, const int64_t *neurons, int64_t n, const float *out) const {
     for (int64_t r = 0; r < t.rows; ++r) {

@@ -27,6 +27,7 @@ constexpr int64_t kWord = 64;    // inputs whose bounds are compared together
 constexpr int kBlock = 64;       // most neurons of a task
 constexpr int64_t kFew = 32;     // inputs that tell whether a guess was too low
 constexpr int kUnbranched = 4;   // inputs of a word in the usual case
+constexpr int64_t kMostPause = 16; // tiles
 constexpr int kMargin = 4;       // levels: a guess this much lower is seldom too high
 constexpr uint32_t kAllOdd = uint32_t((uint64_t(1) << kTileRows) - 1);
 
@@ -426,15 +427,16 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
     Block block(l, o, smaller(size, O - o), tiles.width, op.outputs());
     block.measure(tiles, t_first, t_last);
     int64_t neurons[kBlock];
-    bool hopeless = false; // the last pair that was tried failed: the next tile tries one
+    // Where pruning failed, the next tile to try it, with one pair, is twice as far each time.
+    int64_t pause = 0, next_try = t_first;
     for (int64_t t = t_first; t < t_last; ++t) {
       const int64_t rows = tiles.rows(t), group = tiles.kept_group(t);
       if (rows <= 0) continue;
       const uint8_t *out = mask_row(masks.out, t / tiles.per_group, O);
       for (int64_t r = 0; out != nullptr && r < rows; ++r) op.clear(tiles.first(t) + r, o, block.count);
       if (tiles.odd[t] != kAllOdd) {
-        const bool prunes = block.levels.scale != 0.0f;
-        if (prunes) {
+        const bool tries = block.levels.scale != 0.0f && t >= next_try;
+        if (tries) {
           const Hull h = tiles.hull(t);
           block.levels.of(h.low, I, tiles.width, -1.0f, block.low);
           block.levels.of(h.high, I, tiles.width, 1.0f, block.high);
@@ -444,7 +446,7 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
                                tiles.kept_bits + group * block.words, block.rest, block.words,
                                block.levels, block.list, tiles.first(t), rows};
         Pair hard[Op::together];
-        int waiting = 0, failed = !prunes ? 2 : hopeless ? 1 : 0;
+        int waiting = 0, failed = !tries ? 2 : pause > 0 ? 1 : 0;
         int64_t n = 0;
         for (int64_t k = 0; k < block.count; ++k) {
           if (block.odd[k] || (out != nullptr && out[o + k] == 0)) continue;
@@ -466,7 +468,10 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
           }
         }
         if (waiting > 0) op.all(tile, hard, waiting);
-        hopeless = failed >= 2;
+        if (tries) {
+          pause = failed < 2 ? 0 : smaller(kMostPause, larger(1, 2 * pause));
+          next_try = t + larger(1, pause);
+        }
         op.store(tile, neurons, n, block.out);
       }
       for (int64_t k = 0; k < block.count; ++k) {
