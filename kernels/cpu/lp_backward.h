@@ -261,6 +261,7 @@ sn_status lp_backward_finite(const LpBackward &c) {
 
   status = parallel_for(c.ex, ceil_div(I, kInputBlock), [&](int64_t task) {
     const int64_t i = task * kInputBlock, width = smaller(kInputBlock, I - i);
+    const size_t row_bytes = size_t(width) * sizeof(float);
     constexpr int64_t neuron_floats = kNeurons * kInputBlock + kLanes;
     const int64_t sample_floats = B * kInputBlock + kLanes;
     Carver memory;
@@ -290,8 +291,8 @@ sn_status lp_backward_finite(const LpBackward &c) {
       float *const dw_block = copied || c.dw == nullptr ? dw_copy : c.dw + o_first * c.dw_stride + i;
       const int64_t w_step = copied ? kInputBlock : l.w_stride, dw_step = copied ? kInputBlock : c.dw_stride;
       for (int64_t k = 0; k < in_block; ++k) {
-        if (copied) std::memcpy(w_copy + k * w_step, l.w + (o_first + k) * l.w_stride + i, size_t(width) * sizeof(float));
-        if (c.dw != nullptr) std::memset(dw_block + k * dw_step, 0, size_t(width) * sizeof(float));
+        if (copied) std::memcpy(w_copy + k * w_step, l.w + (o_first + k) * l.w_stride + i, row_bytes);
+        if (c.dw != nullptr) std::memset(dw_block + k * dw_step, 0, row_bytes);
       }
       for (int64_t g = 0; g < groups; ++g) {
         const uint8_t *in = kept_inputs(g);
@@ -307,7 +308,8 @@ sn_status lp_backward_finite(const LpBackward &c) {
             to[k] = w + k * kInputBlock;
           }
           const int64_t present = gather(from, in, width, to);
-          for (int k = 0; k < kNeurons; ++k) std::memset(to[k] + present, 0, size_t(columns - present) * sizeof(float));
+          const size_t absent = size_t(columns - present) * sizeof(float);
+          for (int k = 0; k < kNeurons; ++k) std::memset(to[k] + present, 0, absent);
           slopes({smaller(group, B - first), columns, x + first * kInputBlock,
                   dx + first * kInputBlock, w, dw,
                   factors + at * block_factors + n / kNeurons * group * row});
@@ -321,12 +323,12 @@ sn_status lp_backward_finite(const LpBackward &c) {
         }
       }
       for (int64_t k = 0; k < in_block && copied && c.dw != nullptr; ++k) {
-        std::memcpy(c.dw + (o_first + k) * c.dw_stride + i, dw_copy + k * dw_step, size_t(width) * sizeof(float));
+        std::memcpy(c.dw + (o_first + k) * c.dw_stride + i, dw_copy + k * dw_step, row_bytes);
       }
     }
     for (int64_t b = 0; b < B && c.dx != nullptr; ++b) {
       float *to = c.dx + b * c.dx_stride + i;
-      std::memset(to, 0, size_t(width) * sizeof(float));
+      std::memset(to, 0, row_bytes);
       scatter_add<1>({dx + b * kInputBlock}, kept_inputs(b / group), width, {to});
     }
   });
