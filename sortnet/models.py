@@ -17,6 +17,7 @@ from .nn import (
     GroupSort,
     LipschitzLinear,
     MeanShift,
+    Morphology2d,
     Negate,
     Normalize,
     PiecewiseLinear,
@@ -62,6 +63,8 @@ class ModelConfig:
         mean, std: scalar normalisation inside the model.
         stem: convolutional first layer (distance families), or None. The hidden layers after it are
             the same at every position (1 x 1 convolutions), flattened before logits or head.
+        morphology: window sides of the dilations and erosions that the first layer sees beside the
+            image (fixed l-inf-distance neurons); none for the image alone.
         group: group size of "groupsort".
         activation: of "standard".
     """
@@ -79,6 +82,7 @@ class ModelConfig:
     mean: float = 0.0
     std: float = Field(default=1.0, gt=0)
     stem: StemConfig | None = None
+    morphology: tuple[int, ...] = ()
     group: int = Field(default=5, ge=1)
     activation: Literal["relu", "abs", "piecewise-linear"] = "relu"
 
@@ -89,6 +93,13 @@ class ModelConfig:
         distance = self.family in ("sortnet", "linf-dist")
         if not distance and (self.hidden is not None or self.stem is not None):
             raise ValueError(f"family {self.family!r} has neither an MLP head nor a stem")
+        if self.morphology:
+            if not distance or self.stem is not None:
+                raise ValueError("morphology needs a distance family without a stem")
+            if any(side < 3 or side % 2 == 0 for side in self.morphology):
+                raise ValueError(f"morphology needs odd sides of at least 3, got {self.morphology}")
+            if not 0 <= self.mean <= 1:
+                raise ValueError(f"morphology needs a mean in [0, 1], got {self.mean}")
         if self.stem is not None and self.depth < 2:
             raise ValueError("a stem needs a depth of at least 2")
         if self.family == "linf-dist" and (self.keep != 1 or self.keep_pixels != 1):
@@ -205,6 +216,12 @@ def _chain(config: ModelConfig) -> Iterator[nn.Module]:
 
 def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
     inputs, depth = math.prod(config.input_shape), config.depth
+    if config.morphology:
+        below, above = -config.mean / config.std, (1 - config.mean) / config.std
+        morphology = Morphology2d(config.input_shape[0], config.morphology, below, above)
+        yield morphology
+        yield MeanShift(morphology.out_channels)
+        inputs *= 1 + 2 * len(config.morphology)
     plain = config.hidden is None
     if config.stem is not None:
         stem = config.stem

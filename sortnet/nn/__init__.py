@@ -4,6 +4,7 @@ from . import functional
 from .distance import (
     LInfDistConv2d,
     LInfDistLinear,
+    Morphology2d,
     OrderStatisticLinear,
     SortConv2d,
     SortLinear,
@@ -18,6 +19,7 @@ __all__ = [
     "LipschitzLinear",
     "MaxMin",
     "MeanShift",
+    "Morphology2d",
     "Negate",
     "Normalize",
     "OrderStatisticLinear",

@@ -85,6 +85,41 @@ def test_convolution_is_the_linear_layer_on_every_patch(
     assert (low <= y).all() and (y <= high).all()
 
 
+@given(
+    st.integers(1, 3),
+    st.lists(st.sampled_from([3, 5, 7]), min_size=1, max_size=3),
+    st.sampled_from([(0.0, 1.0), (-0.81, 2.02), (-3.0, 0.0), (-0.1, 1e-3)]),
+    st.integers(0, 99),
+)
+def test_morphology_is_the_extremes_of_windows_and_a_distance_layer(
+    channels: int, windows: list[int], span: tuple[float, float], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    below, above = span
+    layer = snn.Morphology2d(channels, windows, below, above)
+    x = below + torch.rand(2, channels, 6, 5) * (above - below)
+    x = torch.where(torch.rand_like(x) < 0.3, torch.tensor(below), x)  # ties with neutral terms
+    x = torch.where(torch.rand_like(x) < 0.2, torch.tensor(above), x)
+    y = layer.train()(x)
+    assert torch.equal(y, snn.SortConv2d.forward(layer.eval(), x))
+    assert not list(layer.parameters()) and not layer.state_dict()
+    image, *maps = y.split(channels, 1)
+    assert torch.equal(image, x - layer.low)
+    for index, side in enumerate(windows):
+        reach = side // 2
+        for row in range(6):
+            for column in range(5):
+                rows = slice(max(0, row - reach), row + reach + 1)
+                columns = slice(max(0, column - reach), column + reach + 1)
+                seen = x[:, :, rows, columns].flatten(2)
+                cut = row < reach or column < reach or row + reach > 5 or column + reach > 4
+                largest, smallest = seen.amax(2), seen.amin(2)
+                if cut:  # zeros lie around the image
+                    largest, smallest = largest.clamp_min(0), smallest.clamp_max(0)
+                assert torch.equal(maps[2 * index][:, :, row, column], largest - layer.low)
+                assert torch.equal(maps[2 * index + 1][:, :, row, column], layer.high - smallest)
+
+
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 9))
 def test_group_sort_against_sorting_each_group(group: int, groups: int, seed: int) -> None:
     torch.manual_seed(seed)
@@ -209,6 +244,12 @@ def test_float64_layers_agree_with_float32() -> None:
         (lambda: snn.SortConv2d(1, 2, 0), "kernel_size"),
         (lambda: snn.SortConv2d(1, 2, 3)(torch.zeros(1, 1, 2, 2)), "does not fit"),
         (lambda: snn.SortConv2d(1, 2, 3)(torch.zeros(1, 4)), "expected images"),
+        (lambda: snn.Morphology2d(0, [3], 0, 1), "channels"),
+        (lambda: snn.Morphology2d(1, [], 0, 1), "odd integers"),
+        (lambda: snn.Morphology2d(1, [4], 0, 1), "odd integers"),
+        (lambda: snn.Morphology2d(1, [3], 0.5, 1), "below <= 0 <= above"),
+        (lambda: snn.Morphology2d(1, [3], 0, math.inf), "finite"),
+        (lambda: snn.Morphology2d(1, [3], 0, 0), "not equal"),
         (lambda: snn.OrderStatisticLinear(3, 2, 4), "at most in_features"),
         (lambda: snn.GroupSort(3)(torch.zeros(2, 7)), "does not divide 7 units"),
         (lambda: snn.SortLinear(3, 3)(torch.zeros(2, 4)), r"expected input \[..., 3\]"),

@@ -104,6 +104,7 @@ CONFIGS = [
     ModelConfig("sortnet", (1, 5, 5), 3, 2, 20, hidden=7),
     ModelConfig("sortnet", (3, 6, 5), 4, 3, 16, stem=StemConfig(5, 3, 2, 1)),
     ModelConfig("linf-dist", (1, 5, 5), 3, 2, 20, keep=1.0),
+    ModelConfig("sortnet", (2, 5, 4), 3, 3, 16, mean=0.4, std=0.3, morphology=(3, 5)),
     ModelConfig("maxmin", (1, 4, 4), 3, 3, 12),
     ModelConfig("groupsort", (1, 4, 4), 3, 3, 15),
     ModelConfig("standard", (1, 4, 4), 3, 2, 12, activation="abs"),

@@ -17,6 +17,7 @@ FAMILIES = {
         {"family": "sortnet", "stem": {"channels": 6, "kernel_size": 3, "stride": 2}},
         {},
     ),
+    "sortnet-morphology": ({"family": "sortnet", "keep": 0.75, "morphology": (3,)}, {}),
     "linf-dist": ({"family": "linf-dist", "keep": 1.0}, {}),
     "groupsort": ({"family": "groupsort", "group": 5}, {"lr": 0.002}),
     "maxmin": ({"family": "maxmin"}, {"lr": 0.002}),
