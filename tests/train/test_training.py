@@ -58,7 +58,7 @@ def test_training_separates_the_bars_and_leaves_a_loadable_run(tmp_path):
     assert list((tmp_path / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize("family", ["sortnet", "sortnet-conv", "ibp-relu"])
+@pytest.mark.parametrize("family", ["sortnet", "sortnet-conv", "sortnet-morphology", "ibp-relu"])
 def test_resumed_run_is_bit_identical(tmp_path, family):
     trainer(tmp_path / "whole", family, ema=0.9).run()
     trainer(tmp_path / "parts", family, ema=0.9).run(until=5)
