@@ -292,7 +292,11 @@ class Morphology2d(LInfDistConv2d):
         self.windows = tuple(windows)
         # Beyond half the range, so that neutral terms stay smaller after rounding too.
         room = 0.625 * (above - below)
-        self.low, self.high, self.middle = below - room, above + room, (below + above) / 2
+        # Float32, so that `forward` and the weights agree in float64 as well.
+        self.low, self.high = to_float32(below - room), to_float32(above + room)
+        self.middle = to_float32((below + above) / 2)
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise ValueError(f"the range {below} to {above} is too wide for float32")
         side = max(windows)
         outputs = channels * (1 + 2 * len(windows))
         super().__init__(channels, outputs, side, 1, side // 2, device=device, dtype=dtype)

@@ -102,6 +102,8 @@ def test_morphology_is_the_extremes_of_windows_and_a_distance_layer(
     x = torch.where(torch.rand_like(x) < 0.2, torch.tensor(above), x)
     y = layer.train()(x)
     assert torch.equal(y, snn.SortConv2d.forward(layer.eval(), x))
+    wide = layer.double()
+    assert torch.equal(wide(x.double()), snn.SortConv2d.forward(wide, x.double()))
     assert not list(layer.parameters()) and not layer.state_dict()
     image, *maps = y.split(channels, 1)
     assert torch.equal(image, x - layer.low)
@@ -250,6 +252,7 @@ def test_float64_layers_agree_with_float32() -> None:
         (lambda: snn.Morphology2d(1, [3], 0.5, 1), "below <= 0 <= above"),
         (lambda: snn.Morphology2d(1, [3], 0, math.inf), "finite"),
         (lambda: snn.Morphology2d(1, [3], 0, 0), "not equal"),
+        (lambda: snn.Morphology2d(1, [3], -3e38, 1), "too wide"),
         (lambda: snn.OrderStatisticLinear(3, 2, 4), "at most in_features"),
         (lambda: snn.GroupSort(3)(torch.zeros(2, 7)), "does not divide 7 units"),
         (lambda: snn.SortLinear(3, 3)(torch.zeros(2, 4)), r"expected input \[..., 3\]"),
