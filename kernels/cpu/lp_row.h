@@ -94,8 +94,10 @@ void sums_of_row(const float *x, const float *u, const float *w, int64_t n, cons
   F least[K];
   int64_t count[K] = {};
   const int64_t step = row_room(n);
+  // For huge p the fraction reaches 1; the largest term may be an ulp below the top, and is kept.
+  const float fraction = smaller(e.negligible, 1.0f - 0x1p-21f);
   for (int k = 0; k < K; ++k) {
-    least[k] = Simd::set1(usual_top(tops[k]) ? tops[k] * e.negligible : kInfinity);
+    least[k] = Simd::set1(usual_top(tops[k]) ? tops[k] * fraction : kInfinity);
   }
   const auto terms = [&](int64_t i, int have, F *a) {
     Terms::of(Terms::load_row(x, u, i, have), load_some(w + i, have), a);

@@ -257,7 +257,8 @@ class Morphology2d(LInfDistConv2d):
     tell the layers after them what is bright or dark "somewhere near", which a distance neuron
     over pixels cannot say: it is an OR over pixels, a dilated image brings the OR of an OR. Each
     output is |x - w| at the extreme of its window, since all other terms of its neuron are
-    smaller: x - below for the image and dilations, above - x for erosions.
+    smaller: x - low for the image and dilations, high - x for erosions, where low and high lie
+    5/8 of the range beyond `below` and `above`.
 
     Args:
         channels: C.
@@ -282,21 +283,25 @@ class Morphology2d(LInfDistConv2d):
         dtype: torch.dtype | None = None,
     ) -> None:
         _positive("channels", channels)
-        if not windows or any(
-            isinstance(side, bool) or not isinstance(side, int) or side < 3 or side % 2 == 0
-            for side in windows
+        if (
+            not isinstance(windows, Sequence)
+            or not windows
+            or any(
+                isinstance(side, bool) or not isinstance(side, int) or side < 3 or side % 2 == 0
+                for side in windows
+            )
         ):
             raise ValueError(f"windows must be odd integers of at least 3, got {windows!r}")
         if not -math.inf < below <= 0 <= above < math.inf or below == above:
             raise ValueError(f"need finite below <= 0 <= above, not equal; got {below}, {above}")
         self.windows = tuple(windows)
         # Beyond half the range, so that neutral terms stay smaller after rounding too.
-        room = 0.625 * (above - below)
+        room = 0.625 * above - 0.625 * below
         # Float32, so that `forward` and the weights agree in float64 as well.
         self.low, self.high = to_float32(below - room), to_float32(above + room)
         self.middle = to_float32((below + above) / 2)
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise ValueError(f"the range {below} to {above} is too wide for float32")
+        if not -math.inf < self.low < self.middle < self.high < math.inf:
+            raise ValueError(f"the range {below} to {above} is too narrow or wide for float32")
         side = max(windows)
         outputs = channels * (1 + 2 * len(windows))
         super().__init__(channels, outputs, side, 1, side // 2, device=device, dtype=dtype)
@@ -320,6 +325,8 @@ class Morphology2d(LInfDistConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C (1 + 2 len(windows)), H, W], in training and evaluation."""
+        if x.ndim != 4 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
+            raise ValueError(f"expected images [N, {self.in_channels}, H, W], got {list(x.shape)}")
         maps = [x - self.low]
         for window in self.windows:
             pad = (window // 2,) * 4

@@ -36,6 +36,18 @@ def test_norm_bounds(
     assert (high <= largest * (1 + slack) + 1e-44).all()
 
 
+@pytest.mark.parametrize("p", [1e5, 5e6, 1e7, 2e7, 1e9])
+@pytest.mark.parametrize("inputs", [1, 2, 7, 70])
+def test_bounds_keep_the_largest_term_at_huge_p(kernels: Kernels, p: float, inputs: int) -> None:
+    rng = np.random.default_rng(inputs)
+    x = rng.random((33, inputs)).astype(np.float32)
+    w = rng.normal(size=(40, inputs)).astype(np.float32)
+    low, high = kernels.bounds(x, x, w, p)
+    exact = reference.lp_norm(reference.interval_terms(x, x, w)[0], float(np.float32(p)))
+    assert (low <= exact * (1 + 1e-13)).all() and (high >= exact * (1 - 1e-13)).all()
+    assert (low >= exact * (1 - 5e-6)).all() and (high <= exact * (1 + 5e-6)).all()
+
+
 @settings(max_examples=20)
 @given(case=cases(), radius=st.sampled_from([0.0, 1e-6, 0.05, 1.0]), data=st.data())
 def test_sorted_bounds(kernels: Kernels, case: Case, radius: float, data: st.DataObject) -> None:
