@@ -171,11 +171,8 @@ sn_status lp_bounds(const Bounds &c) {
         for (int r = 0; r < rows; ++r) {
           float values[2][kPanel];
           for (int v = 0; v < kPair; ++v) {
-            const F h = top[r * kPair + v][1], zero = Simd::set1(0.0f);
             Simd::store(values[0] + v * kLanes, Simd::next_down(top[r * kPair + v][0]));
-            // Nothing is rounded where the largest term is 0.
-            Simd::store(values[1] + v * kLanes,
-                        Simd::select(Simd::eq(h, zero), zero, Simd::next_up(h)));
+            Simd::store(values[1] + v * kLanes, farthest_up(top[r * kPair + v][1]));
           }
           put(c.y_lower, b + r, values[0]);
           put(c.y_upper, b + r, values[1]);

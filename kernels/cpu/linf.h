@@ -223,6 +223,12 @@ sn_status linf_backward(const LpBackward &c) {
 
 // ---- bounds ----
 
+// A largest farthest term, rounded up by what a difference may err. Nothing is rounded where it is 0.
+inline F farthest_up(F far) {
+  const F zero = Simd::set1(0.0f);
+  return Simd::select(Simd::eq(far, zero), zero, Simd::next_up(far));
+}
+
 // The least and largest maximum of the terms over the intervals of a sample. An input whose farthest
 // term is below the largest nearest term changes neither of them: one pruning serves both.
 struct LinfBounds {
@@ -241,13 +247,10 @@ struct LinfBounds {
       nearest[v] = NearestAndFarthest::larger(nearest[v], a[0]);
       farthest[v] = NearestAndFarthest::larger(farthest[v], a[1]);
     }
-    // Rounded outward by what a difference may err. Nothing is rounded where the largest term is 0.
     void put(float *out) const {
-      const F zero = Simd::set1(0.0f);
       for (int v = 0; v < kPair; ++v) {
-        const F high = Simd::select(Simd::eq(farthest[v], zero), zero, Simd::next_up(farthest[v]));
         Simd::store(out + v * kLanes, Simd::next_down(nearest[v]));
-        Simd::store(out + kTileRows + v * kLanes, high);
+        Simd::store(out + kTileRows + v * kLanes, farthest_up(farthest[v]));
       }
     }
   };

@@ -90,8 +90,7 @@ inline int64_t collect_places(const float *x, const float *w, int64_t inputs, in
     for (; i < end; i += kLanes) {
       if (__builtin_expect(n > kRoom, 0)) return n;
       const int left = int(smaller(kLanes, end - i));
-      const F d = left == kLanes ? Simd::sub(Simd::load(x + i), Simd::load(w + i))
-                                 : Simd::sub(Simd::load(x + i, left), Simd::load(w + i, left));
+      const F d = Simd::sub(load_some(x + i, left), load_some(w + i, left));
       const F a = Simd::abs(d);
       const M reaches = Simd::ge(a, bound);
       Simd::compress(places + n, Simd::copysign(Simd::load(input + i), d), reaches);

@@ -100,8 +100,8 @@ SN_API sn_status sn_lp_forward(const sn_layer *layer, const sn_masks *masks, flo
 
 /* Gradients of sn_lp_forward. y is its output, dy the gradient arriving there [B, O].
  * dx [B, I] and dw [O, I] are overwritten; either may be null (not wanted).
- * d y / d x_i = sign(x_i - w_i) (a_i / y)^(p-1), 0 where y = 0 or a_i / y is below 2^-126; for p = inf: sign(x_i - w_i) at the
- * first kept i with a_i = y, 0 elsewhere. */
+ * d y / d x_i = sign(x_i - w_i) (a_i / y)^(p-1), 0 where y = 0 or a_i / y is below 2^-126; for
+ * p = inf: sign(x_i - w_i) at the first kept i with a_i = y, 0 elsewhere. */
 SN_API sn_status sn_lp_backward(const sn_layer *layer, const sn_masks *masks, float p, const float *x,
                                 int64_t x_stride, const float *y, int64_t y_stride, const float *dy,
                                 int64_t dy_stride, float *dx, int64_t dx_stride, float *dw,
