@@ -221,7 +221,7 @@ def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
         morphology = Morphology2d(config.input_shape[0], config.morphology, below, above)
         yield morphology
         yield MeanShift(morphology.out_channels)
-        inputs *= 1 + 2 * len(config.morphology)
+        inputs = morphology.out_channels * math.prod(config.input_shape[1:])
     plain = config.hidden is None
     if config.stem is not None:
         stem = config.stem
