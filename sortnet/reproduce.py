@@ -118,7 +118,8 @@ def reproduce_command(
 def epochs_within(config: RunConfig, data: DataSet, budget: float) -> float:
     """How many epochs of the recipe fit into `budget` seconds on this machine.
 
-    Steps are timed at five places of the schedule, since their cost varies with p.
+    Steps are timed at five places of the schedule, since their cost varies with p, in three rounds,
+    so that a moment in which the machine is busy with something else does not count.
     """
     from .train import Trainer, settings_at
 
@@ -127,16 +128,19 @@ def epochs_within(config: RunConfig, data: DataSet, budget: float) -> float:
         trainer = Trainer(config, data, Path(scratch))
         x, y = trainer.batches[0]
         trainer.train_step(x, y, settings_at(recipe, 0))  # first use allocates and compiles
-        times = []
-        for place in (0.1, 0.3, 0.5, 0.7, 0.95):
-            settings = settings_at(recipe, place * recipe.epochs)
-            started = time.monotonic()
-            done, seconds = 0, 0.0
-            while done < 20 and seconds < 0.5:
-                trainer.train_step(x, y, settings)
-                done, seconds = done + 1, time.monotonic() - started
-            times.append(seconds / done)
-        per_epoch = statistics.mean(times) * trainer.batches.steps_per_epoch
+        times: dict[float, list[float]] = {place: [] for place in (0.1, 0.3, 0.5, 0.7, 0.95)}
+        for _ in range(3):
+            for place, seconds in times.items():
+                settings = settings_at(recipe, place * recipe.epochs)
+                round_ends = time.monotonic() + 0.3
+                for _ in range(10):
+                    started = time.monotonic()
+                    trainer.train_step(x, y, settings)
+                    seconds.append(time.monotonic() - started)
+                    if time.monotonic() > round_ends:
+                        break
+        per_step = statistics.mean(statistics.median(seconds) for seconds in times.values())
+        per_epoch = per_step * trainer.batches.steps_per_epoch
     # A tenth in reserve for loading, logging and checkpoints.
     return min(MOST_EPOCHS, 0.9 * budget / per_epoch)
 

@@ -3,12 +3,14 @@ import json
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
 
-from sortnet import cli, data, presets, runs
+from sortnet import cli, data, presets, reproduce, runs
+from sortnet.train import Trainer
 
 
 @pytest.fixture
@@ -78,8 +80,6 @@ def test_train_evaluate_and_their_json(run_cli, tmp_path):
 
 
 def test_ctrl_c_says_where_it_stopped_and_leaves_whole_files(run_cli, tmp_path, monkeypatch):
-    from sortnet.train import Trainer
-
     step = Trainer.train_step
 
     def interrupted_step(self, *arguments):
@@ -218,3 +218,17 @@ def test_reproduce_writes_the_table_and_goes_on_where_it_stopped(run_cli, tmp_pa
         runs.read_metrics(metrics.parent)[-1]["evaluation"]["clean"]
         == rows[-1]["evaluation"]["clean"]
     )
+
+
+def test_a_busy_moment_does_not_shorten_a_run(monkeypatch):
+    """One step in six takes a hundred times as long; the speed is that of the others."""
+    clock, steps = [0.0], [0]
+
+    def step(*_: object) -> None:
+        steps[0] += 1
+        clock[0] += 10.0 if steps[0] % 6 == 0 else 0.1
+
+    monkeypatch.setattr(reproduce, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Trainer, "train_step", step)
+    epochs = reproduce.epochs_within(tiny.config(), tiny.dataset(), budget=40.0)
+    assert epochs == pytest.approx(0.9 * 40.0 / (4 * 0.1))  # 4 steps an epoch
