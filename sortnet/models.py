@@ -326,6 +326,18 @@ def set_p(model: nn.Module, p: float) -> None:
             module.p = p
 
 
+def set_dropping(model: nn.Module, share: float) -> None:
+    """Set how much of the dropping of inputs takes place in training, share in [0, 1].
+
+    A layer keeps an input with probability 1 - share (1 - keep).
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be in [0, 1], got {share}")
+    for module in model.modules():
+        if isinstance(module, SortLinear | SortConv2d):
+            module.dropping = share
+
+
 @torch.no_grad()
 def estimate_means(model: CertifiedNet, batches: Iterable[Tensor]) -> None:
     """Set the running mean of every MeanShift to its mean over `batches`, with sorted sums.

@@ -23,11 +23,13 @@ class Settings:
 
     Attributes:
         lr: learning rate. p: exponent of the distances. ce_weight: of the cross entropy.
+        dropping: share of the dropping of inputs that takes place, in [0, 1].
         eps: training radius in pixels. eps_progress: of its ramp, in [0, 1].
     """
 
     lr: float
     p: float
+    dropping: float
     ce_weight: float
     eps: float
     eps_progress: float

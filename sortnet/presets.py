@@ -27,6 +27,8 @@ class Recipe:
         eps_train: radius trained for. eps_test: radii reported.
         epochs: length of training.
         p_ramp: epochs between which p grows from `p_first` to `p_last`, then p = inf.
+        keep_ramp: epochs between which the probability of keeping an input falls from 1 to the
+            network's own.
         p_cheap: round p down to 2^k or 3 * 2^k, for which the kernels need no logarithm.
         ce_weight: weight of the cross entropy before and after the ramp (exponential between).
         eps_ramp: epochs over which eps grows smoothly from 0 ("worst-case" and "ibp").
@@ -48,6 +50,7 @@ class Recipe:
     p_last: float = 1000
     p_ramp: tuple[float, float] = (0, 0)
     p_cheap: bool = False
+    keep_ramp: tuple[float, float] = (0, 0)
     ce_weight: tuple[float, float] = (0.1, 0.001)
     eps_ramp: float = 0
     crop: int = 0
@@ -68,8 +71,10 @@ class Recipe:
             raise ValueError(
                 f"need 1 <= p_first <= p_last < inf, got {self.p_first}, {self.p_last}"
             )
-        if not 0 <= self.p_ramp[0] <= self.p_ramp[1] <= self.epochs:
-            raise ValueError(f"p_ramp {self.p_ramp} must lie in [0, epochs = {self.epochs:g}]")
+        for name in ("p_ramp", "keep_ramp"):
+            ramp = getattr(self, name)
+            if not 0 <= ramp[0] <= ramp[1] <= self.epochs:
+                raise ValueError(f"{name} {ramp} must lie in [0, epochs = {self.epochs:g}]")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if min(self.ce_weight) <= 0:
@@ -92,9 +97,15 @@ class Recipe:
             self,
             epochs=epochs,
             warmup=self.warmup * factor,
-            p_ramp=(self.p_ramp[0] * factor, min(self.p_ramp[1] * factor, epochs)),
+            p_ramp=_scaled(self.p_ramp, factor, epochs),
+            keep_ramp=_scaled(self.keep_ramp, factor, epochs),
             eps_ramp=self.eps_ramp * factor,
         )
+
+
+def _scaled(ramp: tuple[float, float], factor: float, epochs: float) -> tuple[float, float]:
+    """Both ends times `factor`, at most `epochs`, past which rounding might carry them."""
+    return min(ramp[0] * factor, epochs), min(ramp[1] * factor, epochs)
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -17,6 +17,13 @@ def exponential_ramp(epoch: float, start: float, end: float, first: float, last:
     return first * (last / first) ** ((epoch - start) / (end - start))
 
 
+def linear_ramp(epoch: float, start: float, end: float) -> float:
+    """0 before epoch `start`, 1 from `end` on, a straight line between."""
+    if epoch >= end:
+        return 1.0
+    return max(0.0, epoch - start) / (end - start)
+
+
 def smooth_ramp(epoch: float, end: float, bend: float = 0.4) -> float:
     """0 at epoch 0, 1 from `end` on: a quartic over the first `bend` of the way, then straight.
 

@@ -26,7 +26,7 @@ from . import runs, schedule
 from .batches import TrainingBatches, step_seed
 from .data import DataSet
 from .evaluate import reestimate_means
-from .models import CertifiedNet, ModelConfig, build_model, set_p
+from .models import CertifiedNet, ModelConfig, build_model, set_dropping, set_p
 from .objective import Masks, Objective, Settings
 from .presets import Preset, Recipe
 from .units import eps_to_float
@@ -93,6 +93,7 @@ def settings_at(recipe: Recipe, epoch: float) -> Settings:
     return Settings(
         lr=recipe.lr * schedule.cosine(epoch, recipe.epochs, recipe.warmup),
         p=p,
+        dropping=schedule.linear_ramp(epoch, *recipe.keep_ramp),
         ce_weight=schedule.exponential_ramp(epoch, start, end, *recipe.ce_weight),
         eps=eps_to_float(recipe.eps_train) * progress,
         eps_progress=progress,
@@ -305,6 +306,7 @@ class Trainer:
         """
         self.net.train()
         set_p(self.net, settings.p)
+        set_dropping(self.net, settings.dropping)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.lr
         self.optimizer.zero_grad(set_to_none=True)

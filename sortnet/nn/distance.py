@@ -52,6 +52,7 @@ class _Distance(nn.Module):
         self.rho = to_float32(1 - keep)
         self.k = 1 if self.rho == 0 else min(top_k, fan_in)
         self.p = math.inf
+        self.dropping = 1.0
         self.group = 32
         self.weight = nn.Parameter(torch.empty(outputs, fan_in, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(outputs, device=device, dtype=dtype)) if bias else None
@@ -74,12 +75,13 @@ class _Distance(nn.Module):
 
         None where everything is kept.
         """
-        if self.keep == 1:
+        keep = 1 - self.dropping * (1 - self.keep)
+        if keep == 1:
             return None
         rows = math.ceil(batch / self.group)
         device = self.weight.device if generator is None else generator.device
         draw = torch.rand(rows, self.weight.shape[1], generator=generator, device=device)
-        return (draw < self.keep).to(self.weight.device)
+        return (draw < keep).to(self.weight.device)
 
     def _neurons(self, x: Tensor, in_mask: Tensor | None, out_mask: Tensor | None) -> Tensor:
         if self.training:

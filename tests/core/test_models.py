@@ -13,9 +13,10 @@ from sortnet.models import (
     StemConfig,
     build_model,
     estimate_means,
+    set_dropping,
     set_p,
 )
-from sortnet.nn import MeanShift, SortLinear
+from sortnet.nn import MeanShift, SortConv2d, SortLinear
 
 CONFIGS = {
     "sortnet": {"family": "sortnet"},
@@ -159,6 +160,23 @@ def test_set_p_reaches_every_distance_layer() -> None:
     set_p(model, 17.3)
     found = [m.p for m in model.modules() if hasattr(m, "p")]
     assert found == [17.3] * 3 and not math.isinf(found[0])
+
+
+def test_dropping_sets_the_share_of_inputs_that_are_kept() -> None:
+    model = make("stem")
+    layers = [m for m in model.modules() if isinstance(m, SortLinear | SortConv2d)]
+    set_dropping(model, 0)
+    assert [layer.draw_mask(64) for layer in layers] == [None] * 3
+    for share in (0.25, 1.0):
+        set_dropping(model, share)
+        for layer in layers:
+            if layer.keep < 1:
+                mask = layer.draw_mask(32 * 4000)
+                assert mask is not None and mask.shape[0] == 4000
+                assert mask.float().mean() == pytest.approx(1 - share * (1 - layer.keep), abs=0.02)
+    for share in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match=r"\[0, 1\]"):
+            set_dropping(model, share)
 
 
 def test_failed_estimate_leaves_all_means_and_names_the_layer() -> None:

@@ -174,6 +174,7 @@ def test_wrong_presets_are_refused_in_one_line():
     for settings, message in (
         (["recipe.lr=0"], "lr"),
         (["recipe.p_ramp=[5, 2]"], "p_ramp"),
+        (["recipe.keep_ramp=[5, 2]"], "keep_ramp"),
         (["recipe.eps_train=1.5"], "radius"),
         (["recipe.ema=1"], "ema"),
         (["recipe.ce_weight=[0, 1]"], "ce_weight"),
