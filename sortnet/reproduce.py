@@ -271,7 +271,7 @@ def _markdown(document: dict[str, Any]) -> str:
         epochs = statistics.mean(run["epochs"] for run in row["runs"])
         lines.append(
             f"| {row['name']} | {percent(row['clean'])} | {percent(row['pgd'])} | "
-            f"{percent(row['certified'])} | {epochs:.0f} | {row['seconds']['mean']:.0f} |"
+            f"{percent(row['certified'])} | {epochs:.1f} | {row['seconds']['mean']:.0f} |"
         )
     return "\n".join(lines) + "\n"
 
