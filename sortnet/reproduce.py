@@ -155,20 +155,13 @@ def _train(
     pgd_samples: int,
 ) -> dict[str, Any]:
     from . import runs
-    from .train import Trainer, model_config
+    from .train import Trainer
 
     if (folder / runs.CONFIG).is_file():
         config = runs.read_config(folder)
     else:
-        config = _config(row, data, seed, data_root)
-        fitting = row.scaled(epochs_within(config, data, budget))
-        config = runs.RunConfig(
-            preset=fitting,
-            model=model_config(fitting, data),
-            seed=seed,
-            data_root=config.data_root,
-            environment=config.environment,
-        )
+        epochs = epochs_within(_config(row, data, seed, data_root), data, budget)
+        config = _config(row.scaled(epochs), data, seed, data_root)
     trainer = Trainer(config, data, folder)
     trainer.resume()
     with training_bar(f"{row.name} seed {seed}") as listener:
