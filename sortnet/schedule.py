@@ -18,10 +18,10 @@ def exponential_ramp(epoch: float, start: float, end: float, first: float, last:
 
 
 def linear_ramp(epoch: float, start: float, end: float) -> float:
-    """0 before epoch `start`, 1 from `end` on, a straight line between."""
+    """0 until epoch `start`, 1 from `end` on, a straight line between; a step where they meet."""
     if epoch >= end:
         return 1.0
-    return max(0.0, epoch - start) / (end - start)
+    return 0.0 if epoch <= start else (epoch - start) / (end - start)
 
 
 def smooth_ramp(epoch: float, end: float, bend: float = 0.4) -> float:

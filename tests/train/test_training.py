@@ -239,6 +239,8 @@ def test_schedules_meet_their_ends():
     recipe = dataclasses.replace(recipe, keep_ramp=(2.0, 6.0))
     assert [settings_at(recipe, e).dropping for e in (0, 2, 3, 6, 9)] == [0, 0, 0.25, 1, 1]
     assert recipe.scaled(5).keep_ramp == (1.0, 3.0)
+    step = dataclasses.replace(recipe, keep_ramp=(4.0, 4.0))
+    assert [settings_at(step, e).dropping for e in (0, 3.9, 4, 9)] == [0, 0, 1, 1]
     assert schedule.cosine(10, 10) == 0 and schedule.cosine(0.5, 10, warmup=1) == 0.5
     assert schedule.smooth_ramp(0, 5) == 0 and schedule.smooth_ramp(5, 5) == 1
     step = 1e-6
