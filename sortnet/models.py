@@ -321,9 +321,8 @@ def set_p(model: nn.Module, p: float) -> None:
     """Set the exponent of the training relaxation of every distance layer, p in [1, inf]."""
     if not p >= 1:
         raise ValueError(f"p must be in [1, inf], got {p}")
-    for module in model.modules():
-        if isinstance(module, SortLinear | SortConv2d):
-            module.p = p
+    for layer in _distance_layers(model):
+        layer.p = p
 
 
 def set_dropping(model: nn.Module, share: float) -> None:
@@ -333,9 +332,14 @@ def set_dropping(model: nn.Module, share: float) -> None:
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must be in [0, 1], got {share}")
+    for layer in _distance_layers(model):
+        layer.dropping = share
+
+
+def _distance_layers(model: nn.Module) -> Iterator[SortLinear | SortConv2d]:
     for module in model.modules():
         if isinstance(module, SortLinear | SortConv2d):
-            module.dropping = share
+            yield module
 
 
 @torch.no_grad()

@@ -74,7 +74,9 @@ class Recipe:
         for name in ("p_ramp", "keep_ramp"):
             ramp = getattr(self, name)
             if not 0 <= ramp[0] <= ramp[1] <= self.epochs:
-                raise ValueError(f"{name} {ramp} must lie in [0, epochs = {self.epochs:g}]")
+                raise ValueError(
+                    f"need 0 <= start <= end <= epochs = {self.epochs:g}, got {name} {ramp}"
+                )
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if min(self.ce_weight) <= 0:
@@ -208,16 +210,19 @@ def comparison_row(preset: Preset, row: str) -> Preset:
     if row not in ROWS:
         raise ValueError(f"unknown row {row!r}; known: {', '.join(ROWS)}")
     name = f"{preset.name}:{row}"
+    recipe = dataclasses.replace(preset.recipe, keep_ramp=(0, 0))
     width, depth = preset.model["width"], preset.model["depth"]
     if row == "sortnet":
         return dataclasses.replace(preset, name=name)
     if row == "linf-dist":
         model = {**preset.model, "family": "linf-dist", "keep": 1.0, "keep_pixels": 1.0}
-        return dataclasses.replace(preset, name=name, about="l-inf-distance net", model=model)
+        return dataclasses.replace(
+            preset, name=name, about="l-inf-distance net", model=model, recipe=recipe
+        )
     affine = {"width": width, "depth": depth}
     # Chosen on a part held out from digits' training split.
     recipe = dataclasses.replace(
-        preset.recipe,
+        recipe,
         eps_train=str(parse_eps(preset.recipe.eps_train) / 2),
         lr=0.0005,
         weight_decay=0.0,

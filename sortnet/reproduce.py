@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import statistics
 import tempfile
@@ -103,6 +104,9 @@ def reproduce_command(
         inputs=own,
         data=user_folder(base.data, data_root),
     )
+    _check_budget(folder, budget)
+    for seed, row in itertools.product(range(seeds), chosen):
+        _check_recipe(places[seed, row.name], row)
     data = load(base.data, data_root)
     results: dict[str, list[dict[str, Any]]] = {row.name: [] for row in chosen}
     for seed, row in itertools.product(range(seeds), chosen):
@@ -118,8 +122,9 @@ def reproduce_command(
 def epochs_within(config: RunConfig, data: DataSet, budget: float) -> float:
     """How many epochs of the recipe fit into `budget` seconds on this machine.
 
-    Steps are timed at five places of the schedule, since their cost varies with p, in three rounds,
-    so that a moment in which the machine is busy with something else does not count.
+    Steps are timed at ten places of the schedule, since their cost varies with p. The median of
+    three rounds keeps a short moment in which the machine is busy with something else from
+    shortening the run.
     """
     from .train import Trainer, settings_at
 
@@ -128,19 +133,18 @@ def epochs_within(config: RunConfig, data: DataSet, budget: float) -> float:
         trainer = Trainer(config, data, Path(scratch))
         x, y = trainer.batches[0]
         trainer.train_step(x, y, settings_at(recipe, 0))  # first use allocates and compiles
-        times: dict[float, list[float]] = {place: [] for place in (0.1, 0.3, 0.5, 0.7, 0.95)}
+        rounds: dict[float, list[float]] = {(i + 0.5) / 10: [] for i in range(10)}
         for _ in range(3):
-            for place, seconds in times.items():
+            for place, per_step in rounds.items():
                 settings = settings_at(recipe, place * recipe.epochs)
-                round_ends = time.monotonic() + 0.3
-                for _ in range(10):
-                    started = time.monotonic()
+                started = time.monotonic()
+                done, seconds = 0, 0.0
+                while done < 5 and seconds < 0.15:
                     trainer.train_step(x, y, settings)
-                    seconds.append(time.monotonic() - started)
-                    if time.monotonic() > round_ends:
-                        break
-        per_step = statistics.mean(statistics.median(seconds) for seconds in times.values())
-        per_epoch = per_step * trainer.batches.steps_per_epoch
+                    done, seconds = done + 1, time.monotonic() - started
+                per_step.append(seconds / done)
+        mean = statistics.mean(statistics.median(per_step) for per_step in rounds.values())
+        per_epoch = mean * trainer.batches.steps_per_epoch
     # A tenth in reserve for loading, logging and checkpoints.
     return min(MOST_EPOCHS, 0.9 * budget / per_epoch)
 
@@ -183,6 +187,34 @@ def _config(row: Preset, data: DataSet, seed: int, data_root: Path | None) -> Ru
         data_root=None if data_root is None else str(data_root),
         environment=runs.environment(),
     )
+
+
+def _check_budget(folder: Path, budget: float) -> None:
+    """Refuse to mix budgets in one table."""
+    from . import runs
+
+    table = folder / TABLES[0]
+    if table.is_file():
+        try:
+            before = float(json.loads(table.read_text())["budget_seconds"])
+        except (OSError, ValueError, TypeError, KeyError):
+            raise runs.RunError(f"{table}: damaged; remove it") from None
+        if before != budget:
+            raise runs.RunError(
+                f"{folder} holds runs of {before:g} s each, not {budget:g}; give another --out"
+            )
+
+
+def _check_recipe(folder: Path, row: Preset) -> None:
+    """Refuse to go on with, or to count, a run of another recipe."""
+    from . import runs
+
+    if (folder / runs.CONFIG).is_file():
+        found = runs.read_config(folder).preset
+        if found != row.scaled(found.recipe.epochs):
+            raise runs.RunError(
+                f"{folder} holds a run of another recipe than {row.name}; give another --out"
+            )
 
 
 def _finished(folder: Path) -> dict[str, Any] | None:

@@ -288,6 +288,7 @@ class Trainer:
                 for parameter, average in zip(self.net.parameters(), self.average, strict=True):
                     parameter.copy_(average)
         set_p(self.net, math.inf)
+        set_dropping(self.net, 1.0)
         try:
             reestimate_means(self.net, self.data.train, rank=self.rank, world=self.world)
         except FloatingPointError as error:

@@ -26,10 +26,11 @@ def _pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int
 class _Distance(nn.Module):
     """What linear and convolutional sort layers share: weights, training relaxation, sorted sum.
 
-    In training the output is the l_p distance over a random subset of the inputs (each kept with
-    probability `keep`, one subset per `group` samples), p set by `self.p`; a maximum over such a
-    subset is an unbiased estimate of the sorted sum (dropout identity). In evaluation it is the
-    sorted sum with the truncated geometric coefficients of rho = 1 - keep.
+    In training the output is the l_p distance over a random subset of the inputs (each dropped with
+    probability `dropping` (1 - keep), one subset per `group` samples), p set by `self.p`; with
+    dropping = 1 a maximum over such a subset is an unbiased estimate of the sorted sum (dropout
+    identity). In evaluation it is the sorted sum with the truncated geometric coefficients of
+    rho = 1 - keep.
     """
 
     coefficients_buffer: Tensor
@@ -118,6 +119,7 @@ class SortLinear(_Distance):
     Attributes:
         weight: [O, I]. bias: [O] or None.
         p: exponent of the training relaxation, in [1, inf].
+        dropping: share of the dropping that takes place in training, in [0, 1]; 1 unless set.
         group: rows of the flattened input that share a random subset in training.
 
     Raises:

@@ -162,7 +162,9 @@ def test_all_presets_of_the_paper_are_there_and_valid():
 
 @pytest.mark.parametrize("row", ROWS)
 def test_comparison_rows_build_on_the_same_harness(row):
-    preset = comparison_row(get_preset("digits"), row).override(["model.width=20", "model.depth=2"])
+    base = get_preset("digits").override(["recipe.keep_ramp=[5, 9]"])
+    preset = comparison_row(base, row).override(["model.width=20", "model.depth=2"])
+    assert preset.recipe.keep_ramp == ((5, 9) if row == "sortnet" else (0, 0))
     config = model_config(preset, tiny.dataset())
     from sortnet.objective import Objective
 

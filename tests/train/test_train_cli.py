@@ -232,3 +232,14 @@ def test_a_busy_moment_does_not_shorten_a_run(monkeypatch):
     monkeypatch.setattr(Trainer, "train_step", step)
     epochs = reproduce.epochs_within(tiny.config(), tiny.dataset(), budget=40.0)
     assert epochs == pytest.approx(0.9 * 40.0 / (4 * 0.1))  # 4 steps an epoch
+
+
+def test_reproduce_mixes_neither_budgets_nor_recipes(run_cli, monkeypatch):
+    arguments = ["reproduce", "tiny", "--seeds", "1", "--pgd-samples", "1", "--row", "maxmin"]
+    arguments += ["--out", "a folder", "--budget"]
+    code, _, err = run_cli(*arguments, "1s")
+    assert code == 0, err
+    one_line_error(run_cli(*arguments, "2s"), "a folder", "1 s", "--out")
+    changed = dataclasses.replace(tiny.preset(betas=(0.9, 0.98)), name="tiny")
+    monkeypatch.setitem(presets.PRESETS, "tiny", changed)
+    one_line_error(run_cli(*arguments, "1s"), "maxmin-seed0", "another recipe", "--out")
