@@ -370,11 +370,13 @@ PRESETS: dict[str, Preset] = {
             recipe=Recipe(
                 eps_train="0.15",
                 eps_test=("0.1",),
-                epochs=20,
+                epochs=40,
                 batch_size=256,
-                p_ramp=(5 / 3, 18),
+                # Maxima cost a fifth of high powers, so most epochs go to p = inf.
+                p_last=48,
+                p_ramp=(1.8, 6.2),
                 # Dropping from the first step makes the start slow.
-                keep_ramp=(7.5, 15),
+                keep_ramp=(2.2, 6.6),
                 ce_weight=(0.1, 0.001),
                 p_cheap=True,
             ),
