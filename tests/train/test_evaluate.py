@@ -143,6 +143,7 @@ def test_all_presets_of_the_paper_are_there_and_valid():
         "imagenet64-2x",
         "digits",
         "fashion-mnist-0.1",
+        "fashion-mnist-0.1-fast",
     } <= set(PRESETS)
     data = tiny.dataset()
     shapes = {"cifar10": (3, 32, 32), "tinyimagenet": (3, 64, 64), "imagenet64": (3, 64, 64)}
