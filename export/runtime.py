@@ -15,13 +15,13 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from sortnet import cuda
-from sortnet.native import library_path
-from sortnet.units import float32_up, parse_eps
+from sortnet.backend import cuda
+from sortnet.backend.native import library_path
+from sortnet.base.units import float32_up, parse_eps
+from sortnet.certificate.analysis import TANH_ERROR, ball_reach
+from sortnet.certificate.network import Activation, Affine, Network, SortConv, SortNeuron
 
-from .error_bound import TANH_ERROR, ball_reach
 from .graph import build_interval_model
-from .spec import Activation, Affine, Network, SortConv, SortNeuron
 from .verifier import Proof, verify_model
 from .wire import RefusedError, load_model
 
