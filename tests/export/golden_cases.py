@@ -4,7 +4,7 @@
     python tests/export/golden_cases.py exact    # also compares the last bits, on the same machine
 
 ``golden/bytes.json`` holds a hash of every exported file, ``golden/verdicts.json`` the verifier's
-answer to every file of the tampering suite, ``golden/format1-*.onnx`` files that every later version
+answer to every file of the tampering suite, ``golden/format1-*.onnx`` files that later versions
 must read, verify and run. Weights are written down by a rule, for random streams differ between
 versions of NumPy.
 """
