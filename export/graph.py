@@ -20,21 +20,23 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sortnet.base.units import float32_up
 from sortnet.certificate.analysis import ROOM, Analysis, analyse, ball_reach
-from sortnet.certificate.network import (
-    Activation,
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import (
+    Abs,
     Affine,
-    Array,
     Bias,
     Flatten,
     GroupSort,
     Negate,
-    Network,
     Normalize,
-    Op,
+    Operation,
+    ReLU,
     Shift,
     SortConv,
     SortNeuron,
+    Tanh,
 )
+from sortnet.certificate.rounding import Array
 
 from .functions import DOMAIN, OPSET, functions
 
@@ -43,7 +45,7 @@ IR_VERSION = 8
 MAX_BYTES = 2**31 - 2**20
 """Protocol buffers hold less than 2 GiB."""
 
-_KIND = {"relu": "Relu", "abs": "Abs", "tanh": "Tanh"}
+_KIND: dict[type[Operation], str] = {ReLU: "Relu", Abs: "Abs", Tanh: "Tanh"}
 
 
 class _Builder:
@@ -79,7 +81,7 @@ class _Builder:
 
 
 def _per_tensor(
-    build: _Builder, op: Op, prefix: str, index: int, x: str, before: tuple[int, ...]
+    build: _Builder, op: Operation, prefix: str, index: int, x: str, before: tuple[int, ...]
 ) -> str:
     """One operation whose interval bounds are the operation itself on either bound."""
     out = f"{prefix}{index}"
@@ -92,7 +94,7 @@ def _per_tensor(
         case Flatten():
             return build.add("Flatten", [x], out, axis=1)
         case Shift() | Bias():
-            values = build.constant(f"{op.name.lower()}{index}", op.values)
+            values = build.constant(f"{type(op).__name__.lower()}{index}", op.values)
             return build.add("Sub" if isinstance(op, Shift) else "Add", [x, values], out)
         case GroupSort():
             groups = [before[0] // op.size, op.size]
@@ -111,8 +113,8 @@ def _per_tensor(
                 )
             )
             return build.add("Flatten", [f"{out}_sorted"], out, axis=1)
-        case Activation():
-            return build.add(_KIND[op.kind], [x], out)
+        case ReLU() | Abs() | Tanh():
+            return build.add(_KIND[type(op)], [x], out)
     raise AssertionError(op)
 
 
@@ -218,7 +220,7 @@ def _bounds(
                     build.add("Neg", [high], f"l{index}"),
                     build.add("Neg", [low], f"u{index}"),
                 )
-            case Activation(kind="abs"):
+            case Abs():
                 turned = build.add("Neg", [high], f"l{index}_turned")
                 size = build.add("Neg", [low], f"u{index}_turned")
                 low, high = (

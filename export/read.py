@@ -15,22 +15,24 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from sortnet.certificate.network import (
-    Activation,
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import (
+    Abs,
     Affine,
-    Array,
     Bias,
     Flatten,
     GroupSort,
     Negate,
-    Network,
     Normalize,
-    Op,
+    Operation,
+    ReLU,
     Shift,
     SortConv,
     SortNeuron,
     SpecError,
+    Tanh,
 )
+from sortnet.certificate.rounding import Array
 
 from .functions import DOMAIN
 from .wire import (
@@ -145,7 +147,7 @@ def _check_outputs(graph: onnx.GraphProto, network: Network) -> None:
             raise RefusedError(f"output {info.name!r} must be declared as {shape}")
 
 
-def _same(a: Op, b: Op) -> bool:
+def _same(a: Operation, b: Operation) -> bool:
     """Whether two operations are the same bit by bit."""
     if type(a) is not type(b):
         return False
@@ -168,7 +170,7 @@ def _same(a: Op, b: Op) -> bool:
 class _Step:
     """An operation, the value it reads, and the number of units that its nodes are made for."""
 
-    op: Op
+    op: Operation
     source: Value
     units: int | None = None
 
@@ -178,6 +180,7 @@ class _Step:
             raise RefusedError(f"{name} is wired for {self.units} units, its input is {shape}")
 
 
+_ACTIVATIONS: dict[str, type[Operation]] = {"Relu": ReLU, "Abs": Abs, "Tanh": Tanh}
 _TWO_OUTPUTS = ("TopK", "SortNeuronBounds")
 
 
@@ -282,7 +285,7 @@ class _Reader:
                 return _Step(Negate(), x)
             case "", ("Relu" | "Abs" | "Tanh"):
                 (x,) = self._take(value, node.op, 1)
-                return _Step(Activation(node.op.lower()), x)
+                return _Step(_ACTIVATIONS[node.op](), x)
             case "", "Div":
                 centered, std = self._take(value, "Div", 2)
                 x, mean = self._take(centered, "Sub", 2)
@@ -544,7 +547,7 @@ class _Reader:
                 (above,) = self._take(low, "Neg", 1)
                 (below,) = self._take(high, "Neg", 1)
                 return below, above
-            case Activation(kind="abs"):
+            case Abs():
                 below, turned, zero = self._take(low, "Max", 3)
                 self._expect(zero, 0.0, np.float32, "bound of an absolute value")
                 above, size = self._take(high, "Max", 2)

@@ -20,7 +20,8 @@ from sortnet.backend.native import library_path
 from sortnet.base.units import float32_up, parse_eps
 from sortnet.certificate.analysis import TANH_ERROR, ball_reach
 from sortnet.certificate.inputs import InputError, check_box, check_kind
-from sortnet.certificate.network import Activation, Affine, Network, SortConv, SortNeuron
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import Affine, SortConv, SortNeuron, Tanh
 
 from .graph import build_interval_model
 from .verifier import Proof, verify_model
@@ -109,7 +110,7 @@ class CertifiedSession:
         self._session = self._start(model)
         self._interval: onnxruntime.InferenceSession | None = None
         self._lock = threading.Lock()
-        if any(isinstance(op, Activation) and op.kind == "tanh" for op in self.network.ops):
+        if any(isinstance(op, Tanh) for op in self.network.ops):
             self._check_tanh()
 
     def predict(self, x: FloatArray) -> Prediction:

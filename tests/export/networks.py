@@ -27,6 +27,7 @@ from sortnet.certificate.network import (
     SortConv,
     SortNeuron,
 )
+from sortnet.certificate.operations import Abs, ReLU, Tanh
 
 F32 = np.float32
 ZERO = Fraction(0)
@@ -122,8 +123,8 @@ def _apply(op: Op, v: Array) -> Array:
         case GroupSort():
             groups = v.reshape(len(v), v.shape[1] // op.size, op.size)
             return -np.sort(-groups, axis=-1).reshape(v.shape)
-        case Activation():
-            return Activation.FUNCTIONS[op.kind](v)
+        case ReLU() | Abs() | Tanh():
+            return op.value(v)
     raise AssertionError(op)
 
 
@@ -190,8 +191,8 @@ def _apply_exact(op: Op, v: list[Fraction]) -> list[Fraction]:
         case GroupSort():
             groups = [v[i : i + op.size] for i in range(0, len(v), op.size)]
             return [x for group in groups for x in sorted(group)[::-1]]
-        case Activation(kind="relu"):
+        case ReLU():
             return [max(x, ZERO) for x in v]
-        case Activation(kind="abs"):
+        case Abs():
             return [abs(x) for x in v]
     raise AssertionError(op)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -85,11 +86,13 @@ def test_lipschitz_constants_and_ranges_are_upper_bounds(network: Network, seed:
         assert abs(a - b) <= Fraction(analysis.lipschitz) * distance
     last = analysis.steps[-1]
     assert Fraction(last.low) <= min(at_x) and max(at_x) <= Fraction(last.high)
-    for op, step in zip(network.ops, analysis.steps, strict=True):
+    shapes = network.shapes
+    for op, step, before in zip(network.ops, analysis.steps, shapes, strict=False):
         if isinstance(op, SortNeuron | SortConv):
             neuron = op.neuron if isinstance(op, SortConv) else op
             exact = sum((Fraction(float(c)) for c in neuron.coefficients), ZERO)
-            assert exact <= Fraction(step.lipschitz) and exact <= 1
+            still = isinstance(op, SortConv) and (op.patches == math.prod(before)).all()
+            assert still or exact <= Fraction(step.lipschitz) <= 1 + Fraction(2) ** -50
 
 
 @FEW
