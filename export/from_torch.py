@@ -29,7 +29,7 @@ from sortnet.certificate.network import (
     SortNeuron,
 )
 
-from .graph import build_model
+from .writer import build_model
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

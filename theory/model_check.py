@@ -140,7 +140,7 @@ def _steps(path: str | Path, exact: bool) -> tuple[tuple[int, ...], list[_Step]]
         return network.input_shape, _steps_of_operations(network, exact)
     if not target.is_file():
         raise ValueError(f"no run folder or ONNX file at {target}")
-    from sortnet.export.read import read_model
+    from sortnet.export.reader import read_model
     from sortnet.export.wire import load_model
 
     network = read_model(load_model(target)).network

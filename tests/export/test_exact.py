@@ -18,7 +18,7 @@ from sortnet.base.units import float32_up
 from sortnet.certificate.analysis import TORCH, BoundError, analyse, ball_reach
 from sortnet.certificate.network import Affine, Flatten, Network, SortConv, SortNeuron
 from sortnet.export.attack import TorchNetwork
-from sortnet.export.graph import build_interval_model, build_model
+from sortnet.export.writer import build_interval_model, build_model
 
 FEW = settings(max_examples=25, deadline=None)
 
