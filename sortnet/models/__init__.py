@@ -1,10 +1,10 @@
 """Networks from typed configurations."""
 
+from sortnet.nn import Abs
+
+from .config import ModelConfig, StemConfig
 from .net import (
-    Abs,
     CertifiedNet,
-    ModelConfig,
-    StemConfig,
     build_model,
     estimate_means,
     layer_bounds,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from . import functional as F
-from .distance import _positive
+from .arguments import positive
 
 
 class LipschitzLinear(nn.Module):
@@ -28,8 +28,8 @@ class LipschitzLinear(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_features = _positive("in_features", in_features)
-        self.out_features = _positive("out_features", out_features)
+        self.in_features = positive("in_features", in_features)
+        self.out_features = positive("out_features", out_features)
         self.weight = nn.Parameter(
             torch.empty(out_features, in_features, device=device, dtype=dtype)
         )
@@ -79,7 +79,7 @@ class GroupSort(nn.Module):
 
     def __init__(self, group: int) -> None:
         super().__init__()
-        self.group = _positive("group", group)
+        self.group = positive("group", group)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_sort(x, self.group)
@@ -121,7 +121,7 @@ class PiecewiseLinear(nn.Module):
 
     def __init__(self, features: int, knots: int = 5, reach: float = 1.0) -> None:
         super().__init__()
-        _positive("features", features)
+        positive("features", features)
         if knots < 2 or not reach > 0:
             raise ValueError(f"need at least 2 knots and reach > 0, got {knots} and {reach}")
         self.register_buffer("knots", torch.linspace(-reach, reach, knots))
@@ -142,3 +142,15 @@ class PiecewiseLinear(nn.Module):
         candidates = [lower, upper, *(torch.clamp(t, lower, upper) for t in self.knots)]
         values = torch.stack([self(candidate) for candidate in candidates])
         return values.amin(0), values.amax(0)
+
+
+class Abs(nn.Module):
+    """|x|, elementwise; 1-Lipschitz."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Exact: the least is 0 where the interval contains it."""
+        least = torch.maximum(lower, -upper).clamp_min(0)
+        return least, torch.maximum(lower.abs(), upper.abs())

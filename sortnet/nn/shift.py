@@ -4,7 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .distance import _positive
+from .arguments import positive
 
 
 class Normalize(nn.Module):
@@ -61,7 +61,7 @@ class MeanShift(nn.Module):
 
     def __init__(self, num_features: int, momentum: float = 0.1) -> None:
         super().__init__()
-        self.num_features = _positive("num_features", num_features)
+        self.num_features = positive("num_features", num_features)
         if not 0 < momentum <= 1:
             raise ValueError(f"momentum must be in (0, 1], got {momentum}")
         self.momentum = momentum
