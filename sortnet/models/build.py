@@ -22,7 +22,7 @@ from sortnet.nn import (
 from .config import ModelConfig
 
 
-def chain(config: ModelConfig) -> Iterator[nn.Module]:
+def build_layers(config: ModelConfig) -> Iterator[nn.Module]:
     """The layers of the network that a configuration describes, freshly initialised."""
     yield Normalize(config.mean, config.std)
     if config.family in ("sortnet", "linf-dist"):

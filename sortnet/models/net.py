@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from sortnet.nn import Abs as Abs
 from sortnet.nn import MeanShift, SortConv2d, SortLinear
-from sortnet.nn.functional import linear_bounds
+from sortnet.nn.layer import layer_bounds as layer_bounds
 
-from .build import chain
+from .build import build_layers
 from .config import ModelConfig as ModelConfig
 from .config import StemConfig as StemConfig
 
@@ -28,7 +28,7 @@ class CertifiedNet(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.layers = nn.Sequential(*chain(config))
+        self.layers = nn.Sequential(*build_layers(config))
 
     def draw_masks(
         self, batch: int, generator: torch.Generator | None = None
@@ -102,22 +102,6 @@ def build_model(config: ModelConfig) -> CertifiedNet:
         ValueError: the stem does not fit into the image.
     """
     return CertifiedNet(config)
-
-
-def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """Interval bounds of one layer of a chain.
-
-    Raises:
-        TypeError: a layer of an unknown kind.
-    """
-    if isinstance(layer, nn.Flatten | nn.Tanh | nn.ReLU):
-        return layer(lower), layer(upper)
-    if isinstance(layer, nn.Linear):
-        return linear_bounds(lower, upper, layer.weight, layer.bias)
-    bounds = getattr(layer, "bounds", None)
-    if bounds is None:
-        raise TypeError(f"no interval bounds are known for {type(layer).__name__}")
-    return bounds(lower, upper)
 
 
 def set_p(model: nn.Module, p: float) -> None:

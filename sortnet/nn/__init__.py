@@ -3,6 +3,7 @@
 from sortnet.nn import functional
 
 from .conv import LInfDistConv2d, SortConv2d
+from .layer import Layer, LayerError
 from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
 from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
 from .morphology import Morphology2d
@@ -13,6 +14,8 @@ __all__ = [
     "GroupSort",
     "LInfDistConv2d",
     "LInfDistLinear",
+    "Layer",
+    "LayerError",
     "LipschitzLinear",
     "MaxMin",
     "MeanShift",

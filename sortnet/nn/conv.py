@@ -1,13 +1,18 @@
 """Distance layers over image patches, shaped like `nn.Conv2d`."""
 
 import math
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from sortnet.certificate.network import Array, Bias, Flatten, Op, Shape, SortConv
 
 from . import functional as F
 from .arguments import pair, positive
 from .distance import Distance
+from .layer import array
 
 
 class SortConv2d(Distance):
@@ -59,6 +64,32 @@ class SortConv2d(Distance):
         high, _ = F.unfold_patches(upper, self.kernel_size, self.stride, self.padding)
         below, above = self._neuron_bounds(low, high)
         return F.fold_outputs(below, grid), F.fold_outputs(above, grid)
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        yield Flatten()
+        yield SortConv(self._patches(shape), self._neuron())
+        if self.bias is not None:
+            yield Bias(np.repeat(array(self.bias), math.prod(self.output_shape(shape)[1:])))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        rows, columns = (
+            (size + 2 * pad - kernel) // stride + 1
+            for size, kernel, stride, pad in zip(
+                shape[1:], self.kernel_size, self.stride, self.padding, strict=True
+            )
+        )
+        return self.out_channels, rows, columns
+
+    def _patches(self, shape: Shape) -> Array:
+        """Indices of each patch into the flat image, channel first; its size stands for padding."""
+        size = math.prod(shape)
+        image = np.arange(size, dtype=np.int64).reshape(shape)
+        (top, left), (down, right) = self.padding, self.stride
+        padded = np.pad(image, ((0, 0), (top, top), (left, left)), constant_values=size)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self.kernel_size, axis=(1, 2))
+        windows = windows[:, ::down, ::right]  # [C, H', W', kh, kw]
+        patches = windows.transpose(1, 2, 0, 3, 4)
+        return np.ascontiguousarray(patches.reshape(-1, self.weight.shape[1]))
 
     def extra_repr(self) -> str:
         return (

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from sortnet.certificate.coefficients import geometric_coefficients, to_float32
+from sortnet.certificate.network import SortNeuron
 
 from . import functional as F
 from .arguments import positive
+from .layer import Layer, array
 
 
-class Distance(nn.Module):
+class Distance(Layer):
     """What linear and convolutional sort layers share: weights, training relaxation, sorted sum.
 
     In training the output is the l_p distance over a random subset of the inputs (each dropped with
@@ -83,6 +85,10 @@ class Distance(nn.Module):
 
     def _neuron_bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
+
+    def _neuron(self) -> SortNeuron:
+        """The sort neurons of the evaluation, without their biases."""
+        return SortNeuron(array(self.weight), self.rho, self.k)
 
     def extra_repr(self) -> str:
         return f"keep={self.keep}, k={self.k}, bias={self.bias is not None}"

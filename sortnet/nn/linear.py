@@ -1,13 +1,17 @@
 """Distance and order-statistic layers over vectors."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from sortnet.certificate.network import Bias, Op, Shape
+
 from . import functional as F
 from .arguments import positive
 from .distance import Distance
+from .layer import Layer, LayerError, array
 
 
 class SortLinear(Distance):
@@ -62,6 +66,14 @@ class SortLinear(Distance):
         """Bounds of the evaluation output for x in [lower, upper], each [..., O]."""
         return self._neuron_bounds(lower, upper)
 
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        yield self._neuron()
+        if self.bias is not None:
+            yield Bias(array(self.bias))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.out_features)
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, {super().extra_repr()}"
 
@@ -84,7 +96,7 @@ class LInfDistLinear(SortLinear):
         super().__init__(in_features, out_features, 1.0, 1, bias, device, dtype)
 
 
-class OrderStatisticLinear(nn.Module):
+class OrderStatisticLinear(Layer):
     """General SortNet layer: u_o(x) = sum_k c_ok |x - w_o|_(k) (+ bias_o), every neuron its own c.
 
     The raw `order_weight` may take any value; `coefficients()` scales each row so that the exact
@@ -147,6 +159,12 @@ class OrderStatisticLinear(nn.Module):
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Bounds for x in [lower, upper], each [..., O]."""
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        raise LayerError("OrderStatisticLinear has no counterpart in the exported format yet")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, k={self.order_weight.shape[1]}"

@@ -1,13 +1,19 @@
 """1-Lipschitz affine layers and activations: the families that the paper compares SortNet with."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
+from sortnet.certificate import network as spec
+from sortnet.certificate.network import Op, Shape
+
 from . import functional as F
 from .arguments import positive
+from .layer import Layer, LayerError, affine
 
 
-class LipschitzLinear(nn.Module):
+class LipschitzLinear(Layer):
     """Affine layer whose rows have absolute sum at most 1: 1-Lipschitz in l-inf (paper, section 1).
 
     Args:
@@ -63,11 +69,17 @@ class LipschitzLinear(nn.Module):
         """Interval bounds for x in [lower, upper], rounded to nearest."""
         return F.linear_bounds(lower, upper, self.projected_weight(), self.bias)
 
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        yield affine(self.projected_weight(), self.bias)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.out_features)
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
-class GroupSort(nn.Module):
+class GroupSort(Layer):
     """Sort every `group` neighbouring units in descending order; 1-Lipschitz in l-inf.
 
     Args:
@@ -88,6 +100,10 @@ class GroupSort(nn.Module):
         """Exact: order statistics are monotone in every unit."""
         return F.group_sort(lower, self.group), F.group_sort(upper, self.group)
 
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        if self.group > 1:
+            yield spec.GroupSort(self.group)
+
     def extra_repr(self) -> str:
         return str(self.group)
 
@@ -102,7 +118,7 @@ class MaxMin(GroupSort):
         return ""
 
 
-class PiecewiseLinear(nn.Module):
+class PiecewiseLinear(Layer):
     """A learned 1-Lipschitz piecewise-linear activation, its own for every unit.
 
     Knots divide [-reach, reach] evenly; the slope of every piece (and of the two ends) is
@@ -143,8 +159,11 @@ class PiecewiseLinear(nn.Module):
         values = torch.stack([self(candidate) for candidate in candidates])
         return values.amin(0), values.amax(0)
 
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        raise LayerError("PiecewiseLinear has no counterpart in the exported format yet")
 
-class Abs(nn.Module):
+
+class Abs(Layer):
     """|x|, elementwise; 1-Lipschitz."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -154,3 +173,6 @@ class Abs(nn.Module):
         """Exact: the least is 0 where the interval contains it."""
         least = torch.maximum(lower, -upper).clamp_min(0)
         return least, torch.maximum(lower.abs(), upper.abs())
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        yield spec.Activation("abs")
