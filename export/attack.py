@@ -52,8 +52,14 @@ class _Conv(nn.Module):
         self.patches = torch.from_numpy(op.patches)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        rows = nn.functional.pad(x, (0, 1))[:, self.patches]
-        return self.neuron(rows).transpose(1, 2).flatten(1)
+        return self.neuron(self._rows(x)).transpose(1, 2).flatten(1)
+
+    def smoothed(self, x: torch.Tensor, p: float) -> torch.Tensor:
+        """As `sortnet.nn.SortConv2d.smoothed`."""
+        return self.neuron.smoothed(self._rows(x), p).transpose(1, 2).flatten(1)
+
+    def _rows(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.pad(x, (0, 1))[:, self.patches]
 
 
 class _Add(nn.Module):

@@ -167,7 +167,13 @@ def _steps_of_operations(network: ExportedNetwork, exact: bool) -> list[_Step]:
 
 
 def _steps_of_model(model: CertifiedNet, exact: bool) -> list[_Step]:
-    layers = exact_layers(model) if exact else [(module, None) for module in model.layers]
+    from sortnet.models import chain_of
+    from sortnet.nn import LayerError
+
+    try:
+        layers = exact_layers(model) if exact else [(module, None) for module in chain_of(model)]
+    except LayerError as error:
+        raise ValueError(f"no mass bound is known: {error}") from None
     steps = []
     units = prod(model.config.input_shape)
     for module, layer in layers:

@@ -11,21 +11,8 @@ import torch
 from torch import Tensor
 
 from sortnet.models.net import CertifiedNet
-from sortnet.nn import SortConv2d, SortLinear
-from sortnet.nn import functional as F
+from sortnet.nn.known import layer_smoothed
 from sortnet.training.losses import margins
-
-
-class _SmoothBackward(torch.autograd.Function):
-    """Value of the first argument, gradient of the second."""
-
-    @staticmethod
-    def forward(ctx, exact: Tensor, smooth: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        return exact.clone()
-
-    @staticmethod
-    def backward(ctx, dy: Tensor):  # type: ignore[no-untyped-def]
-        return None, dy
 
 
 def smoothed_logits(model: CertifiedNet, x: Tensor, p: float) -> Tensor:
@@ -40,17 +27,7 @@ def smoothed_logits(model: CertifiedNet, x: Tensor, p: float) -> Tensor:
         [N, K]; the values are those of `model(x)`.
     """
     for layer in model.layers:
-        if not isinstance(layer, SortLinear | SortConv2d):
-            x = layer(x)
-            continue
-        with torch.no_grad():
-            exact = layer(x)
-        if isinstance(layer, SortLinear):
-            smooth = F.lp_distance(x, layer.weight, p)
-        else:
-            patches, grid = F.unfold_patches(x, layer.kernel_size, layer.stride, layer.padding)
-            smooth = F.fold_outputs(F.lp_distance(patches, layer.weight, p), grid)
-        x = _SmoothBackward.apply(exact, smooth)
+        x = layer_smoothed(layer, x, p)
     return x
 
 
@@ -105,12 +82,11 @@ def _search(
     noise = torch.rand(x.shape, generator=generator, device=x.device)
     result = x.clone()
     result[active] = (lower + noise * (upper - lower)).clamp(lower, upper)[active]
-    smooth = any(isinstance(layer, SortLinear | SortConv2d) for layer in model.layers)
     for step in range(steps):
         point = result[active].requires_grad_()
         with torch.enable_grad():
             exponent = p if step < (steps + 1) // 2 else 8 * p
-            logits = smoothed_logits(model, point, exponent) if smooth else model(point)
+            logits = smoothed_logits(model, point, exponent)
             (slope,) = torch.autograd.grad(margins(logits, y[active]).sum(), point)
         stands = logits.detach().argmax(1) == y[active]
         size = eps * 0.5 * 0.04 ** (step / max(steps - 1, 1))
