@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from sortnet.certificate import operations as spec
 from sortnet.models import chain_of
 from sortnet.nn import (
     Abs,
@@ -114,6 +115,40 @@ def _layer(module: nn.Module, width: int) -> Layer | None:
     if isinstance(module, Abs):
         return Activation((ABSOLUTE_VALUE,) * width)
     raise ValueError(f"a {type(module).__name__} layer has no exact form here")
+
+
+def exact_operation(op: spec.Operation, width: int) -> Layer | None:
+    """The exact layer of an operation of a trained network; None where it only reshapes.
+
+    Args:
+        width: units of its input.
+
+    Raises:
+        ValueError: it has no exact form.
+    """
+    match op:
+        case spec.Flatten():
+            return None
+        case spec.Normalize():
+            factor = 1 / fraction(op.std)
+            return Scale(width, factor, -fraction(op.mean) * factor)
+        case spec.Negate():
+            return Scale(width, -ONE)
+        case spec.Shift():
+            return Shift(vector(op.values.tolist()))
+        case spec.Bias():
+            return Shift(vector((-op.values).tolist()))
+        case spec.Affine():
+            return exact_affine(op.W.tolist(), op.b.tolist())
+        case spec.SortNeuron():
+            return exact_sort(op.W.tolist(), [op.coefficients.tolist()] * len(op.W), ())
+        case spec.GroupSort():
+            return ExactGroupSort(width, op.size)
+        case spec.ReLU():
+            return Activation((RELU,) * width)
+        case spec.Abs():
+            return Activation((ABSOLUTE_VALUE,) * width)
+    raise ValueError(f"{type(op).__name__} has no exact form; measure this model in float32")
 
 
 def exact_affine(rows: Sequence[Sequence[Number]], bias: Sequence[Number]) -> Affine:

@@ -18,26 +18,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .boolean import cyclic_pairs
-from .convert import exact_affine, exact_layers, exact_sort
+from .convert import exact_layers, exact_operation
 from .exact import ONE, absolute_sum, check_rank, fraction, vector
 from .mass import masses
 from .networks import (
-    ABSOLUTE_VALUE,
-    RELU,
-    Activation,
     Affine,
-    GroupSort,
     Layer,
     Network,
-    Scale,
-    Shift,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from sortnet.certificate import operations as spec
     from sortnet.certificate.network import Network as ExportedNetwork
     from sortnet.models.net import CertifiedNet
 
@@ -148,16 +141,16 @@ def _steps(path: str | Path, exact: bool) -> tuple[tuple[int, ...], list[_Step]]
 
 
 def _steps_of_operations(network: ExportedNetwork, exact: bool) -> list[_Step]:
-    from sortnet.export.attack import TorchNetwork
+    from sortnet.nn.twins import TorchNetwork
 
     steps = []
     modules = TorchNetwork(network).layers
     for op, module, before, after in zip(
         network.ops, modules, network.shapes, network.shapes[1:], strict=False
     ):
-        layer = _exact(op, prod(before)) if exact else None
+        layer = exact_operation(op, prod(before)) if exact else None
         norm: Fraction | float
-        norm, spread = _factors(op)
+        norm, spread = float(op.moves(np.ones(before)).max()), op.spread
         if layer is not None:
             norm, spread = _true_norm(layer), layer.spread
         elif exact:  # it only reshapes
@@ -268,54 +261,6 @@ def _exact_masses(
         last = last if step.exact is None else max(next(found))
         result.append(last)
     return result
-
-
-def _exact(op: spec.Operation, width: int) -> Layer | None:
-    from sortnet.certificate import operations as spec
-
-    match op:
-        case spec.Flatten():
-            return None
-        case spec.Normalize():
-            factor = 1 / fraction(op.std)
-            return Scale(width, factor, -fraction(op.mean) * factor)
-        case spec.Negate():
-            return Scale(width, -ONE)
-        case spec.Shift():
-            return Shift(vector(op.values.tolist()))
-        case spec.Bias():
-            return Shift(vector((-op.values).tolist()))
-        case spec.Affine():
-            return exact_affine(op.W.tolist(), op.b.tolist())
-        case spec.SortNeuron():
-            return exact_sort(op.W.tolist(), [op.coefficients.tolist()] * len(op.W), ())
-        case spec.GroupSort():
-            return GroupSort(width, op.size)
-        case spec.ReLU():
-            return Activation((RELU,) * width)
-        case spec.Abs():
-            return Activation((ABSOLUTE_VALUE,) * width)
-    raise ValueError(
-        f"{type(op).__name__.lower()} has no exact form; measure this model in float32"
-    )
-
-
-def _factors(op: spec.Operation) -> tuple[float, int]:
-    """Lipschitz constant and spread (:class:`.networks.Layer`) of an operation."""
-    from sortnet.certificate import operations as spec
-
-    match op:
-        case spec.Normalize():
-            return 1 / op.std, 1
-        case spec.Affine():
-            return float(np.abs(op.W.astype(np.float64)).sum(1).max()), 1
-        case spec.GroupSort():
-            return 1.0, op.size
-        case spec.SortNeuron():
-            return 1.0, op.W.shape[1]
-        case spec.SortConv():
-            return 1.0, op.neuron.W.shape[1]
-    return 1.0, 1
 
 
 def _largest_row(weight: Tensor) -> float:

@@ -115,7 +115,7 @@ def evaluate_exact(network: Network, pixels: list[Fraction]) -> list[Fraction]:
     """Logits over the rational numbers; no tanh."""
     v = pixels
     for op in network.ops:
-        v = _apply_exact(op, v)
+        v = apply_exact(op, v)
     return v
 
 
@@ -123,7 +123,7 @@ def _fractions(array: Array) -> list[Fraction]:
     return [Fraction(float(value)) for value in array]
 
 
-def _apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
+def apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
     match op:
         case Normalize():
             return [(x - Fraction(op.mean)) / Fraction(op.std) for x in v]
@@ -138,7 +138,7 @@ def _apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
             return result
         case SortConv():
             padded = [*v, ZERO]
-            columns = [_apply_exact(op.neuron, [padded[i] for i in row]) for row in op.patches]
+            columns = [apply_exact(op.neuron, [padded[i] for i in row]) for row in op.patches]
             return [column[o] for o in range(len(op.neuron.W)) for column in columns]
         case Shift():
             return [x - c for x, c in zip(v, _fractions(op.values), strict=True)]

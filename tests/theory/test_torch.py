@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sortnet import nn as sn
+from sortnet.certificate.operations import Affine as SpecAffine
 from sortnet.cli.theory import theory_command
 from sortnet.export import export_model
 from sortnet.models.net import Abs, ModelConfig, build_model
@@ -266,7 +267,7 @@ def test_an_onnx_file_and_its_run_agree(run_folder, tmp_path):
 
 def test_weights_that_break_the_constraint_are_seen(run_folder, monkeypatch):
     folder, _ = run_folder("standard")
-    monkeypatch.setattr(model_check, "_factors", lambda op: (0.01, 1))
+    monkeypatch.setattr(SpecAffine, "moves", lambda op, moves: np.full(len(op.W), 0.01))
     assert not model_check.check_model(folder).within
     result = CliRunner().invoke(theory_command, ["check", str(folder)])
     assert result.exit_code == 1
