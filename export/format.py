@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 FORMAT_VERSION = "1"
+"""What is written. A change of what a file may hold gets a new number; a reader refuses numbers
+that it does not know, and reads every earlier one for ever (tests/export/golden)."""
+
+READABLE = ("1",)
+"""Format versions that are read."""
 
 DOMAIN = "ai.sortnet"
 """Of our operations."""

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from sortnet.certificate.network import Network
 from sortnet.certificate.operations import SpecError
 
-from .format import DOMAIN
+from .format import DOMAIN, READABLE
 from .forms import FORM_OF, FORMS, AnyForm, Found, Place
 from .functions import check_functions
 from .matcher import Matcher
@@ -79,6 +79,8 @@ def read_model(model: onnx.ModelProto) -> Exported:
 
 def _read(model: onnx.ModelProto) -> Exported:
     check_model(model)
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    _check_version(metadata)
     outputs, nodes = wire(model.graph)
     match = Matcher()
     logits, label, radius = outputs
@@ -100,7 +102,17 @@ def _read(model: onnx.ModelProto) -> Exported:
     except Exception as error:
         reason = str(error).strip().splitlines() or [repr(error)]
         raise RefusedError(f"ONNX's checker refuses the file: {reason[0]}") from None
-    return Exported(network, kind, {prop.key: prop.value for prop in model.metadata_props})
+    return Exported(network, kind, metadata)
+
+
+def _check_version(metadata: dict[str, str]) -> None:
+    """The one use of metadata, which can only refuse: a file of a later version may mean more than
+    is seen here. Without a version the graph alone decides, as always."""
+    version = metadata.get("sortnet.format_version", READABLE[-1])
+    if version not in READABLE:
+        raise RefusedError(
+            f"the file has format version {version!r}; this release reads {', '.join(READABLE)}"
+        )
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:

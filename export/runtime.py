@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +27,7 @@ from sortnet.certificate.network import Network
 from .format import IR_VERSION, OPSET
 from .forms import FORM_OF, Promise
 from .verifier import Proof, verify_model
-from .wire import RefusedError, load_model
+from .wire import RefusedError, parse_model, read_bytes
 from .writer import build_interval_model
 
 FloatArray = npt.NDArray[np.float32]
@@ -61,10 +63,13 @@ class Prediction(NamedTuple):
 class CertifiedSession:
     """A verified file, ready to run. Safe to share among threads.
 
+    Among processes it is pickled as its file's path and hash: the copy reads and verifies the file
+    again, and refuses another one.
+
     Args:
         path: an exported file. It is verified first (`sortnet.export.verify`).
-        providers: of ONNX Runtime, "CPUExecutionProvider" or "CUDAExecutionProvider"; None is the
-            CPU.
+        providers: of ONNX Runtime, "CPUExecutionProvider" or "CUDAExecutionProvider", one or
+            several; None is the CPU.
         library: run our native operation; False runs the functions inside the file, slower and in
             small batches.
         threads: of one run; None is one for each core. The certificate holds for any number.
@@ -74,7 +79,8 @@ class CertifiedSession:
 
     Raises:
         NotProvedError: the file does not prove its certificates; the message says why.
-        ValueError: another provider, or threads below 1.
+        ValueError: another provider, one that this ONNX Runtime cannot run on this machine, or
+            threads below 1.
         OSError: the file cannot be read.
         NativeError: the native library is missing.
     """
@@ -82,17 +88,17 @@ class CertifiedSession:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        providers: Sequence[str] | None = None,
+        providers: str | Sequence[str] | None = None,
         library: bool = True,
         threads: int | None = None,
     ) -> None:
-        for name in providers or ():
-            if name not in _PROVIDERS:
-                raise ValueError(f"providers are among {', '.join(_PROVIDERS)}, got {name!r}")
+        names = _provider_names(providers)
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
+        self._path = Path(path).absolute()
         try:
-            model = load_model(path)
+            data = read_bytes(path)
+            model = parse_model(data)
         except RefusedError as error:
             raise NotProvedError(f"{os.fspath(path)}: {error}") from None
         self.proof: Proof = verify_model(model)
@@ -101,11 +107,12 @@ class CertifiedSession:
         self.network: Network = self.proof.network
         # TF32 would break the float-error bound; the GPU library is told where the compiler is.
         self._providers = [
-            (name, {"use_tf32": "0"}) if name == "CUDAExecutionProvider" else name
-            for name in providers or ["CPUExecutionProvider"]
+            (name, {"use_tf32": "0"}) if name == "CUDAExecutionProvider" else name for name in names
         ]
-        if library and "CUDAExecutionProvider" in (providers or []):
+        if library and "CUDAExecutionProvider" in names:
             cuda.library()
+        self._names = names
+        self._digest = hashlib.sha256(data).hexdigest()
         self._library = library
         self._threads = threads
         self._session = self._start(model)
@@ -114,6 +121,9 @@ class CertifiedSession:
         for form in {FORM_OF[type(op)] for op in self.network.ops}:
             if form.promise is not None:
                 self._measure(form.promise)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self._path, self._digest, self._names, self._library, self._threads)
 
     def predict(self, x: FloatArray) -> Prediction:
         """Labels, certified radii and logits.
@@ -180,11 +190,14 @@ class CertifiedSession:
             options.register_custom_ops_library(str(library_path("sortnet_ort")))
         # From the bytes that were verified: a file that changes meanwhile changes nothing.
         try:
-            return onnxruntime.InferenceSession(
+            session = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=self._providers
             )
         except Exception as error:  # ONNX Runtime's own types share no base but this
             raise NotProvedError(f"ONNX Runtime refuses the file: {error}") from None
+        if missing := set(self._names) - set(session.get_providers()):
+            raise ValueError(f"{', '.join(missing)} does not start on this machine")
+        return session
 
     def _interval_session(self) -> onnxruntime.InferenceSession:
         with self._lock:
@@ -228,6 +241,33 @@ class CertifiedSession:
                 f"this ONNX Runtime's {promise.node} is off by {error:.3g}, more than the bound "
                 "allows"
             )
+
+
+def _reopen(
+    path: Path, digest: str, providers: list[str], library: bool, threads: int | None
+) -> CertifiedSession:
+    """A session like the one that was pickled, on the same file.
+
+    Raises:
+        NotProvedError: the file has changed. And what `CertifiedSession` raises.
+    """
+    session = CertifiedSession(path, providers, library, threads)
+    if session._digest != digest:
+        raise NotProvedError(f"{path} is not the file that the session was opened with")
+    return session
+
+
+def _provider_names(providers: str | Sequence[str] | None) -> list[str]:
+    names = [providers] if isinstance(providers, str) else list(providers or _PROVIDERS[:1])
+    for name in names:
+        if name not in _PROVIDERS:
+            raise ValueError(f"providers are among {', '.join(_PROVIDERS)}, got {name!r}")
+        if name not in (there := onnxruntime.get_available_providers()):
+            raise ValueError(
+                f"this ONNX Runtime cannot run {name}, only {', '.join(there)}: install "
+                "onnxruntime-gpu for CUDA"
+            )
+    return names
 
 
 def _batch_size(network: Network, bounds: bool, library: bool) -> int:

@@ -87,13 +87,22 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         RefusedError: not an ONNX file, or too large.
         OSError: the file cannot be read.
     """
+    return parse_model(read_bytes(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file that may be one of ours.
+
+    Raises:
+        RefusedError: too large, or no regular file. OSError: it cannot be read.
+    """
     path = Path(path)
     if not stat.S_ISREG(path.stat().st_mode):  # a pipe may never end, a device neither
         raise RefusedError(f"{path} is not a regular file")
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > MAX_FILE:
             raise RefusedError(f"{path} is larger than 2 GiB, more than any exported file")
-        return parse_model(file.read(MAX_FILE))
+        return file.read(MAX_FILE)
 
 
 def parse_model(data: bytes) -> onnx.ModelProto:

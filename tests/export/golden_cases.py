@@ -1,7 +1,8 @@
 """Networks, files and verdicts whose bytes are kept: what a refactoring must not change.
 
-    python tests/export/golden_cases.py write    # after a change that is meant and reviewed
-    python tests/export/golden_cases.py exact    # also compares the last bits, on the same machine
+    python tests/export/golden_cases.py write      # after a change that is meant and reviewed
+    python tests/export/golden_cases.py exact      # also compares the last bits, on one machine
+    python tests/export/golden_cases.py functions  # hashes of the attached functions
 
 ``golden/bytes.json`` holds a hash of every exported file, ``golden/verdicts.json`` the verifier's
 answer to every file of the tampering suite, ``golden/format1-*.onnx`` files that later versions
@@ -40,6 +41,7 @@ from sortnet.certificate.operations import (
     Tanh,
 )
 from sortnet.certificate.rounding import Array
+from sortnet.export.functions import functions
 from sortnet.export.verifier import verify_model
 from sortnet.export.writer import build_interval_model, build_model
 
@@ -237,6 +239,14 @@ def verdicts() -> dict[str, list[str]]:
     return result
 
 
+def function_digests() -> dict[str, str]:
+    """SHA-256 of the attached functions, which the verifier compares byte by byte."""
+    return {
+        name: hashlib.sha256(function.SerializeToString(deterministic=True)).hexdigest()
+        for name, function in functions().items()
+    }
+
+
 def load(name: str) -> dict[str, Any]:
     return json.loads((FOLDER / name).read_text())
 
@@ -258,6 +268,7 @@ def write() -> None:
     bytes_now = {name: [digest(m), digest(m, exact=True)] for name, m in files().items()}
     (FOLDER / "bytes.json").write_text(json.dumps(bytes_now, indent=1) + "\n")
     (FOLDER / "verdicts.json").write_text(json.dumps(verdicts(), indent=1) + "\n")
+    (FOLDER / "functions.json").write_text(json.dumps(function_digests(), indent=1) + "\n")
     for name, (network, kind) in KEPT.items():
         path = FOLDER / f"{name}.onnx"
         if not path.exists():
@@ -277,5 +288,7 @@ if __name__ == "__main__":
             different = compare_exactly()
             print("all bytes are the same" if not different else f"other bytes: {different}")
             sys.exit(bool(different))
+        case ["functions"]:
+            print(json.dumps(function_digests()))
         case _:
             sys.exit(__doc__)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import golden_cases as golden
@@ -20,6 +24,33 @@ def test_exported_bytes_are_as_before() -> None:
     now = {name: golden.digest(model) for name, model in golden.files().items()}
     assert now == {name: canonical for name, (canonical, _) in before.items()}
     assert len({name.split(",")[0] for name in now}) >= 20
+
+
+def test_functions_are_as_before() -> None:
+    """A verifier compares them byte by byte: whatever ONNX parses them, they must not change."""
+    assert golden.function_digests() == golden.load("functions.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["floor", "newest"])
+def test_functions_are_the_same_in_every_onnx(version: str, tmp_path: Path) -> None:
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    floor = re.search(r'"onnx>=([\d.]+)"', project)
+    assert floor is not None
+    wanted = f"onnx=={floor[1]}" if version == "floor" else "onnx"
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path)]
+    subprocess.run([*pip, wanted], check=True)
+    script = str(Path(golden.__file__))
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+sys.argv = [{script!r}, "functions"]
+import onnx, runpy
+assert onnx.__file__.startswith({str(tmp_path)!r})
+runpy.run_path({script!r}, run_name="__main__")
+"""
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert json.loads(found.stdout) == golden.load("functions.json")
 
 
 def test_every_operation_is_in_a_golden_network() -> None:

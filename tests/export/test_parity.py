@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import F32, images, networks, start
+from torch.optim.swa_utils import AveragedModel
 
 from sortnet.base.units import eps_to_float
 from sortnet.certificate.analysis import analyse, ball_reach
@@ -130,6 +132,32 @@ def test_torch_models_export(config: ModelConfig, tmp_path: Path) -> None:
         # Both are within E of the exact logits; torch sums affine layers in float32.
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=2e-6 + 2 * analysis.error)
         assert (label == expected.argmax(1)).all()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda net: net.layers,
+        lambda net: torch.nn.Sequential(net.layers[:2], torch.nn.Sequential(*net.layers[2:])),
+        torch.nn.DataParallel,
+        AveragedModel,
+        lambda net: torch.nn.Sequential(net),
+    ],
+    ids=["Sequential", "nested", "DataParallel", "AveragedModel", "around a net"],
+)
+def test_wrapped_models_export_like_what_they_wrap(
+    wrap: Callable[[torch.nn.Module], torch.nn.Module], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = torch_model(CONFIGS[0])
+    export_model(model, tmp_path / "plain.onnx")
+    wrapped = wrap(model)
+    export_model(wrapped, tmp_path / "wrapped.onnx", input_shape=(1, 5, 5))
+    plain, other = ((tmp_path / f"{name}.onnx").read_bytes() for name in ("plain", "wrapped"))
+    assert plain == other
+    if isinstance(wrapped, torch.nn.Sequential):
+        with pytest.raises(ValueError, match="shape of one sample is needed"):
+            export_model(wrapped, tmp_path / "none.onnx")
 
 
 def test_what_cannot_be_exported_is_named(tmp_path: Path) -> None:

@@ -590,6 +590,9 @@ BOTH: dict[str, Callable[[ModelProto], None]] = {
     "unknown field of a function": unknown_field(lambda model: model.functions[0]),
     "function with a default": function_defaults,
     "function given twice": repeated_function,
+    "format of a later version": lambda model: (
+        [setattr(p, "value", "99") for p in model.metadata_props if "format" in p.key] and None
+    ),
     "name of an inlined value": renamed(b"v0_centered", b"_inlfunc_xy"),
     "endless work": shared_weights,
     "unknown activation": unknown_op,
