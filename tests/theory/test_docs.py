@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from sortnet.theory.registry import results
+from sortnet.theory.report.registry import results
 
 DOCS = Path(__file__).parents[2] / "docs" / "theory.md"
 
