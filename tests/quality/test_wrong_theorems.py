@@ -41,8 +41,12 @@ TIGHTER, ABOVE, TWO = Fraction(99, 100), Fraction(101, 100), Fraction(2)
 BUDGET = 100  # Hypothesis's default
 
 
-def is_refuted(check: Callable[..., None], strategy: st.SearchStrategy[Any]) -> None:
+def is_refuted(check: Callable[..., object], strategy: st.SearchStrategy[Any]) -> None:
     """Fail unless ``check`` is refuted on some drawn argument tuple."""
+
+    def judge(arguments: tuple[Any, ...]) -> None:
+        check(*arguments)
+
     test = settings(
         max_examples=BUDGET,
         phases=[Phase.generate],
@@ -50,7 +54,7 @@ def is_refuted(check: Callable[..., None], strategy: st.SearchStrategy[Any]) -> 
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-    )(given(strategy)(lambda arguments: check(*arguments)))
+    )(given(strategy)(judge))
     with pytest.raises(Refuted):
         test()
 
