@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .boolean import cyclic_pairs
-from .convert import exact_layers, exact_operation
-from .exact import ONE, absolute_sum, check_rank, fraction, vector
-from .mass import masses
-from .networks import (
+from ..objects.boolean import cyclic_pairs
+from ..objects.convert import exact_layers, exact_operation
+from ..objects.exact import ONE, absolute_sum, check_rank, fraction, vector
+from ..objects.networks import (
     Affine,
     Layer,
     Network,
 )
+from ..theorems.mass import masses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
