@@ -25,6 +25,7 @@ from sortnet.certificate.network import (
 )
 from sortnet.evaluation.attack import pgd
 from sortnet.nn import functional as F
+from sortnet.nn.distance import geometric_series
 
 if TYPE_CHECKING:
     from sortnet.models.net import CertifiedNet
@@ -39,8 +40,7 @@ class _Sort(sn.SortLinear):
     def __init__(self, op: SortNeuron) -> None:
         super().__init__(op.W.shape[1], len(op.W), 1 - op.rho, op.k)
         self.weight.data = torch.from_numpy(op.W.copy())
-        self.rho, self.k = op.rho, op.k
-        self.coefficients_buffer = torch.from_numpy(op.coefficients.copy())
+        self.series = geometric_series(op.rho, op.k)
 
 
 class _Conv(nn.Module):
