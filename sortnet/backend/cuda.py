@@ -94,7 +94,7 @@ def available() -> bool:
         NativeError: there is a driver, but it does not work; the message says why.
     """
     lib = library()
-    status = lib.sn_cuda_available()
+    status: int = lib.sn_cuda_available()
     if status not in (_OK, _UNSUPPORTED):
         raise NativeError(lib.sn_cuda_last_error().decode())
     return status == _OK

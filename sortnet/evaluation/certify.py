@@ -13,33 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sortnet.models.net import Abs, CertifiedNet, layer_bounds
-from sortnet.nn import (
-    GroupSort,
-    LipschitzLinear,
-    MeanShift,
-    Negate,
-    Normalize,
-    OrderStatisticLinear,
-    PiecewiseLinear,
-    SortConv2d,
-    SortLinear,
-)
-
-_ONE_LIPSCHITZ = (
-    Abs,
-    GroupSort,
-    LipschitzLinear,
-    MeanShift,
-    Negate,
-    OrderStatisticLinear,
-    PiecewiseLinear,
-    SortConv2d,
-    SortLinear,
-    nn.Flatten,
-    nn.ReLU,
-    nn.Tanh,
-)
+from sortnet.models.net import CertifiedNet, layer_bounds
+from sortnet.nn import LipschitzLinear
+from sortnet.nn.known import layer_lipschitz
 
 
 def lipschitz_constant(model: CertifiedNet) -> float:
@@ -52,14 +28,7 @@ def lipschitz_constant(model: CertifiedNet) -> float:
     """
     product = 1.0
     for layer in model.layers:
-        if isinstance(layer, Normalize):
-            factor = 1 / layer.std
-        elif isinstance(layer, nn.Linear):
-            factor = float(layer.weight.detach().double().abs().sum(1).max())
-        elif isinstance(layer, _ONE_LIPSCHITZ):
-            factor = 1.0
-        else:
-            raise TypeError(f"no Lipschitz constant is known for {type(layer).__name__}")
+        factor = layer_lipschitz(layer)
         if factor != 1.0:
             product = product * factor * (1 + 2.0**-40)  # covers the float64 roundings
     return product

@@ -11,7 +11,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from sortnet.certificate.network import Network, Op, Shape
-from sortnet.nn.known import check_calls, check_layer, layer_operations, layer_output_shape
+from sortnet.nn.known import (
+    check_calls,
+    check_layer,
+    declared_by,
+    layer_operations,
+    layer_output_shape,
+)
 from sortnet.nn.layer import LayerError
 
 from .net import CertifiedNet
@@ -35,6 +41,12 @@ def chain_of(model: nn.Module, *, declared: bool = False) -> list[nn.Module]:
         check_layer(layer, name, declared=declared)
         layers.append(layer)
     return layers
+
+
+def declared(model: nn.Module) -> list[str]:
+    """Class names of the user's own layers in a chain, whose facts are as they declare."""
+    found = (declared_by(layer) for layer in chain_of(model, declared=True))
+    return sorted({name for name in found if name is not None})
 
 
 def _walk(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:

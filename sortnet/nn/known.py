@@ -18,27 +18,30 @@ from torch.nn.utils import parametrize
 
 from sortnet.certificate.network import Activation, Flatten, Op, Shape
 
-from .conv import LInfDistConv2d, SortConv2d
+from .conv import LInfDistConv1d, LInfDistConv2d, SortConv1d, SortConv2d
 from .functional import linear_bounds
-from .layer import Layer, LayerError, affine
+from .layer import Layer, LayerError, affine, check_features
 from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
 from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
-from .morphology import Morphology2d
+from .morphology import Morphology1d, Morphology2d
 from .shift import MeanShift, Negate, Normalize
 
 LAYERS: tuple[type[Layer], ...] = (
     Abs,
     GroupSort,
+    LInfDistConv1d,
     LInfDistConv2d,
     LInfDistLinear,
     LipschitzLinear,
     MaxMin,
     MeanShift,
+    Morphology1d,
     Morphology2d,
     Negate,
     Normalize,
     OrderStatisticLinear,
     PiecewiseLinear,
+    SortConv1d,
     SortConv2d,
     SortLinear,
 )
@@ -65,6 +68,11 @@ def _flatten(layer: nn.Flatten, shape: Shape) -> Iterator[Op]:
     yield Flatten()
 
 
+def _linear(layer: nn.Linear, shape: Shape) -> Iterator[Op]:
+    check_features("Linear", shape, layer.in_features)
+    yield affine(layer.weight, layer.bias)
+
+
 def _largest_row(layer: nn.Linear) -> float:
     """Largest absolute row sum; the factor covers the float64 roundings of the sum."""
     rows = layer.weight.detach().double().abs().sum(1)
@@ -75,7 +83,7 @@ TORCH: dict[type[nn.Module], _Facts] = {
     nn.Flatten: _Facts(_flatten, _monotone, output_shape=lambda layer, shape: (math.prod(shape),)),
     nn.Identity: _Facts(lambda layer, shape: iter(()), _monotone),
     nn.Linear: _Facts(
-        lambda layer, shape: iter((affine(layer.weight, layer.bias),)),
+        _linear,
         lambda layer, lower, upper: linear_bounds(lower, upper, layer.weight, layer.bias),
         _largest_row,
         lambda layer, shape: (*shape[:-1], layer.out_features),
@@ -117,6 +125,8 @@ def check_layer(layer: nn.Module, name: str = "", *, declared: bool = False) -> 
     if is_known(layer):
         if kind.forward is not _FORWARD[kind]:
             raise LayerError(f"the forward of {kind.__name__} was replaced in its class")
+        if isinstance(layer, Layer):
+            layer.check()
         return
     if declared and _declares(layer):
         return

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from sortnet.certificate.network import Bias, Op, Shape
+from sortnet.certificate.network import Bias, Op, Shape, SortNeuron
 
 from . import functional as F
 from .arguments import positive
 from .distance import Distance
-from .layer import Layer, LayerError, array
+from .layer import Layer, LayerError, array, check_features
 
 
 class SortLinear(Distance):
@@ -52,7 +52,7 @@ class SortLinear(Distance):
     ) -> None:
         self.in_features = positive("in_features", in_features)
         self.out_features = positive("out_features", out_features)
-        super().__init__(in_features, out_features, keep, top_k, bias, device, dtype)
+        super().__init__(self.in_features, self.out_features, keep, top_k, bias, device, dtype)
 
     def forward(
         self, x: Tensor, in_mask: Tensor | None = None, out_mask: Tensor | None = None
@@ -71,7 +71,8 @@ class SortLinear(Distance):
         return F.lp_distance(x, self.weight, p)
 
     def operations(self, shape: Shape) -> Iterator[Op]:
-        yield self._neuron()
+        check_features("SortLinear", shape, self.in_features)
+        yield SortNeuron(array(self.weight), self.rho, self.k)
         if self.bias is not None:
             yield Bias(array(self.bias))
 
@@ -132,17 +133,15 @@ class OrderStatisticLinear(Layer):
         count = positive(
             "order_statistics", in_features if order_statistics is None else order_statistics
         )
-        if count > in_features:
-            raise ValueError(f"order_statistics must be at most in_features = {in_features}")
-        self.weight = nn.Parameter(
-            torch.empty(out_features, in_features, device=device, dtype=dtype)
-        )
-        self.order_weight = nn.Parameter(
-            torch.empty(out_features, count, device=device, dtype=dtype)
-        )
-        self.bias = (
-            nn.Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
-        )
+        if count > self.in_features:
+            raise ValueError(f"order_statistics must be at most in_features = {self.in_features}")
+
+        def empty(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+
+        self.weight = empty(self.out_features, self.in_features)
+        self.order_weight = empty(self.out_features, count)
+        self.bias = empty(self.out_features) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -9,8 +9,8 @@ from sortnet.certificate import network as spec
 from sortnet.certificate.network import Op, Shape
 
 from . import functional as F
-from .arguments import positive
-from .layer import Layer, LayerError, affine
+from .arguments import integer, positive
+from .layer import Layer, LayerError, affine, check_features
 
 
 class LipschitzLinear(Layer):
@@ -36,11 +36,10 @@ class LipschitzLinear(Layer):
         super().__init__()
         self.in_features = positive("in_features", in_features)
         self.out_features = positive("out_features", out_features)
-        self.weight = nn.Parameter(
-            torch.empty(out_features, in_features, device=device, dtype=dtype)
-        )
+        shape = (self.out_features, self.in_features)
+        self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
         self.bias = (
-            nn.Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+            nn.Parameter(torch.empty(shape[0], device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
 
@@ -51,9 +50,11 @@ class LipschitzLinear(Layer):
         """
         nn.init.normal_(self.weight, std=0.25 / self.in_features)
         with torch.no_grad():
-            rows = torch.arange(self.out_features)
-            chosen = torch.randint(self.in_features, (self.out_features,))
-            self.weight[rows, chosen] += torch.randint(2, (self.out_features,)) * 2.0 - 1
+            device = self.weight.device
+            rows = torch.arange(self.out_features, device=device)
+            chosen = torch.randint(self.in_features, (self.out_features,), device=device)
+            signs = torch.randint(2, (self.out_features,), device=device) * 2.0 - 1
+            self.weight[rows, chosen] += signs.to(self.weight.dtype)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -74,6 +75,7 @@ class LipschitzLinear(Layer):
         return 1.0
 
     def operations(self, shape: Shape) -> Iterator[Op]:
+        check_features("LipschitzLinear", shape, self.in_features)
         yield affine(self.projected_weight(), self.bias)
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -109,6 +111,7 @@ class GroupSort(Layer):
         return 1.0
 
     def operations(self, shape: Shape) -> Iterator[Op]:
+        check_features(type(self).__name__, shape)
         if self.group > 1:
             yield spec.GroupSort(self.group)
 
@@ -143,15 +146,28 @@ class PiecewiseLinear(Layer):
 
     knots: Tensor
 
-    def __init__(self, features: int, knots: int = 5, reach: float = 1.0) -> None:
+    def __init__(
+        self,
+        features: int,
+        knots: int = 5,
+        reach: float = 1.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        positive("features", features)
-        if knots < 2 or not reach > 0:
+        features, count = positive("features", features), integer(knots)
+        if count is None or count < 2 or not 0 < reach < float("inf"):
             raise ValueError(f"need at least 2 knots and reach > 0, got {knots} and {reach}")
-        self.register_buffer("knots", torch.linspace(-reach, reach, knots))
+        points = torch.linspace(-reach, reach, count, device=device, dtype=dtype)
+        self.register_buffer("knots", points)
         # Start as the absolute value, which keeps the gradient norm everywhere.
-        slopes = torch.where(torch.arange(knots + 1) < (knots + 1) / 2, -1.0, 1.0)
+        left = torch.arange(count + 1, device=device) < (count + 1) / 2
+        slopes = torch.where(left, -1.0, 1.0).to(points.dtype)
         self.slope = nn.Parameter(slopes.repeat(features, 1))
+
+    def check(self) -> None:
+        if not bool((self.knots.diff() > 0).all()):
+            raise LayerError("PiecewiseLinear has knots that do not ascend")
 
     def forward(self, x: Tensor) -> Tensor:
         slopes = self.slope.clamp(-1, 1)

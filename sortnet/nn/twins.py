@@ -16,6 +16,7 @@ from sortnet.certificate.network import Network
 from sortnet.certificate.rounding import Array
 
 from . import functional as F
+from .distance import geometric_series
 from .linear import SortLinear
 from .lipschitz import Abs
 from .shift import Negate, Normalize
@@ -27,8 +28,7 @@ class _Sort(SortLinear):
     def __init__(self, op: spec.SortNeuron) -> None:
         super().__init__(op.W.shape[1], len(op.W), 1 - op.rho, op.k)
         self.weight.data = torch.from_numpy(op.W.copy())
-        self.rho, self.k = op.rho, op.k
-        self.coefficients_buffer = torch.from_numpy(op.coefficients.copy())
+        self.series = geometric_series(op.rho, op.k)
 
 
 class _Conv(nn.Module):

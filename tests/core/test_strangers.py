@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from sortnet import nn as snn
 from sortnet.export import ExportError, export_model
-from sortnet.models import CertifiedNet, ModelConfig, build_model, chain_of, network_of
+from sortnet.models import CertifiedNet, ModelConfig, build_model, chain_of, declared, network_of
 from sortnet.nn import LayerError
 from sortnet.nn.known import LAYERS, TORCH, declared_by, layer_bounds, layer_lipschitz
 from sortnet.theory.objects.convert import exact_network
@@ -276,6 +276,7 @@ def test_own_layers_may_declare_and_serve_what_asks_for_declarations():
         chain_of(model)
     layers = chain_of(model, declared=True)
     assert [declared_by(layer) for layer in layers if declared_by(layer)] == ["Clamp"]
+    assert declared(model) == ["Clamp"] and declared(small()) == []
     assert layer_lipschitz(layers[4]) == 1 and layer_lipschitz(Method(0.5)) == 0.5
     low, high = layer_bounds(layers[4], torch.tensor([-1.0, 1.0]), torch.tensor([1.0, 3.0]))
     assert low.tolist() == [0, 1] and high.tolist() == [1, 2]
