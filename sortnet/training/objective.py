@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sortnet.base.units import eps_to_float
-from sortnet.evaluation.certify import lipschitz_constant, margin_bounds
+from sortnet.evaluation.intervals import margin_bounds
+from sortnet.evaluation.naive import lipschitz_constant
 from sortnet.models.net import CertifiedNet
 from sortnet.training import losses
 
