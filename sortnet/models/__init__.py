@@ -1,16 +1,17 @@
 """Networks from typed configurations."""
 
+from sortnet.nn import Abs
+from sortnet.nn.layer import layer_bounds
+
+from .config import ModelConfig, StemConfig
 from .net import (
-    Abs,
     CertifiedNet,
-    ModelConfig,
-    StemConfig,
     build_model,
     estimate_means,
-    layer_bounds,
     set_dropping,
     set_p,
 )
+from .network import network_of
 
 __all__ = [
     "Abs",
@@ -20,6 +21,7 @@ __all__ = [
     "build_model",
     "estimate_means",
     "layer_bounds",
+    "network_of",
     "set_dropping",
     "set_p",
 ]
