@@ -57,6 +57,29 @@ ROOM = 2.0**-16
 _BLOCK = 2**22
 
 
+@dataclass(frozen=True)
+class Arithmetic:
+    """How a host computes, as far as rounding depends on it.
+
+    Everything but affine layers is float32 on every host.
+
+    Attributes:
+        sum_unit: relative error of one rounding in the sums of affine layers, taken in any order;
+            their results are float32. Bounds of affine layers are computed likewise.
+        largest_sum: what partial sums must stay below.
+    """
+
+    sum_unit: float
+    largest_sum: float
+
+
+FILE = Arithmetic(UNIT64, math.inf)
+"""An exported file, whose affine layers are summed in float64."""
+
+TORCH = Arithmetic(UNIT, LARGEST)
+"""A torch model: affine layers in float32, without TF32 or half precision inside products."""
+
+
 class BoundError(ValueError):
     """No bound can be given: values may overflow, or a constant is out of every proportion."""
 
@@ -108,11 +131,15 @@ def ball_reach(eps: float) -> float:
     return float32_up(Fraction(eps) + Fraction(2) ** -24)
 
 
-def analyse(network: Network) -> Analysis:
+def analyse(network: Network, arithmetic: Arithmetic = FILE) -> Analysis:
     """Bounds of a network over the box [0, 1].
 
+    Args:
+        arithmetic: of the host that computes the network and its interval bounds.
+
     Raises:
-        BoundError: some value may exceed 2^100, or the Lipschitz constant may.
+        BoundError: some value may exceed 2^100, or the Lipschitz constant may, or a sum is too long
+            for its precision.
     """
     low = np.zeros(network.input_shape)
     high = np.ones(network.input_shape)
@@ -134,9 +161,9 @@ def analyse(network: Network) -> Analysis:
             widen = float32_up(_up(gap + 2 * UNIT * (magnitude_in + spill + 2 * gap) + TINY))
             gap, spill = 0.0, _up(spill + 2 * widen * (1 + 4 * ROOM))
         spill_in = spill
-        rounding = _rounding(op, magnitude + factor * error, magnitude_in + error)
+        rounding = _rounding(op, arithmetic, magnitude + factor * error, magnitude_in + error)
         error = _up(factor * error + rounding)
-        of_bounds = _rounding(op, magnitude + factor * spill, magnitude_in + spill)
+        of_bounds = _rounding(op, arithmetic, magnitude + factor * spill, magnitude_in + spill)
         # SortNeuronBounds rounds outward: it adds nothing to the gap, a few roundings to the spill.
         inward = 0.0 if isinstance(op, SortNeuron | SortConv) else of_bounds
         gap = _up(factor * gap + rounding + inward)
@@ -151,26 +178,27 @@ def analyse(network: Network) -> Analysis:
     slack = _up(4 * error + 2 * UNIT * spread + lipschitz * TINY + TINY)
     # At most 2^24, so that the product with a margin cannot overflow.
     scale = min((1 - Fraction(2) ** -20) / (2 * Fraction(lipschitz)), Fraction(2) ** 24)
+    apart = _interval_slack(network.ops[-1], arithmetic, gap, magnitude_in + spill_in)
     return Analysis(
         lipschitz=lipschitz,
         error=error,
         margin_slack=float32_up(slack),
         margin_scale=float32_down(scale),
-        interval_slack=float32_up(_interval_slack(network.ops[-1], gap, magnitude_in + spill_in)),
+        interval_slack=float32_up(apart),
         steps=tuple(steps),
     )
 
 
-def _interval_slack(last: Op, gap: float, magnitude_in: float) -> float:
+def _interval_slack(last: Op, arithmetic: Arithmetic, gap: float, magnitude_in: float) -> float:
     """By how much the bounds of two logits must be apart (section 6).
 
-    A final affine layer is bounded on differences of its rows, in float64: their rounding comes on
-    top of that of both logits, which the gap covers.
+    A final affine layer is bounded on differences of its rows: their rounding comes on top of that
+    of both logits, which the gap covers.
     """
     pairs = 0.0
     if isinstance(last, Affine):
         terms = last.W.shape[1] + 8
-        pairs = 4 * _gamma(terms, UNIT64) * _largest_terms(last, magnitude_in)
+        pairs = 4 * _gamma(terms, arithmetic.sum_unit) * _largest_terms(last, magnitude_in)
     return _up(2 * gap + pairs + TINY)
 
 
@@ -214,7 +242,7 @@ def _lipschitz(op: Op) -> float:
             return 1.0
 
 
-def _rounding(op: Op, magnitude: float, magnitude_in: float) -> float:
+def _rounding(op: Op, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
     """Largest rounding error of one float32 operation (section 3).
 
     magnitude bounds what it computes in exact arithmetic, magnitude_in its float inputs.
@@ -226,16 +254,18 @@ def _rounding(op: Op, magnitude: float, magnitude_in: float) -> float:
         case Shift() | Bias():
             return _up(UNIT * magnitude + TINY)
         case SortConv():
-            return _rounding(op.neuron, magnitude, magnitude_in)
+            return _rounding(op.neuron, arithmetic, magnitude, magnitude_in)
         case SortNeuron():
             # Difference 1, coefficient 2 (only the function fallback rounds it), product 1,
             # sum k - 1 in any order; selection is exact because rounding is monotone.
             return _up(_gamma(op.k + 5, UNIT) * magnitude + TINY)
         case Affine():
-            # A float64 sum in any order, then one rounding to float32.
-            terms = op.W.shape[1] + 4
-            in_double = _gamma(terms, UNIT64) * _largest_terms(op, magnitude_in)
-            return _up(UNIT * (magnitude + in_double) + in_double + TINY)
+            # A sum in any order, then one rounding to float32.
+            largest = _largest_terms(op, magnitude_in)
+            if not largest < arithmetic.largest_sum:
+                raise BoundError(f"an affine sum has terms of {largest:.3g} together")
+            in_sum = _gamma(op.W.shape[1] + 4, arithmetic.sum_unit) * largest
+            return _up(UNIT * (magnitude + in_sum) + in_sum + TINY)
         case Activation(kind="tanh"):
             return TANH_ERROR
         case Negate() | GroupSort() | Activation():

@@ -7,13 +7,16 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import F32, ZERO, Array, evaluate_exact, images, networks, start
 
 from sortnet.base.units import float32_up
-from sortnet.certificate.analysis import analyse, ball_reach
-from sortnet.certificate.network import Network, SortConv, SortNeuron
+from sortnet.certificate.analysis import TORCH, BoundError, analyse, ball_reach
+from sortnet.certificate.network import Affine, Flatten, Network, SortConv, SortNeuron
+from sortnet.export.attack import TorchNetwork
 from sortnet.export.graph import build_interval_model, build_model
 
 FEW = settings(max_examples=25, deadline=None)
@@ -87,3 +90,30 @@ def test_lipschitz_constants_and_ranges_are_upper_bounds(network: Network, seed:
             neuron = op.neuron if isinstance(op, SortConv) else op
             exact = sum((Fraction(float(c)) for c in neuron.coefficients), ZERO)
             assert exact <= Fraction(step.lipschitz) and exact <= 1
+
+
+@FEW
+@given(networks(head=False), st.integers(0, 2**32 - 1))
+def test_float32_sums_stay_within_the_torch_bound(network: Network, seed: int) -> None:
+    x = images(np.random.default_rng(seed), network, 3)
+    bound = Fraction(analyse(network, TORCH).error)
+    assert bound >= Fraction(analyse(network).error)
+    logits = TorchNetwork(network)(torch.from_numpy(x)).double().numpy()
+    for image, computed in zip(x, logits, strict=True):
+        for value, exact in zip(computed, evaluate_exact(network, rational(image)), strict=True):
+            assert abs(Fraction(value) - exact) <= bound
+
+
+def test_a_sum_in_the_worst_order_needs_the_torch_bound() -> None:
+    """Term after term in float32, every sum rounds the same way: float64 sums are far better."""
+    W = np.full((2, 4096), 0.1, F32)
+    network = Network((1, 64, 64), (Flatten(), Affine(W, F32([0, 1]))))
+    exact = Fraction(float(W[0, 0])) * 4096
+    error = abs(Fraction(float(np.add.accumulate(W[0])[-1])) - exact)
+    assert Fraction(analyse(network).error) < error <= Fraction(analyse(network, TORCH).error)
+
+
+def test_what_float32_cannot_sum_is_refused() -> None:
+    huge = Affine(np.full((2, 4), 2.0**99, F32), np.zeros(2, F32))
+    with pytest.raises(BoundError, match="terms of"):
+        analyse(Network((1, 2, 2), (Flatten(), huge)), TORCH)
