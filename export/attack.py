@@ -8,21 +8,23 @@ import torch
 from torch import nn
 
 from sortnet import nn as sn
-from sortnet.certificate.network import (
-    Activation,
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import (
+    Abs,
     Affine,
-    Array,
     Bias,
     Flatten,
     GroupSort,
     Negate,
-    Network,
     Normalize,
-    Op,
+    Operation,
+    ReLU,
     Shift,
     SortConv,
     SortNeuron,
+    Tanh,
 )
+from sortnet.certificate.rounding import Array
 from sortnet.evaluation.attack import pgd
 from sortnet.nn import functional as F
 
@@ -50,8 +52,14 @@ class _Conv(nn.Module):
         self.patches = torch.from_numpy(op.patches)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        rows = nn.functional.pad(x, (0, 1))[:, self.patches]
-        return self.neuron(rows).transpose(1, 2).flatten(1)
+        return self.neuron(self._rows(x)).transpose(1, 2).flatten(1)
+
+    def smoothed(self, x: torch.Tensor, p: float) -> torch.Tensor:
+        """As `sortnet.nn.SortConv2d.smoothed`."""
+        return self.neuron.smoothed(self._rows(x), p).transpose(1, 2).flatten(1)
+
+    def _rows(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.pad(x, (0, 1))[:, self.patches]
 
 
 class _Add(nn.Module):
@@ -89,7 +97,7 @@ class TorchNetwork(nn.Module):
         return self.layers(x)
 
 
-def _layer(op: Op) -> nn.Module:
+def _layer(op: Operation) -> nn.Module:
     match op:
         case Normalize():
             return sn.Normalize(op.mean, op.std)
@@ -112,8 +120,12 @@ def _layer(op: Op) -> nn.Module:
             return linear
         case GroupSort():
             return _Sorted(op.size)
-        case Activation():
-            return {"relu": nn.ReLU, "abs": _Abs, "tanh": nn.Tanh}[op.kind]()
+        case ReLU():
+            return nn.ReLU()
+        case Abs():
+            return _Abs()
+        case Tanh():
+            return nn.Tanh()
     raise AssertionError(op)
 
 

@@ -18,13 +18,15 @@ from onnx import TensorProto, helper
 from sortnet.backend import cuda
 from sortnet.backend.native import library_path
 from sortnet.base.units import float32_up, parse_eps
-from sortnet.certificate.analysis import TANH_ERROR, ball_reach
+from sortnet.certificate.analysis import ball_reach
 from sortnet.certificate.inputs import InputError, check_box, check_kind
-from sortnet.certificate.network import Activation, Affine, Network, SortConv, SortNeuron
+from sortnet.certificate.network import Network
 
-from .graph import build_interval_model
+from .format import IR_VERSION, OPSET
+from .forms import FORM_OF, Promise
 from .verifier import Proof, verify_model
 from .wire import RefusedError, load_model
+from .writer import build_interval_model
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -109,8 +111,9 @@ class CertifiedSession:
         self._session = self._start(model)
         self._interval: onnxruntime.InferenceSession | None = None
         self._lock = threading.Lock()
-        if any(isinstance(op, Activation) and op.kind == "tanh" for op in self.network.ops):
-            self._check_tanh()
+        for form in {FORM_OF[type(op)] for op in self.network.ops}:
+            if form.promise is not None:
+                self._measure(form.promise)
 
     def predict(self, x: FloatArray) -> Prediction:
         """Labels, certified radii and logits.
@@ -207,22 +210,23 @@ class CertifiedSession:
             part = slice(start, min(start + step, size))
             yield part, np.ascontiguousarray(x[part] if rows is None else x[rows[part]])
 
-    def _check_tanh(self) -> None:
-        """The one operation whose accuracy ONNX Runtime does not promise."""
+    def _measure(self, promise: Promise) -> None:
+        """An operation whose accuracy ONNX Runtime does not promise."""
         graph = helper.make_graph(
-            [helper.make_node("Tanh", ["x"], ["y"])],
-            "tanh",
+            [helper.make_node(promise.node, ["x"], ["y"])],
+            "promise",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N"])],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N"])],
         )
-        model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
-        points = np.concatenate([np.linspace(-12, 12, 2**16), np.geomspace(1e-30, 1e30, 2**12)])
-        x = points.astype(np.float32)
-        (y,) = self._start(model).run(None, {"x": x})
-        error = float(np.abs(y.astype(np.float64) - np.tanh(x.astype(np.float64))).max())
-        if not error <= TANH_ERROR / 2:
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, ir_version=IR_VERSION, opset_imports=opsets)
+        (y,) = self._start(model).run(None, {"x": promise.points})
+        exact = promise.exact(promise.points.astype(np.float64))
+        error = float(np.abs(y.astype(np.float64) - exact).max())
+        if not error <= promise.limit:
             raise NotProvedError(
-                f"this ONNX Runtime's Tanh is off by {error:.3g}, more than the bound allows"
+                f"this ONNX Runtime's {promise.node} is off by {error:.3g}, more than the bound "
+                "allows"
             )
 
 
@@ -230,14 +234,9 @@ def _batch_size(network: Network, bounds: bool, library: bool) -> int:
     """Samples per run, so that activations take about `_MEMORY` bytes."""
     values = max(math.prod(shape) for shape in network.shapes)
     for op in network.ops:
-        if isinstance(op, SortConv):
-            values = max(values, op.patches.size)
-        if not library and isinstance(op, SortNeuron | SortConv):
-            neuron = op.neuron if isinstance(op, SortConv) else op
-            positions = len(op.patches) if isinstance(op, SortConv) else 1
-            values = max(values, positions * neuron.W.size)
-    last = network.ops[-1]
-    if bounds and isinstance(last, Affine):
-        values = max(values, 2 * last.W.size)
+        values = max(values, FORM_OF[type(op)].scratch(op, library))
+    if bounds:
+        last = network.ops[-1]
+        values = max(values, FORM_OF[type(last)].scratch_worst(last))
     copies = 8 if bounds else 4
     return max(1, min(_MAX_BATCH, _MEMORY // (4 * copies * values)))

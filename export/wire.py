@@ -20,9 +20,9 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from onnx import TensorProto, helper, numpy_helper
 
-from sortnet.certificate.network import Array
+from sortnet.certificate.rounding import Array
 
-from .functions import DOMAIN, OPSET, functions
+from .format import DOMAIN, OPSET
 
 MAX_FILE = 2**31 - 1
 MAX_NODES = 10_000
@@ -149,22 +149,6 @@ def _no_others(message: Any, what: str, known: str) -> None:
     for descriptor, _ in message.ListFields():
         if descriptor.name not in names:
             raise RefusedError(f"{what} field {descriptor.name!r} has no place in the format")
-
-
-def check_functions(model: onnx.ModelProto, used: set[str]) -> None:
-    ours = functions()
-    seen = set()
-    for function in model.functions:
-        name = function.name
-        if function.domain != DOMAIN or name not in used or name in seen:
-            raise RefusedError(f"function {function.domain}::{name} has no place in the format")
-        if function.SerializeToString(deterministic=True) != ours[name].SerializeToString(
-            deterministic=True
-        ):
-            raise RefusedError(f"the body of function {name} is not the operation's")
-        seen.add(name)
-    if missing := used - seen:
-        raise RefusedError(f"no function is attached for {', '.join(sorted(missing))}")
 
 
 def tensor_shape(info: onnx.ValueInfoProto, element: int) -> list[int | None]:

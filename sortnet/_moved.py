@@ -19,6 +19,8 @@ MOVED = {
     "sortnet.cuda": "sortnet.backend.cuda",
     "sortnet.evaluate": "sortnet.evaluation.accuracy",
     "sortnet.export.error_bound": "sortnet.certificate.analysis",
+    "sortnet.export.graph": "sortnet.export.writer",
+    "sortnet.export.read": "sortnet.export.reader",
     "sortnet.export.spec": "sortnet.certificate.network",
     "sortnet.files": "sortnet.base.files",
     "sortnet.losses": "sortnet.training.losses",

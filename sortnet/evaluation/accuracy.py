@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from sortnet.base.units import parse_eps
 from sortnet.data.sets import Split
 from sortnet.models.net import CertifiedNet, estimate_means
+from sortnet.nn.layer import LayerError
 
 from .attack import pgd
 from .certifier import Certifier
@@ -33,7 +35,8 @@ class Evaluation:
         radii: certified radius of each sample in pixels, 0 where misclassified. correct: bool [N].
         robust: by eps, bool [pgd_samples]: classified right and not fooled by PGD.
         seconds: wall-clock time.
-        kind: "sound", or "naive" where a layer's rounding is unknown (`sortnet.evaluation.naive`).
+        kind: "sound"; or "naive" where a layer's rounding is unknown (`sortnet.evaluation.naive`),
+            with the names of the layers whose word it takes: "naive, as declared by Clamp".
         broken: by eps, the samples that were certified and yet fooled. Sound certificates: a bug.
         Naive ones: rounding; these samples do not count as certified.
     """
@@ -47,7 +50,7 @@ class Evaluation:
     radii: np.ndarray = field(repr=False, compare=False)
     correct: np.ndarray = field(repr=False, compare=False)
     robust: dict[str, np.ndarray] = field(repr=False, compare=False)
-    kind: Literal["sound", "naive"] = "sound"
+    kind: str = "sound"
     broken: dict[str, list[int]] = field(default_factory=dict)
 
     def check(self) -> None:
@@ -56,7 +59,7 @@ class Evaluation:
         Raises:
             CertificateViolationError: a sound certificate was broken; names the samples.
         """
-        if self.kind == "naive" or not self.broken:
+        if self.kind != "sound" or not self.broken:
             return
         parts = []
         for eps, samples in self.broken.items():
@@ -170,14 +173,13 @@ def evaluate(
     )
 
 
-def _certifier(
-    model: CertifiedNet,
-) -> tuple[Certifier, Literal["sound"]] | tuple[NaiveCertifier, Literal["naive"]]:
+def _certifier(model: nn.Module) -> tuple[Certifier | NaiveCertifier, str]:
     """The sound certificates where the rounding of every layer is known, else the naive ones."""
     try:
         return Certifier(model), "sound"
-    except TypeError:
-        return NaiveCertifier(model), "naive"
+    except LayerError:
+        naive = NaiveCertifier(model)
+        return naive, naive.claim
 
 
 def reestimate_means(

@@ -11,21 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from sortnet.base.units import float32_up, parse_eps
+from sortnet.nn.known import layer_smoothed
 
 from .frozen import FrozenChain
 from .margins import margins
-
-
-class _SmoothBackward(torch.autograd.Function):
-    """Value of the first argument, gradient of the second."""
-
-    @staticmethod
-    def forward(ctx, exact: Tensor, smooth: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        return exact.clone()
-
-    @staticmethod
-    def backward(ctx, dy: Tensor):  # type: ignore[no-untyped-def]
-        return None, dy
 
 
 def smoothed_logits(chain: FrozenChain, x: Tensor, p: float) -> Tensor:
@@ -37,16 +26,10 @@ def smoothed_logits(chain: FrozenChain, x: Tensor, p: float) -> Tensor:
         p: finite exponent of the smooth backward pass; the smaller, the more features move.
 
     Returns:
-        [N, K]; the values are those of `chain.logits(x)`.
+        [N, K]; the values are those of the layers in evaluation mode.
     """
-    for layer, run in chain.steps():
-        smoothed = getattr(layer, "smoothed", None)
-        if smoothed is None:
-            x = run(x)
-            continue
-        with torch.no_grad():
-            exact = run(x)
-        x = _SmoothBackward.apply(exact, smoothed(x, p))
+    for layer in chain.layers:
+        x = layer_smoothed(layer, x, p)
     return x
 
 

@@ -65,7 +65,7 @@ class Certifier:
         analysis: Lipschitz constant, error bound and slacks derived from it.
 
     Raises:
-        TypeError: a layer whose rounding is not known (by name): a subclass, a hooked module.
+        LayerError: a layer whose rounding is not known (by name), a subclass, a hooked module.
         ValueError: weights that are not float32 or not finite; a network whose values may
             overflow; a Tanh of this device that is less accurate than the analysis assumes.
     """
@@ -180,7 +180,7 @@ def margin_radius(model: nn.Module, x: Tensor) -> Tensor:
     Analyses the model in every call: for many batches keep a `Certifier`.
 
     Raises:
-        InputError, TypeError, ValueError: as `Certifier` and its `predict`.
+        InputError, ValueError: as `Certifier` and its `predict`.
     """
     return Certifier(model, _shape(x)).predict(x).radius
 
@@ -189,7 +189,7 @@ def interval_certified(model: nn.Module, x: Tensor, eps: Eps) -> Tensor:
     """Whether interval bounds prove the label constant on the eps-ball in [0, 1]: bool [N].
 
     Raises:
-        InputError, TypeError, ValueError: as `Certifier` and its `certify`.
+        InputError, ValueError: as `Certifier` and its `certify`.
     """
     return Certifier(model, _shape(x)).interval(x, eps)
 
@@ -219,7 +219,7 @@ def certified_accuracy(
         batch: samples at a time.
 
     Raises:
-        InputError, TypeError, ValueError: as `Certifier`; no samples, labels of another length.
+        InputError, ValueError: as `Certifier`; no samples, labels of another length.
     """
     if len(x) == 0:
         raise ValueError("certified accuracy of no samples is undefined")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,30 +22,26 @@ class FrozenChain:
 
     Args:
         model: a `CertifiedNet`, or an `nn.Sequential` of known layers.
+        declared: let layers of the user's own pass that declare `lipschitz` and `bounds`.
 
     Attributes:
         model: the copy. layers: its chain.
 
     Raises:
-        TypeError: a layer that cannot be vouched for, by name.
+        LayerError: a layer that cannot be vouched for, by name.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, declared: bool = False) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
-        self.layers = chain_of(self.model)
+        self.layers = chain_of(self.model, declared=declared)
         self._affine = [_affine(layer) for layer in self.layers]
 
     def logits(self, x: Tensor) -> Tensor:
         """[N, ...] -> [N, K]."""
         with torch.autocast(x.device.type, enabled=False):
-            for _, run in self.steps():
-                x = run(x)
+            for layer, affine in zip(self.layers, self._affine, strict=True):
+                x = layer(x) if affine is None else affine(x)
         return x
-
-    def steps(self) -> Iterator[tuple[nn.Module, Callable[[Tensor], Tensor]]]:
-        """Each layer, and what runs it."""
-        for layer, affine in zip(self.layers, self._affine, strict=True):
-            yield layer, layer if affine is None else affine
 
     def worst_margin(
         self, low: Tensor, high: Tensor, label: Tensor, widens: Sequence[float] = ()

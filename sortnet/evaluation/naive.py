@@ -5,7 +5,7 @@ beside decision boundaries rounding can make them false (docs/certificates.md co
 `sortnet.evaluation.certifier` takes the rounding off, and an exported file does too.
 
 A layer of your own may take part by declaring `lipschitz` and `bounds`; what it declares is
-believed, and `declared(model)` lists whom.
+believed, and `NaiveCertifier.declared` lists whom.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from sortnet.base.units import float32_up, parse_eps
 from sortnet.certificate.inputs import InputError, check_box
-from sortnet.models import chain_of, declared, layer_lipschitz
+from sortnet.models import chain_of
+from sortnet.nn.known import declared_by, layer_lipschitz
 
 from .certifier import Eps, Prediction
 from .frozen import FrozenChain
@@ -28,10 +29,10 @@ def lipschitz_constant(model: nn.Module) -> float:
     The product of the layers' constants, rounded up.
 
     Raises:
-        TypeError: a layer whose constant is not known, by name.
+        LayerError: a layer whose constant is not known, by name.
     """
     product = 1.0
-    for layer in chain_of(model):
+    for layer in chain_of(model, declared=True):
         factor = layer_lipschitz(layer)
         if factor != 1.0:
             product = product * factor * (1 + 2.0**-40)  # covers the float64 roundings
@@ -48,16 +49,19 @@ class NaiveCertifier:
     Attributes:
         chain: the private copy that runs.
         lipschitz: upper bound of every logit's Lipschitz constant.
-        declared: names of own layers whose `lipschitz` and `bounds` are believed as declared.
+        declared: class names of own layers whose `lipschitz` and `bounds` are believed.
+        claim: the certificate's footing in words, for reports: "naive, as declared by Clamp".
 
     Raises:
-        TypeError: a layer that declares neither, by name.
+        LayerError: a layer that is not known and declares neither, by name.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.chain = FrozenChain(model)
+        self.chain = FrozenChain(model, declared=True)
         self.lipschitz = lipschitz_constant(self.chain.model)
-        self.declared = declared(self.chain.model)
+        names = {declared_by(layer) for layer in self.chain.layers}
+        self.declared = sorted(name for name in names if name is not None)
+        self.claim = "naive" + (f", as declared by {', '.join(self.declared)}" if self.declared else "")
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:

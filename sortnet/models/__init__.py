@@ -1,7 +1,7 @@
 """Networks from typed configurations."""
 
 from sortnet.nn import Abs
-from sortnet.nn.layer import layer_bounds
+from sortnet.nn.known import layer_bounds
 
 from .config import ModelConfig, StemConfig
 from .net import (
@@ -11,7 +11,7 @@ from .net import (
     set_dropping,
     set_p,
 )
-from .network import network_of
+from .network import chain_of, network_of
 
 __all__ = [
     "Abs",
@@ -19,6 +19,7 @@ __all__ = [
     "ModelConfig",
     "StemConfig",
     "build_model",
+    "chain_of",
     "estimate_means",
     "layer_bounds",
     "network_of",

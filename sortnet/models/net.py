@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sortnet.nn import Abs as Abs
 from sortnet.nn import MeanShift, SortConv2d, SortLinear
-from sortnet.nn.layer import layer_bounds as layer_bounds
+from sortnet.nn.known import layer_bounds as layer_bounds
 
 from .build import build_layers
 from .config import ModelConfig as ModelConfig
@@ -47,7 +47,8 @@ class CertifiedNet(nn.Module):
 
     def forward(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
         """Logits. Training draws masks where none are given; evaluation uses none."""
-        return self.head(self.body(x, masks))
+        logits: Tensor = self.head(self.body(x, masks))
+        return logits
 
     @property
     def head(self) -> nn.Sequential:

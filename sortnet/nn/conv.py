@@ -65,6 +65,11 @@ class SortConv2d(Distance):
         below, above = self._neuron_bounds(low, high)
         return F.fold_outputs(below, grid), F.fold_outputs(above, grid)
 
+    def smoothed(self, x: Tensor, p: float) -> Tensor:
+        """l_p distances in place of order statistics: gradients for every input."""
+        patches, grid = F.unfold_patches(x, self.kernel_size, self.stride, self.padding)
+        return F.fold_outputs(F.lp_distance(patches, self.weight, p), grid)
+
     def operations(self, shape: Shape) -> Iterator[Op]:
         yield Flatten()
         yield SortConv(self._patches(shape), self._neuron())

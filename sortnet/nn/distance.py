@@ -86,6 +86,10 @@ class Distance(Layer):
     def _neuron_bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
     def _neuron(self) -> SortNeuron:
         """The sort neurons of the evaluation, without their biases."""
         return SortNeuron(array(self.weight), self.rho, self.k)

@@ -66,6 +66,10 @@ class SortLinear(Distance):
         """Bounds of the evaluation output for x in [lower, upper], each [..., O]."""
         return self._neuron_bounds(lower, upper)
 
+    def smoothed(self, x: Tensor, p: float) -> Tensor:
+        """l_p distances in place of order statistics: gradients for every input."""
+        return F.lp_distance(x, self.weight, p)
+
     def operations(self, shape: Shape) -> Iterator[Op]:
         yield self._neuron()
         if self.bias is not None:
@@ -161,7 +165,14 @@ class OrderStatisticLinear(Layer):
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
 
     def operations(self, shape: Shape) -> Iterator[Op]:
-        raise LayerError("OrderStatisticLinear has no counterpart in the exported format yet")
+        raise LayerError(
+            "OrderStatisticLinear has no exported form yet: "
+            "its certificates are those of sortnet.evaluation.naive"
+        )
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
 
     def output_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.out_features)

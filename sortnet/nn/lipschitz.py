@@ -69,6 +69,10 @@ class LipschitzLinear(Layer):
         """Interval bounds for x in [lower, upper], rounded to nearest."""
         return F.linear_bounds(lower, upper, self.projected_weight(), self.bias)
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
     def operations(self, shape: Shape) -> Iterator[Op]:
         yield affine(self.projected_weight(), self.bias)
 
@@ -99,6 +103,10 @@ class GroupSort(Layer):
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Exact: order statistics are monotone in every unit."""
         return F.group_sort(lower, self.group), F.group_sort(upper, self.group)
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
 
     def operations(self, shape: Shape) -> Iterator[Op]:
         if self.group > 1:
@@ -159,8 +167,15 @@ class PiecewiseLinear(Layer):
         values = torch.stack([self(candidate) for candidate in candidates])
         return values.amin(0), values.amax(0)
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
     def operations(self, shape: Shape) -> Iterator[Op]:
-        raise LayerError("PiecewiseLinear has no counterpart in the exported format yet")
+        raise LayerError(
+            "PiecewiseLinear has no exported form yet: "
+            "its certificates are those of sortnet.evaluation.naive"
+        )
 
 
 class Abs(Layer):
@@ -173,6 +188,10 @@ class Abs(Layer):
         """Exact: the least is 0 where the interval contains it."""
         least = torch.maximum(lower, -upper).clamp_min(0)
         return least, torch.maximum(lower.abs(), upper.abs())
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
 
     def operations(self, shape: Shape) -> Iterator[Op]:
         yield spec.Activation("abs")

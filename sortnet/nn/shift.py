@@ -12,7 +12,7 @@ from sortnet.certificate import network as spec
 from sortnet.certificate.network import Op, Shape
 
 from .arguments import positive
-from .layer import Layer, array
+from .layer import Layer, LayerError, array
 
 
 class Normalize(Layer):
@@ -36,6 +36,11 @@ class Normalize(Layer):
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         return self(lower), self(upper)
 
+    @property
+    def lipschitz(self) -> float:
+        # Float32 tensors are divided by the nearest float32; the factor covers this division.
+        return 1 / min(self.std, float(np.float32(self.std))) * (1 + 2.0**-52)
+
     def operations(self, shape: Shape) -> Iterator[Op]:
         yield spec.Normalize(float(np.float32(self.mean)), float(np.float32(self.std)))
 
@@ -51,6 +56,10 @@ class Negate(Layer):
 
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         return -upper, -lower
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
 
     def operations(self, shape: Shape) -> Iterator[Op]:
         yield spec.Negate()
@@ -158,7 +167,13 @@ class MeanShift(Layer):
         shift = self.running_mean.view(shape)
         return lower - shift, upper - shift
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
     def operations(self, shape: Shape) -> Iterator[Op]:
+        if self._estimate is not None:
+            raise LayerError("MeanShift is in the middle of an estimate of its means")
         yield spec.Shift(np.repeat(array(self.running_mean), math.prod(shape[1:])))
 
     def extra_repr(self) -> str:

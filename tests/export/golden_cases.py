@@ -23,23 +23,25 @@ from typing import Any
 import numpy as np
 import onnx
 
-from sortnet.certificate.network import (
-    Activation,
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import (
+    Abs,
     Affine,
-    Array,
     Bias,
     Flatten,
     GroupSort,
     Negate,
-    Network,
     Normalize,
-    Op,
+    Operation,
+    ReLU,
     Shift,
     SortConv,
     SortNeuron,
+    Tanh,
 )
-from sortnet.export.graph import build_interval_model, build_model
+from sortnet.certificate.rounding import Array
 from sortnet.export.verifier import verify_model
+from sortnet.export.writer import build_interval_model, build_model
 
 FOLDER = Path(__file__).with_name("golden")
 F32 = np.float32
@@ -80,7 +82,7 @@ def windows(channels: int, height: int, width: int, side: int, stride: int, pad:
     return np.array(rows, np.int64)
 
 
-def _ends(seed: int, inputs: int) -> list[Op]:
+def _ends(seed: int, inputs: int) -> list[Operation]:
     return [neuron(seed, 3, inputs, 2, 0.5), Bias(numbers(seed + 1, 3)), Negate()]
 
 
@@ -89,7 +91,7 @@ def networks() -> dict[str, Network]:
     normal = Normalize(float(F32(0.1307)), float(F32(0.3081)))
     conv = SortConv(windows(2, 4, 3, 2, 1, 1), neuron(1, 2, 8, 3, 0.3))
     wide = SortConv(windows(1, 5, 5, 3, 2, 0), neuron(2, 4, 9, 1, 0.0))
-    chains: dict[str, tuple[tuple[int, int, int], list[Op]]] = {
+    chains: dict[str, tuple[tuple[int, int, int], list[Operation]]] = {
         "neuron": ((1, 2, 3), [Flatten(), *_ends(3, 6)]),
         "normalised": ((1, 2, 3), [normal, Flatten(), *_ends(4, 6)]),
         "two layers": (
@@ -121,18 +123,18 @@ def networks() -> dict[str, Network]:
                 neuron(17, 8, 9, 3, 0.5),
                 Shift(numbers(18, 8)),
                 affine(19, 5, 8),
-                Activation("tanh"),
+                Tanh(),
                 affine(20, 4, 5),
             ],
         ),
         "convolution and head": (
             (2, 4, 3),
-            [Flatten(), conv, affine(21, 4, 40), Activation("tanh"), affine(22, 3, 4)],
+            [Flatten(), conv, affine(21, 4, 40), Tanh(), affine(22, 3, 4)],
         ),
         "affine": ((1, 2, 2), [Flatten(), affine(23, 3, 4)]),
-        "relu": ((1, 2, 2), [Flatten(), affine(24, 6, 4), Activation("relu"), affine(25, 3, 6)]),
-        "abs": ((1, 2, 2), [Flatten(), affine(26, 6, 4), Activation("abs"), affine(27, 3, 6)]),
-        "tanh": ((1, 2, 2), [Flatten(), affine(28, 6, 4), Activation("tanh"), affine(29, 3, 6)]),
+        "relu": ((1, 2, 2), [Flatten(), affine(24, 6, 4), ReLU(), affine(25, 3, 6)]),
+        "abs": ((1, 2, 2), [Flatten(), affine(26, 6, 4), Abs(), affine(27, 3, 6)]),
+        "tanh": ((1, 2, 2), [Flatten(), affine(28, 6, 4), Tanh(), affine(29, 3, 6)]),
         "maxmin": ((1, 2, 2), [Flatten(), affine(30, 6, 4), GroupSort(2), affine(31, 3, 6)]),
         "groups of three": (
             (1, 2, 2),
@@ -145,11 +147,11 @@ def networks() -> dict[str, Network]:
                 Flatten(),
                 neuron(35, 5, 4, 2, 0.5),
                 Shift(numbers(36, 5)),
-                Activation("abs"),
+                Abs(),
                 *_ends(37, 5),
             ],
         ),
-        "relu at the end": ((1, 2, 2), [Flatten(), *_ends(38, 4), Activation("relu")]),
+        "relu at the end": ((1, 2, 2), [Flatten(), *_ends(38, 4), ReLU()]),
         "bias and shift": (
             (3, 1, 1),
             [normal, Flatten(), Bias(numbers(39, 3)), Shift(numbers(40, 3)), *_ends(41, 3)],
@@ -158,7 +160,7 @@ def networks() -> dict[str, Network]:
             (1, 2, 2),
             [Flatten(), SortNeuron(numbers(42, 3, 4) + F32(1000), 0.5, 3), *_ends(43, 3)],
         ),
-        "activation of pixels": ((1, 2, 2), [normal, Activation("tanh"), Flatten(), *_ends(44, 4)]),
+        "activation of pixels": ((1, 2, 2), [normal, Tanh(), Flatten(), *_ends(44, 4)]),
         "everything": (
             (1, 3, 4),
             [
@@ -166,15 +168,15 @@ def networks() -> dict[str, Network]:
                 Flatten(),
                 SortConv(windows(1, 3, 4, 2, 1, 0), neuron(45, 2, 4, 2, 0.5)),
                 Shift(numbers(46, 12)),
-                Activation("abs"),
+                Abs(),
                 affine(47, 6, 12),
                 GroupSort(3),
                 neuron(48, 5, 6, 3, 0.5),
-                Activation("relu"),
+                ReLU(),
                 Bias(numbers(49, 5)),
                 Negate(),
                 affine(50, 6, 5),
-                Activation("tanh"),
+                Tanh(),
                 affine(51, 3, 6),
             ],
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -17,7 +18,7 @@ from sortnet.base.units import float32_up
 from sortnet.certificate.analysis import TORCH, BoundError, analyse, ball_reach
 from sortnet.certificate.network import Affine, Flatten, Network, SortConv, SortNeuron
 from sortnet.export.attack import TorchNetwork
-from sortnet.export.graph import build_interval_model, build_model
+from sortnet.export.writer import build_interval_model, build_model
 
 FEW = settings(max_examples=25, deadline=None)
 
@@ -85,11 +86,13 @@ def test_lipschitz_constants_and_ranges_are_upper_bounds(network: Network, seed:
         assert abs(a - b) <= Fraction(analysis.lipschitz) * distance
     last = analysis.steps[-1]
     assert Fraction(last.low) <= min(at_x) and max(at_x) <= Fraction(last.high)
-    for op, step in zip(network.ops, analysis.steps, strict=True):
+    shapes = network.shapes
+    for op, step, before in zip(network.ops, analysis.steps, shapes, strict=False):
         if isinstance(op, SortNeuron | SortConv):
             neuron = op.neuron if isinstance(op, SortConv) else op
             exact = sum((Fraction(float(c)) for c in neuron.coefficients), ZERO)
-            assert exact <= Fraction(step.lipschitz) and exact <= 1
+            still = isinstance(op, SortConv) and (op.patches == math.prod(before)).all()
+            assert still or exact <= Fraction(step.lipschitz) <= 1 + Fraction(2) ** -50
 
 
 @FEW

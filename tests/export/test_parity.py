@@ -13,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import F32, evaluate, images, networks, start
+from networks import F32, images, networks, start
 
 from sortnet.base.units import eps_to_float
 from sortnet.certificate.analysis import analyse, ball_reach
 from sortnet.certificate.network import Network
 from sortnet.export import ExportError, export_model, network_from_torch
-from sortnet.export.graph import build_interval_model, build_model
+from sortnet.export.writer import build_interval_model, build_model
 from sortnet.models.net import ModelConfig, StemConfig
 from sortnet.models.net import build_model as torch_model
 
@@ -52,7 +52,7 @@ def test_every_host_agrees(network: Network, margin: bool, count: int, seed: int
     analysis = analyse(network)
     model = build_model(network, None if margin else Fraction(1, 50), analysis=analysis)
     onnx.checker.check_model(model, full_check=True)
-    exact = evaluate(network, x)
+    exact = network.value(x)
     hosts = everywhere(model, {"input": x})
     for logits, label, radius in hosts:
         assert logits.shape == (count, network.classes) and logits.dtype == F32
@@ -75,7 +75,7 @@ def test_every_host_agrees(network: Network, margin: bool, count: int, seed: int
 def test_interval_model_agrees_and_holds(network: Network, eps: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = images(rng, network, 4)
-    label = evaluate(network, x).argmax(1)
+    label = network.value(x).argmax(1)
     eps = float(F32(eps))
     model = build_interval_model(network, analyse(network))
     feed = {"input": x, "label": label, "reach": np.asarray(ball_reach(eps), F32)}
@@ -83,7 +83,7 @@ def test_interval_model_agrees_and_holds(network: Network, eps: float, seed: int
     for certified in hosts:
         for _ in range(20):
             near = np.clip(x + rng.choice([-eps, eps, 0], size=x.shape), 0, 1)
-            assert (evaluate(network, near).argmax(1) == label)[certified].all()
+            assert (network.value(near).argmax(1) == label)[certified].all()
 
 
 @FEW

@@ -13,9 +13,10 @@ import onnx
 import pytest
 from networks import F32, images, neuron
 
-from sortnet.certificate.network import Activation, Affine, Bias, Flatten, Negate, Network, Shift
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import Affine, Bias, Flatten, Negate, Shift, Tanh
 from sortnet.export import CertifiedSession, InputError, NotProvedError
-from sortnet.export.graph import build_model
+from sortnet.export.writer import build_model
 
 
 def small_network(head: bool = False) -> Network:
@@ -23,7 +24,7 @@ def small_network(head: bool = False) -> Network:
     ops = [Flatten(), neuron(rng, 12, 8, 4, 0.3), Shift(rng.normal(size=8).astype(F32))]
     if head:
         W = rng.normal(size=(3, 8)).astype(F32)
-        return Network((1, 3, 4), (*ops, Activation("tanh"), Affine(W, np.zeros(3, F32))))
+        return Network((1, 3, 4), (*ops, Tanh(), Affine(W, np.zeros(3, F32))))
     tail = [neuron(rng, 8, 3, 2, 0.3), Bias(np.zeros(3, F32)), Negate()]
     return Network((1, 3, 4), (*ops, *tail))
 

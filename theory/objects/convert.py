@@ -8,13 +8,15 @@ the bounds then scale with :attr:`.networks.Network.norm`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from sortnet.models.net import Abs, CertifiedNet
+from sortnet.models import chain_of
 from sortnet.nn import (
+    Abs,
     GroupSort,
+    LayerError,
     LipschitzLinear,
     MeanShift,
     Negate,
@@ -48,7 +50,8 @@ def exact_network(model: nn.Module) -> Network:
             ``nn.Linear``, ``nn.ReLU``, ``nn.Flatten`` and ``nn.Identity``. Inputs are flattened.
 
     Raises:
-        ValueError: a layer has no exact form (tanh is not rational), a weight is not finite, or
+        ValueError: a layer is not known (a subclass, a hook: see `sortnet.models.chain_of`) or has
+            no exact form (tanh is not rational), a weight is not finite, or
             the chain has no layer with weights from which its width could be read.
     """
     return Network(tuple(layer for _, layer in exact_layers(model) if layer is not None))
@@ -60,7 +63,10 @@ def exact_layers(model: nn.Module) -> list[tuple[nn.Module, Layer | None]]:
     Raises:
         ValueError: as :func:`exact_network`.
     """
-    modules = list(_chain(model))
+    try:
+        modules = chain_of(model)
+    except LayerError as error:
+        raise ValueError(str(error)) from None
     width = next((w for w in map(_width_in, modules) if w is not None), None)
     if width is None:
         raise ValueError("expected at least one layer with weights")
@@ -71,16 +77,6 @@ def exact_layers(model: nn.Module) -> list[tuple[nn.Module, Layer | None]]:
             width = layer.width_out
         result.append((module, layer))
     return result
-
-
-def _chain(model: nn.Module) -> Iterator[nn.Module]:
-    if isinstance(model, CertifiedNet):
-        yield from _chain(model.layers)
-    elif isinstance(model, nn.Sequential):
-        for module in model:
-            yield from _chain(module)
-    else:
-        yield model
 
 
 def _width_in(module: nn.Module) -> int | None:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from sortnet.certificate import network as spec
+    from sortnet.certificate import operations as spec
+    from sortnet.certificate.network import Network as ExportedNetwork
     from sortnet.models.net import CertifiedNet
 
 _AFFINE = {"Affine", "Linear", "LipschitzLinear"}
@@ -139,14 +140,14 @@ def _steps(path: str | Path, exact: bool) -> tuple[tuple[int, ...], list[_Step]]
         return network.input_shape, _steps_of_operations(network, exact)
     if not target.is_file():
         raise ValueError(f"no run folder or ONNX file at {target}")
-    from sortnet.export.read import read_model
+    from sortnet.export.reader import read_model
     from sortnet.export.wire import load_model
 
     network = read_model(load_model(target)).network
     return network.input_shape, _steps_of_operations(network, exact)
 
 
-def _steps_of_operations(network: spec.Network, exact: bool) -> list[_Step]:
+def _steps_of_operations(network: ExportedNetwork, exact: bool) -> list[_Step]:
     from sortnet.export.attack import TorchNetwork
 
     steps = []
@@ -166,7 +167,13 @@ def _steps_of_operations(network: spec.Network, exact: bool) -> list[_Step]:
 
 
 def _steps_of_model(model: CertifiedNet, exact: bool) -> list[_Step]:
-    layers = exact_layers(model) if exact else [(module, None) for module in model.layers]
+    from sortnet.models import chain_of
+    from sortnet.nn import LayerError
+
+    try:
+        layers = exact_layers(model) if exact else [(module, None) for module in chain_of(model)]
+    except LayerError as error:
+        raise ValueError(f"no mass bound is known: {error}") from None
     steps = []
     units = prod(model.config.input_shape)
     for module, layer in layers:
@@ -263,8 +270,8 @@ def _exact_masses(
     return result
 
 
-def _exact(op: spec.Op, width: int) -> Layer | None:
-    from sortnet.certificate import network as spec
+def _exact(op: spec.Operation, width: int) -> Layer | None:
+    from sortnet.certificate import operations as spec
 
     match op:
         case spec.Flatten():
@@ -284,15 +291,18 @@ def _exact(op: spec.Op, width: int) -> Layer | None:
             return exact_sort(op.W.tolist(), [op.coefficients.tolist()] * len(op.W), ())
         case spec.GroupSort():
             return GroupSort(width, op.size)
-        case spec.Activation() if op.kind in ("relu", "abs"):
-            return Activation((RELU if op.kind == "relu" else ABSOLUTE_VALUE,) * width)
-    name = op.kind if isinstance(op, spec.Activation) else type(op).__name__
-    raise ValueError(f"{name} has no exact form; measure this model in float32")
+        case spec.ReLU():
+            return Activation((RELU,) * width)
+        case spec.Abs():
+            return Activation((ABSOLUTE_VALUE,) * width)
+    raise ValueError(
+        f"{type(op).__name__.lower()} has no exact form; measure this model in float32"
+    )
 
 
-def _factors(op: spec.Op) -> tuple[float, int]:
+def _factors(op: spec.Operation) -> tuple[float, int]:
     """Lipschitz constant and spread (:class:`.networks.Layer`) of an operation."""
-    from sortnet.certificate import network as spec
+    from sortnet.certificate import operations as spec
 
     match op:
         case spec.Normalize():

@@ -1,0 +1,16 @@
+"""What is fixed about an exported file, whatever it computes."""
+
+from __future__ import annotations
+
+FORMAT_VERSION = "1"
+
+DOMAIN = "ai.sortnet"
+"""Of our operations."""
+
+OPSET = 18
+"""Oldest opset with axes as input of every reduction; every ONNX Runtime since 1.14 has it."""
+
+IR_VERSION = 8
+
+MAX_BYTES = 2**31 - 2**20
+"""Protocol buffers hold less than 2 GiB."""
