@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .accuracy import CertificateViolationError, Evaluation, evaluate, reestimate_means
     from .attack import pgd
     from .certifier import (
         Certifier,
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         interval_certified,
         margin_radius,
     )
-    from .accuracy import CertificateViolationError, Evaluation, evaluate, reestimate_means
     from .intervals import margin_bounds, worst_margins
     from .naive import (
         NaiveCertifier,
@@ -47,7 +47,25 @@ _HOME = {
     "worst_margins": "intervals",
 }
 
-__all__ = [*_HOME]  # noqa: PLE0604
+__all__ = [
+    "CertificateViolationError",
+    "Certifier",
+    "Evaluation",
+    "NaiveCertifier",
+    "Prediction",
+    "certificates",
+    "certified_accuracy",
+    "evaluate",
+    "interval_certified",
+    "lipschitz_constant",
+    "margin_bounds",
+    "margin_radius",
+    "naive_interval_certified",
+    "naive_margin_radius",
+    "pgd",
+    "reestimate_means",
+    "worst_margins",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,7 +26,8 @@ from sortnet.certificate.analysis import (
     ball_reach,
 )
 from sortnet.certificate.inputs import InputError, check_box, check_kind
-from sortnet.certificate.network import Activation, Affine, Network
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import Affine, Tanh
 from sortnet.models import network_of
 
 from .frozen import FrozenChain
@@ -55,8 +56,8 @@ class Certifier:
     products inside float32 ones.
 
     Args:
-        model: a `CertifiedNet`, or an `nn.Sequential` of known layers. Its mode does not matter, and
-            nothing of it is changed: several threads may certify one model.
+        model: a `CertifiedNet`, or an `nn.Sequential` of known layers. Its mode does not matter,
+            and nothing of it is changed: several threads may certify one model.
         input_shape: (C, H, W) of one input; needed for an `nn.Sequential`.
 
     Attributes:
@@ -86,7 +87,7 @@ class Certifier:
             raise ValueError(f"no certificate for this model: {error}") from None
         steps = zip(self.network.ops, self.analysis.steps, strict=True)
         self._widens = [step.widen * (1 + ROOM) for op, step in steps if isinstance(op, Affine)]
-        if any(isinstance(op, Activation) and op.kind == "tanh" for op in self.network.ops):
+        if any(isinstance(op, Tanh) for op in self.network.ops):
             _check_tanh(next(model.parameters()).device)
 
     @torch.no_grad()

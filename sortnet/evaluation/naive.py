@@ -61,7 +61,8 @@ class NaiveCertifier:
         self.lipschitz = lipschitz_constant(self.chain.model)
         names = {declared_by(layer) for layer in self.chain.layers}
         self.declared = sorted(name for name in names if name is not None)
-        self.claim = "naive" + (f", as declared by {', '.join(self.declared)}" if self.declared else "")
+        by = f", as declared by {', '.join(self.declared)}" if self.declared else ""
+        self.claim = f"naive{by}"
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
@@ -100,7 +101,7 @@ class NaiveCertifier:
 
 
 def naive_margin_radius(model: nn.Module, x: Tensor) -> Tensor:
-    """margin / (2 L) of every sample, without any account of rounding: [N]; see `NaiveCertifier`."""
+    """margin / (2 L) of every sample, without any account of rounding: [N] (`NaiveCertifier`)."""
     return NaiveCertifier(model).predict(x).radius
 
 

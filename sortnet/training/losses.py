@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sortnet.evaluation.margins import margins, runner_up
+from sortnet.evaluation.margins import margins
 
 
 def clipped_hinge(logits: Tensor, labels: Tensor, eps: float) -> Tensor:
