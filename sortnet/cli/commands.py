@@ -16,7 +16,7 @@ from .options import Eps, json_option, root_option, seed_option
 
 if TYPE_CHECKING:
     from sortnet.data.sets import DataSet
-    from sortnet.evaluation.evaluate import Evaluation
+    from sortnet.evaluation.accuracy import Evaluation
     from sortnet.models.net import CertifiedNet
     from sortnet.training.runs import RunConfig
 
@@ -167,7 +167,7 @@ def finish_run(
     pgd_samples: int | None,
 ) -> Evaluation:
     """Evaluate a trained network, add the result and plots to its folder and print it."""
-    from sortnet.evaluation.evaluate import evaluate
+    from sortnet.evaluation.accuracy import evaluate
     from sortnet.training import runs
 
     from . import plots
@@ -229,7 +229,7 @@ def evaluate_command(
       sortnet evaluate runs/fashion --eps 8/255 --eps 0.1 --pgd-samples 500
     """
     from sortnet.data.sets import load, load_npz, user_folder
-    from sortnet.evaluation.evaluate import evaluate
+    from sortnet.evaluation.accuracy import evaluate
     from sortnet.training import runs
 
     model, config = runs.load_run(run)

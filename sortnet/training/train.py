@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sortnet.base.units import eps_to_float
 from sortnet.data.batches import TrainingBatches, step_seed
 from sortnet.data.sets import DataSet
-from sortnet.evaluation.evaluate import reestimate_means
+from sortnet.evaluation.accuracy import reestimate_means
 from sortnet.models.net import CertifiedNet, ModelConfig, build_model, set_dropping, set_p
 from sortnet.training import runs, schedule
 

@@ -5,14 +5,14 @@ import pytest
 import tiny
 import torch
 
-from sortnet.evaluation import evaluate as module
-from sortnet.evaluation.attack import pgd, smoothed_logits
-from sortnet.evaluation.evaluate import (
+from sortnet.evaluation import Certifier
+from sortnet.evaluation.accuracy import (
     CertificateViolationError,
-    check_order,
     evaluate,
     reestimate_means,
 )
+from sortnet.evaluation.attack import pgd, smoothed_logits
+from sortnet.evaluation.frozen import FrozenChain
 from sortnet.models.net import build_model
 from sortnet.training.presets import PRESETS, ROWS, comparison_row, get_preset, preset_from_dict
 from sortnet.training.train import model_config
@@ -44,22 +44,25 @@ def test_part_of_the_samples_can_be_attacked_or_none():
     assert some.pgd_samples == 7 and none.pgd == {} and none.certified == some.certified
 
 
-def test_a_violation_names_the_samples(monkeypatch):
-    index = np.array([3, 8, 11])
-    yes, no = np.ones(3, bool), np.zeros(3, bool)
-    check_order("0.1", index, yes, yes, no)
-    with pytest.raises(CertificateViolationError, match=r"3 samples are certified but .* 3, 8, 11"):
-        check_order("0.1", index, yes, no, yes)
-    with pytest.raises(CertificateViolationError, match="misclassified"):
-        check_order("0.1", index, no, yes, no)
-    # A certificate that lies is caught by a whole evaluation.
+def test_a_broken_certificate_is_told_after_the_figures(monkeypatch):
+    """Nothing is lost where a certificate lies: the figures come first, then the samples' names."""
     monkeypatch.setattr(
-        module,
-        "certificates",
-        lambda model, x, y, eps: {e: model(x).argmax(1) == y for e in eps},
+        Certifier, "certify", lambda self, x, eps, prediction: torch.ones(len(x), dtype=torch.bool)
     )
-    with pytest.raises(CertificateViolationError, match="certified but fooled"):
-        evaluate(network(), tiny.dataset().test, ["0.4"], attack_steps=10)
+    result = evaluate(network(), tiny.dataset().test, ["0.4"], attack_steps=10)
+    assert result.broken["0.4"] and result.certified["0.4"] <= result.pgd["0.4"] <= result.clean
+    first = result.broken["0.4"][0]
+    with pytest.raises(CertificateViolationError, match=rf"fooled .*: samples {first}"):
+        result.check()
+    assert result.summary()["broken"] == result.broken
+
+
+def test_sound_certificates_where_rounding_is_known_and_naive_ones_else():
+    sound = evaluate(network(), tiny.dataset().test, ["0.05"], attack_steps=2)
+    naive = evaluate(network("standard-pwl"), tiny.dataset().test, ["0.05"], attack_steps=2)
+    assert (sound.kind, naive.kind) == ("sound", "naive")
+    assert sound.summary()["certificates"] == "sound" and not sound.broken
+    dataclasses.replace(naive, broken={"0.05": [1]}).check()  # rounding, not a bug
 
 
 def test_empty_split_and_bad_eps_are_refused():
@@ -98,8 +101,8 @@ def test_pgd_stays_in_the_ball_and_the_box_and_leaves_the_model_alone():
     assert model.training and all(p.requires_grad for p in model.parameters())
     wrong = model.eval()(x).argmax(1) != y
     assert torch.equal(point[wrong], x[wrong])
-    for eps, steps in ((0.0, 5), (0.1, 0)):
-        with pytest.raises(ValueError, match="eps > 0"):
+    for eps, steps, words in ((0.0, 5, "radius"), (0.1, 0, "steps")):
+        with pytest.raises(ValueError, match=words):
             pgd(model, x, y, eps, steps)
 
 
@@ -127,7 +130,7 @@ def test_pgd_is_exact_on_an_affine_classifier_of_two_classes(eps):
 def test_smoothed_gradient_reaches_more_pixels_with_the_same_values(family):
     model = network(family).eval()
     x = torch.from_numpy(tiny.dataset().test.floats()).requires_grad_()
-    exact, smooth = model(x), smoothed_logits(model, x, 8.0)
+    exact, smooth = model(x), smoothed_logits(FrozenChain(model), x, 8.0)
     assert torch.equal(exact, smooth)
     dense = torch.autograd.grad(smooth[:, 0].sum(), x)[0]
     sparse = torch.autograd.grad(exact[:, 0].sum(), x)[0]
