@@ -14,7 +14,7 @@ Layout = Literal["NCHW", "NHWC", "NHW", "NCT", "ND"]
 """Axes of an array of samples: sample N, channel C, row H, column W, time T, feature D."""
 
 LAYOUTS: dict[str, int] = {"NCHW": 4, "NHWC": 4, "NHW": 3, "NCT": 3, "ND": 2}
-_KINDS = {"c": "complex numbers", "M": "dates", "m": "durations", "U": "text", "S": "byte strings"}
+_KINDS = {"c": "complex numbers", "M": "dates", "m": "durations", "U": "text", "V": "records"}
 _CHANNELS = (1, 3, 4)
 _CHUNK = 4096
 
@@ -38,7 +38,12 @@ def as_array(values: Any, what: str) -> np.ndarray:
     except (ValueError, TypeError) as error:
         raise ValueError(f"{what}: not an array of one shape ({error})") from None
     if array.dtype.kind == "T":  # NumPy's strings of variable length
-        return array.astype(np.str_)
+        return np.array(array.tolist(), np.str_)
+    if array.dtype.kind == "S":
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"{what}: byte strings that are not UTF-8") from None
     return _of_objects(array, what) if array.dtype == object else array
 
 
@@ -200,7 +205,7 @@ def as_labels(values: Any) -> np.ndarray:
             row = int(np.flatnonzero(~np.isfinite(array))[0])
             raise ValueError(f"labels: {array[row]} in row {row}; leave the row out")
         return np.array(array, np.float64)
-    if array.dtype.kind in "US":
+    if array.dtype.kind == "U":
         raise ValueError(
             f"labels: text such as {str(array.flat[0])!r}; expected integers "
             "(sortnet.data.encode_labels numbers them and keeps the names)"
