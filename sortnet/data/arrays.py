@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .box import Box
-from .convert import Layout, encode_labels
+from .convert import Layout, as_labels, encode_labels
 from .partition import stratified_split
 from .schema import Schema
 from .split import DataSet, Split
@@ -55,8 +55,8 @@ def load_npz_set(
         regression = y.dtype.kind == "f" if regression is None else regression
         settings = _settings(arrays, levels, layout)
         if "x_test" not in arrays or "x_train" not in arrays:
-            labels = np.asarray(y, np.float64) if regression else encode_labels(y)[0]
-            first, second = stratified_split(labels, test_fraction, seed)
+            labels, names = (as_labels(y), None) if regression else encode_labels(y)
+            first, second = stratified_split(labels, test_fraction, seed, names)
             x, y, x_test, y_test = x[first], y[first], x[second], y[second]
             notes = [split_note(len(first), len(second), seed, regression)]
         if not regression:

@@ -53,7 +53,7 @@ def _of_objects(array: np.ndarray, what: str) -> np.ndarray:
     for place, value in enumerate(flat):
         # NaN differs from itself; pandas' NA compares to NA, which is neither true nor false.
         if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
-            where = f" in row {place // max(1, array[0].size)}" if array.ndim else ""
+            where = f" in row {place * len(array) // array.size}" if array.ndim else ""
             raise ValueError(f"{what}: missing value{where}; fill it in or leave the row out")
     kinds = {_object_kind(value) for value in flat}
     if kinds == {"text"}:
