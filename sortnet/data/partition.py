@@ -33,8 +33,12 @@ def stratified_split(
         parts = train_test_split(
             np.arange(len(labels)), test_size=fraction, random_state=seed, stratify=groups
         )
-    except ValueError as error:
-        raise ValueError(f"cannot split {len(labels)} samples: {error}") from None
+    except ValueError:
+        classes = 1 if groups is None else len(np.unique(groups))
+        raise ValueError(
+            f"cannot split {len(labels)} samples at {fraction:g}: each part needs at least "
+            f"{classes} (one a class)"
+        ) from None
     first, second = (np.sort(part) for part in parts)
     return first, second
 

@@ -198,6 +198,8 @@ def test_folds_test_every_sample_once(labels):
     for count in (1, 0, 50):
         with pytest.raises(ValueError, match="folds: need"):
             list(folds(labels, count))
+    with pytest.raises(ValueError, match=r"cannot split 9 samples at 0\.2: .* at least 3"):
+        stratified_split(np.arange(9) % 3, 0.2)
     for fraction in (0, 1, -0.1, float("nan")):
         with pytest.raises(ValueError, match="must lie in"):
             stratified_split(labels, fraction)
