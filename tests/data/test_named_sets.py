@@ -1,21 +1,18 @@
-import contextlib
 import gzip
+import http.client
 import struct
+import urllib.error
+import zlib
 
 import numpy as np
 import pytest
 import torch
+from files import idx, save_image
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from sortnet.data import augment, folder
+from sortnet.data import augment
 from sortnet.data import sets as data
-from sortnet.data.images import ImageFiles
-
-
-def idx(array: np.ndarray) -> bytes:
-    return struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape) + array.tobytes()
 
 
 def write_mnist(folder, gz: bool) -> np.ndarray:
@@ -103,49 +100,57 @@ def test_cifar_binary_version(tmp_path, name, classes):
         data.load(name, tmp_path)
 
 
+def test_broken_archives_and_false_headers_are_one_line(tmp_path):
+    write_mnist(tmp_path / "a", gz=True)
+    file = tmp_path / "a" / "train-images-idx3-ubyte.gz"
+    whole = file.read_bytes()
+    inside = len(whole) // 2
+    cases = {
+        "bit in the stream": whole[:inside] + bytes([whole[inside] ^ 0x40]) + whole[inside + 1 :],
+        "cut": whole[:inside],
+        "no gzip": b"not a gzip file",
+        "empty": b"",
+        "overflow to zero": gzip.compress(struct.pack(">5I", 0x0804, 2**31, 2**31, 2, 2)),
+        "overflow to 20": gzip.compress(struct.pack(">4I", 0x0803, 2**32 - 1, 2**32 - 1, 20)),
+        "no dimension": gzip.compress(struct.pack(">I", 0x0800)),
+        "cut header": gzip.compress(struct.pack(">2I", 0x0803, 7)),
+        "floats": gzip.compress(struct.pack(">2I", 0x0D01, 1) + bytes(4)),
+        "left over": gzip.compress(struct.pack(">2I", 0x0801, 1) + bytes(2)),
+        "endless": gzip.compress(struct.pack(">2I", 0x0801, 1) + bytes(10**7)),
+    }
+    for name, raw in cases.items():
+        file.write_bytes(raw)
+        with pytest.raises(ValueError) as raised:
+            data.load("mnist", tmp_path / "a")
+        assert str(raised.value).startswith(f"{file}: "), name
+        assert "\n" not in str(raised.value), name
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        http.client.IncompleteRead(b"part"),
+        zlib.error("Error -3"),
+        EOFError(),
+        RuntimeError("File not found\nor corrupted."),
+        urllib.error.URLError("reset"),
+    ],
+)
+def test_a_broken_download_is_one_line(tmp_path, monkeypatch, error):
+    def download(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", download)
+    with pytest.raises(OSError, match=r"download of mnist into .* failed: .+") as raised:
+        data.load("mnist", tmp_path, download=True)
+    assert "\n" not in str(raised.value)
+
+
 def test_cifar_python_version_is_read_only_if_its_checksums_match(tmp_path, monkeypatch):
     (tmp_path / "cifar-10-batches-py").mkdir()
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     with pytest.raises(ValueError, match="MD5"):
         data.load("cifar10", tmp_path)
-
-
-def save_image(path, size=(6, 4), mode="RGB") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seed = len(path.name) + sum(path.name.encode())
-    shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
-    pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def test_folders_of_images(tmp_path):
-    for part in ("train", "val"):
-        for name in ("cat", "dog"):
-            for i in range(2):
-                save_image(tmp_path / part / name / f"{i}.png")
-    loaded = data.load(f"folder:{tmp_path}")
-    assert loaded.input_shape == (3, 4, 6) and loaded.classes == 2
-    assert loaded.train.labels.tolist() == [0, 0, 1, 1]
-    expected = np.asarray(Image.open(tmp_path / "train" / "cat" / "0.png")).transpose(2, 0, 1)
-    assert np.array_equal(loaded.train.images[0], expected)
-    save_image(tmp_path / "train" / "cat" / "odd.png", size=(5, 5))
-    with pytest.raises(ValueError, match="one size"):
-        data.load(f"folder:{tmp_path}")
-    (tmp_path / "train" / "cat" / "odd.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match="not a readable image"):
-        data.load(f"folder:{tmp_path}")
-
-
-def test_images_that_do_not_fit_memory_are_decoded_when_used(tmp_path, monkeypatch):
-    for part in ("train", "test"):
-        for name in ("a", "b"):
-            save_image(tmp_path / part / name / "0.png", mode="L")
-    held = data.load(f"folder:{tmp_path}")
-    monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)
-    lazy = data.load(f"folder:{tmp_path}")
-    assert isinstance(lazy.train.images, ImageFiles)
-    assert np.array_equal(lazy.train.floats(), held.train.floats())
-    assert np.array_equal(lazy.train.take(np.array([1])).floats(), held.train.floats()[1:])
 
 
 def test_tinyimagenet_as_published(tmp_path):
@@ -157,6 +162,21 @@ def test_tinyimagenet_as_published(tmp_path):
     (root / "val" / "val_annotations.txt").write_text("val_0.JPEG\tn02\t0\t0\t5\t5\n")
     loaded = data.load("tinyimagenet", tmp_path)
     assert loaded.classes == 2 and loaded.test.labels.tolist() == [1]
+    save_image(root / "val" / "images" / "val_1.JPEG", mode="L")  # as 1 % of the published ones
+    (root / "wnids.txt").write_text("\ufeffn02\nn01\n", encoding="utf-8")
+    annotations = "\ufeffval_0.JPEG\tn02\t0\t0\t5\t5\nval_1.JPEG\tn01\t0\t0\t5\t5\n"
+    (root / "val" / "val_annotations.txt").write_text(annotations, encoding="utf-8")
+    loaded = data.load("tinyimagenet", tmp_path)
+    assert loaded.class_names == ("n01", "n02") and loaded.input_shape == (3, 4, 6)
+    assert loaded.test.labels.tolist() == [1, 0]
+    grey = loaded.test.inputs[1]
+    assert (grey == grey[:1]).all()
+    (root / "wnids.txt").write_bytes(b"n01\nn02\n\xff\xfe")
+    with pytest.raises(ValueError, match=r"wnids\.txt: not a text file"):
+        data.load("tinyimagenet", tmp_path)
+    (root / "wnids.txt").write_text("n02\nn01\nn03\n")
+    with pytest.raises(ValueError, match="no images of class 'n03'"):
+        data.load("tinyimagenet", tmp_path)
     (root / "wnids.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"wnids\.txt"):
         data.load("tinyimagenet", tmp_path)
@@ -177,46 +197,6 @@ def test_imagenet64_as_npz_and_as_folders(tmp_path):
         for name in ("n1", "n2"):
             save_image(tmp_path / "f" / part / name / "0.png", size=(64, 64))
     assert data.load("imagenet64", tmp_path / "f").input_shape == (3, 64, 64)
-
-
-def test_npz_files(tmp_path):
-    x = np.random.default_rng(0).random((3, 4, 4))
-    np.savez(tmp_path / "good.npz", x=x, y=np.arange(3))
-    split = data.load_npz(tmp_path / "good.npz")
-    assert split.floats().shape == (3, 1, 4, 4)
-    assert np.array_equal(split.floats()[:, 0], x.astype(np.float32))
-    np.savez(tmp_path / "bytes.npz", x=np.full((3, 1, 4, 4), 255, np.uint8), y=np.arange(3))
-    assert (data.load_npz(tmp_path / "bytes.npz").floats() == 1).all()
-    np.savez(tmp_path / "huge.npz", x=x, y=np.full(3, 2**63 + 5, np.uint64))
-    assert (data.load_npz(tmp_path / "huge.npz").labels == 2**63 - 1).all()  # not wrapped to < 0
-    bad = {
-        "range": {"x": x * 2, "y": np.arange(3)},
-        "count": {"x": x, "y": np.arange(4)},
-        "label": {"x": x, "y": x[:, 0, 0]},
-        "missing": {"x": x},
-        "object": {"x": np.array([[{}]], dtype=object), "y": np.arange(1)},
-    }
-    for name, arrays in bad.items():
-        np.savez(tmp_path / f"{name}.npz", **arrays)
-        with pytest.raises(ValueError, match=name):
-            data.load_npz(tmp_path / f"{name}.npz")
-    np.savez_compressed(tmp_path / "bits.npz", x=np.tile(x, (50, 1, 1)), y=np.arange(150))
-    whole = (tmp_path / "bits.npz").read_bytes()
-    for place in range(0, len(whole), 7):  # some flips hit nothing that is read
-        damaged = bytearray(whole)
-        damaged[place] ^= 0x55
-        (tmp_path / "bits.npz").write_bytes(damaged)
-        with contextlib.suppress(ValueError):
-            data.load_npz(tmp_path / "bits.npz")
-    for size in (0, 10, len(whole) // 2, len(whole) - 1):
-        (tmp_path / "bits.npz").write_bytes(whole[:size])
-        with pytest.raises(ValueError, match="not a readable"):
-            data.load_npz(tmp_path / "bits.npz")
-    (tmp_path / "noise.npz").write_bytes(b"PK no zip")
-    with pytest.raises(ValueError, match="not a readable"):
-        data.load_npz(tmp_path / "noise.npz")
-    with pytest.raises(FileNotFoundError):
-        data.load_npz(tmp_path / "absent.npz")
 
 
 def test_wrong_names_and_folders_say_what_was_expected(tmp_path):
