@@ -26,11 +26,11 @@ MOVED = {
     "sortnet.objective": "sortnet.training.objective",
     "sortnet.ops": "sortnet.backend.ops",
     "sortnet.plots": "sortnet.cli.plots",
-    "sortnet.presets": "sortnet.training.presets",
+    "sortnet.presets": "sortnet.training",
     "sortnet.reference": "sortnet.backend.reference",
     "sortnet.runs": "sortnet.training.runs",
     "sortnet.schedule": "sortnet.training.schedule",
-    "sortnet.train": "sortnet.training.train",
+    "sortnet.train": "sortnet.training",
     "sortnet.units": "sortnet.base.units",
 }
 

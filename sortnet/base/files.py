@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path | None, document: object) -> None:
+    """Write a JSON file (atomically) if a path is given."""
+    if path is not None:
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def check_outputs(

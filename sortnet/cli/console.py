@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,10 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from sortnet.base.files import atomic_write
-
 if TYPE_CHECKING:
-    from sortnet.training.train import Progress as TrainingProgress
+    from sortnet.training.log import Progress as TrainingProgress
 
 console = Console()
 
@@ -82,8 +79,12 @@ def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:
         console.print(f"{name:<{width}}  {value}", highlight=False, soft_wrap=True)
 
 
-def write_json(path: Path | None, document: object) -> None:
-    """Write a JSON file (atomically) if a path is given."""
-    if path is not None:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=2) + "\n")
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn an expected failure into one line and exit code 1."""
+    try:
+        yield
+    except ImportError as error:
+        raise click.ClickException(f"{error.name or error} is missing: {error}") from None
+    except (ValueError, OSError, RuntimeError) as error:
+        raise click.ClickException(" ".join(str(error).split())) from None

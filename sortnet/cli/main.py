@@ -16,22 +16,22 @@ COMMANDS = {
         "sortnet.cli.quickstart:quickstart_command",
         "Train, export and certify on digits.",
     ),
-    "presets": ("sortnet.cli.commands:presets_command", "List the presets."),
-    "train": ("sortnet.cli.commands:train_command", "Train a preset, leaving a run folder."),
+    "presets": ("sortnet.cli.presets:presets_command", "List the presets."),
+    "train": ("sortnet.cli.train:train_command", "Train a preset, leaving a run folder."),
     "evaluate": (
-        "sortnet.cli.commands:evaluate_command",
+        "sortnet.cli.evaluate:evaluate_command",
         "Clean, PGD and certified accuracy of RUN.",
     ),
     "reproduce": (
         "sortnet.cli.reproduce:reproduce_command",
         "Train and compare all network families.",
     ),
-    "export": ("sortnet.cli.onnx:export_command", "Write a run as one certified ONNX file."),
+    "export": ("sortnet.cli.export:export_command", "Write a run as one certified ONNX file."),
     "certify": (
-        "sortnet.cli.onnx:certify_command",
+        "sortnet.cli.certify:certify_command",
         "Certify data with an ONNX file; no torch.",
     ),
-    "verify": ("sortnet.cli.onnx:verify_command", "Prove a file's certificates from its graph."),
+    "verify": ("sortnet.cli.verify:verify_command", "Prove a file's certificates from its graph."),
     "theory": (
         "sortnet.cli.theory:theory_command",
         "Run the theorems; report how each is known.",

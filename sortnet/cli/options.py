@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +48,24 @@ class OutFile(click.ParamType):
         return path
 
 
+class Duration(click.ParamType):
+    """A time such as 90s, 20m, 1.5h, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds, > 0."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", str(value).strip())
+        if not match or float(match[1]) <= 0:
+            self.fail(f"expected a duration such as 90s, 20m or 1.5h, got {value!r}", param, ctx)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+ONNX_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Also write JSON."
 )

@@ -14,12 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sortnet.base.files import check_outputs
+from sortnet.base.files import check_outputs, write_json
 from sortnet.theory import report
 from sortnet.theory.registry import select
 from sortnet.theory.results import Result
-
-from .console import write_json
 
 if TYPE_CHECKING:
     from sortnet.theory.plots import Plot

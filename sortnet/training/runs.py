@@ -26,9 +26,10 @@ from torch import Tensor
 
 from sortnet import __version__
 from sortnet.base.files import atomic_write
+from sortnet.data.sets import DataSet
 from sortnet.models.net import CertifiedNet, ModelConfig, build_model
 
-from .presets import Preset
+from .recipe import Preset
 
 _T = TypeVar("_T")
 
@@ -127,6 +128,22 @@ def validated(kind: type[_T], document: object, where: str) -> _T:
         first = error.errors(include_url=False, include_context=False)[0]
         place = "".join(f"{part}: " for part in first["loc"])
         raise RunError(f"{where}: {place}{first['msg']}") from None
+
+
+def model_config(preset: Preset, data: DataSet) -> ModelConfig:
+    """The preset's network for this data, which gives shape, classes, mean and std left open.
+
+    Raises:
+        ValueError: a field is unknown or out of range; one line.
+    """
+    fields = dict(preset.model)
+    fields.setdefault("input_shape", data.input_shape)
+    fields.setdefault("classes", data.classes)
+    if "mean" not in fields or "std" not in fields:
+        mean, std = data.statistics()
+        fields.setdefault("mean", round(sum(mean) / len(mean), 6))
+        fields.setdefault("std", std)
+    return validated(ModelConfig, fields, f"model of preset {preset.name}")
 
 
 def write_model(folder: Path, model: CertifiedNet) -> None:

@@ -190,7 +190,7 @@ def test_figures(monkeypatch, tmp_path):
 
 def test_import_is_light():
     code = (
-        "import sys, sortnet.theory, sortnet.theory.cli, sortnet.theory.registry as r; r.results();"
+        "import sys, sortnet.theory, sortnet.cli.theory, sortnet.theory.registry as r; r.results();"
         "heavy = {'torch', 'hypothesis', 'sympy', 'matplotlib', 'numpy'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
@@ -198,7 +198,7 @@ def test_import_is_light():
 
 
 def test_nothing_is_left_in_the_folder_of_the_user(tmp_path):
-    code = "from sortnet.theory.cli import theory_command as t; t(['--only', 'McShane'])"
+    code = "from sortnet.cli.theory import theory_command as t; t(['--only', 'McShane'])"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("HYPOTHESIS_STORAGE_DIRECTORY", None)
     work = tmp_path / "work"

@@ -14,8 +14,14 @@ from sortnet.evaluation.evaluate import (
     reestimate_means,
 )
 from sortnet.models.net import build_model
-from sortnet.training.presets import PRESETS, ROWS, comparison_row, get_preset, preset_from_dict
-from sortnet.training.train import model_config
+from sortnet.training import (
+    PRESETS,
+    ROWS,
+    comparison_row,
+    get_preset,
+    model_config,
+    preset_from_dict,
+)
 
 
 def network(family: str = "sortnet"):

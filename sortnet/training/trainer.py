@@ -7,30 +7,28 @@ checkpoint is weights, optimizer moments and a step number, and resuming is bit-
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sortnet.base.units import eps_to_float
 from sortnet.data.batches import TrainingBatches, step_seed
 from sortnet.data.sets import DataSet
 from sortnet.evaluation.evaluate import reestimate_means
-from sortnet.models.net import CertifiedNet, ModelConfig, build_model, set_dropping, set_p
-from sortnet.training import runs, schedule
+from sortnet.models.net import CertifiedNet, build_model, set_dropping, set_p
 
-from .objective import Masks, Objective, Settings
-from .presets import Preset, Recipe
+from . import runs
+from .distributed import rank_and_world
+from .log import Log, Progress, Recent
+from .objective import Masks, Objective
+from .recipe import Recipe
+from .schedule import Settings, settings_at
+from .signals import finish_step_on_interrupt
 
 MASK_GROUP = 32  # samples that share a random subset of inputs
 
@@ -43,62 +41,7 @@ class InterruptedTrainingError(KeyboardInterrupt):
     """Ctrl-C: the step was finished and a checkpoint written."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """State of a run after a step, for whoever shows it.
-
-    Attributes:
-        step, steps: steps done and in total. epoch: the same in epochs.
-        loss, clean, certified: running means over about the last 50 batches, of the training
-            relaxation on training images (fractions of 1).
-        seconds: training time so far, that before a resume included.
-    """
-
-    step: int
-    steps: int
-    epoch: float
-    loss: float
-    clean: float
-    certified: float
-    seconds: float
-    settings: Settings
-
-
 Listener = Callable[[Progress], None]
-
-
-def model_config(preset: Preset, data: DataSet) -> ModelConfig:
-    """The preset's network for this data, which gives shape, classes, mean and std left open.
-
-    Raises:
-        ValueError: a field is unknown or out of range; one line.
-    """
-    fields = dict(preset.model)
-    fields.setdefault("input_shape", data.input_shape)
-    fields.setdefault("classes", data.classes)
-    if "mean" not in fields or "std" not in fields:
-        mean, std = data.statistics()
-        fields.setdefault("mean", round(sum(mean) / len(mean), 6))
-        fields.setdefault("std", std)
-    return runs.validated(ModelConfig, fields, f"model of preset {preset.name}")
-
-
-def settings_at(recipe: Recipe, epoch: float) -> Settings:
-    """What the recipe's schedules say at a (fractional) epoch."""
-    start, end = recipe.p_ramp
-    p = math.inf
-    if epoch < end:
-        p = schedule.exponential_ramp(epoch, start, end, recipe.p_first, recipe.p_last)
-        p = schedule.cheap_power(p) if recipe.p_cheap else p
-    progress = schedule.smooth_ramp(epoch, recipe.eps_ramp) if recipe.eps_ramp else 1.0
-    return Settings(
-        lr=recipe.lr * schedule.cosine(epoch, recipe.epochs, recipe.warmup),
-        p=p,
-        dropping=schedule.linear_ramp(epoch, *recipe.keep_ramp),
-        ce_weight=schedule.exponential_ramp(epoch, start, end, *recipe.ce_weight),
-        eps=eps_to_float(recipe.eps_train) * progress,
-        eps_progress=progress,
-    )
 
 
 class Trainer:
@@ -133,7 +76,7 @@ class Trainer:
         self.config, self.data, self.folder = config, data, Path(folder)
         self.recipe = config.preset.recipe
         self.device = torch.device(device)
-        self.rank, self.world = _rank_and_world()
+        self.rank, self.world = rank_and_world()
         self.checkpoint_seconds, self.log_steps = checkpoint_seconds, log_steps
         for split in (data.train, data.test):
             split.check(config.model.input_shape, config.model.classes)
@@ -236,12 +179,12 @@ class Trainer:
             InterruptedTrainingError: Ctrl-C; a checkpoint was written.
             OSError: the folder cannot be written.
         """
-        writer = _Log(self.folder, self.step, self.config) if not self.rank else None
+        writer = Log(self.folder, self.step, self.config) if not self.rank else None
         last_save = time.monotonic()
-        recent = _Recent(self.batches.batch_size)
+        recent = Recent(self.batches.batch_size)
         steps = self.batches.steps
         end = steps if until is None else min(until, steps)
-        with _finish_step_on_interrupt() as interrupted, contextlib.ExitStack() as stack:
+        with finish_step_on_interrupt() as interrupted, contextlib.ExitStack() as stack:
             if writer is not None:
                 stack.callback(writer.close)
             for x, y in self.batches.loader(self.step, self.device):
@@ -382,98 +325,6 @@ class Trainer:
         return "the loss"
 
 
-class _Recent:
-    """Means of loss and counts over about the last 50 batches."""
-
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size, self.weight = batch_size, 0.0
-        self.sums = [0.0, 0.0, 0.0]
-
-    def add(self, loss: float, counts: Tensor) -> None:
-        values = [loss, *(float(c) / self.batch_size for c in counts)]
-        self.sums = [0.98 * s + v for s, v in zip(self.sums, values, strict=True)]
-        self.weight = 0.98 * self.weight + 1
-
-    def means(self) -> tuple[float, float, float]:
-        loss, clean, certified = (s / self.weight for s in self.sums)
-        return loss, clean, certified
-
-
-class _Log:
-    """Training rows in metrics.jsonl and TensorBoard."""
-
-    def __init__(self, folder: Path, step: int, config: runs.RunConfig) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.folder = folder
-        runs.write_config(folder, config)
-        # What came after the checkpoint is done again.
-        rows = [row for row in runs.read_metrics(folder) if row.get("step", step + 1) <= step]
-        runs.write_metrics(folder, rows)
-        with runs.clear_disk_errors(folder):
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-
-    def write(self, state: Progress) -> None:
-        row = {
-            "step": state.step,
-            "epoch": state.epoch,
-            "loss": state.loss,
-            "clean": state.clean,
-            "certified": state.certified,
-            "seconds": state.seconds,
-            **{k: v for k, v in dataclasses.asdict(state.settings).items() if math.isfinite(v)},
-        }
-        runs.append_metrics(self.folder, row)
-        for name, value in row.items():
-            if name not in ("step", "epoch"):
-                self.board.add_scalar(f"training/{name}", value, state.step)
-
-    def close(self) -> None:
-        self.board.close()
-
-
-@contextlib.contextmanager
-def _finish_step_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C only sets a flag, so that no step is torn; a second one stops at once."""
-    flag: list[bool] = []
-
-    def handler(signum: int, frame: FrameType | None) -> None:
-        if flag:
-            raise KeyboardInterrupt
-        flag.append(True)
-
-    try:
-        previous = signal.signal(signal.SIGINT, handler)
-    except ValueError:  # not the main thread: nobody sends us signals
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(flag)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextlib.contextmanager
-def processes() -> Iterator[torch.device]:
-    """Join the processes that torchrun started, if it did; gives this process's device.
-
-    NCCL on GPUs, gloo on CPUs.
-    """
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield device
-        return
-    if cuda:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo")
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
-
-
 def _compiled(objective: Objective, recipe: Recipe) -> nn.Module:
     """The objective under torch.compile, one version for every p that the schedule takes."""
     if objective.net.config.family in ("sortnet", "linf-dist") and not recipe.p_cheap:
@@ -485,12 +336,6 @@ def _compiled(objective: Objective, recipe: Recipe) -> nn.Module:
     limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
     setattr(config, limit, max(64, getattr(config, limit)))
     return torch.compile(objective)  # type: ignore[return-value]
-
-
-def _rank_and_world() -> tuple[int, int]:
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
