@@ -9,62 +9,77 @@ import click
 from sortnet.base.files import check_outputs, write_json
 
 from .console import plain_bar
-from .options import Eps, json_option, root_option
-from .results import part_of, show
+from .options import (
+    Command,
+    data_option,
+    eps_option,
+    json_option,
+    limit_option,
+    pgd_steps_option,
+    plot_option,
+    root_option,
+)
+from .results import accuracy_plot, first, part_of, show
 
 
-@click.command()
+@click.command(cls=Command, renamed={"--npz": "--data"})
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--eps", type=Eps(), multiple=True, help="Radius in pixels such as 8/255; several allowed."
-)
-@root_option("--data")
-@click.option("--npz", type=click.Path(path_type=Path), help="Evaluate on x, y of this .npz file.")
-@click.option(
-    "--pgd-steps", type=click.IntRange(0), default=100, show_default=True, help="0 for no attack."
-)
+@eps_option()
+@data_option("Evaluate on this data set, folder:PATH or file instead of the run's own.")
+@root_option
+@limit_option
+@pgd_steps_option
 @click.option(
     "--pgd-samples", type=click.IntRange(0), help="Attack so many, evenly spaced [default: all]."
 )
+@plot_option
 @json_option
 def evaluate_command(
     run: Path,
     eps: tuple[str, ...],
+    data: str | None,
     data_root: Path | None,
-    npz: Path | None,
+    limit: int | None,
     pgd_steps: int,
     pgd_samples: int | None,
+    plot_file: Path | None,
     json_file: Path | None,
 ) -> None:
     """Clean, attacked and certified accuracy of the run folder RUN, on its test split.
 
-    A run with --hold-out is evaluated on the part that it held out.
+    A run with --hold-out is evaluated on the part that it held out. With --data: on the test split
+    of other data, or on all samples of a file.
 
-    A sample is certified at eps if it is classified right and its margin radius is at least eps, or
-    interval bounds over the eps-ball clipped to [0, 1] prove it. PGD runs beside it; should it fool
-    a certified sample, that is an error that names the sample.
+    A sample is certified at eps if it is classified right and no image within eps has another
+    label, by its margin radius or by interval bounds over the eps-ball clipped to [0, 1]. PGD runs
+    beside it; should it fool a certified sample, that is an error that names the sample.
 
     \b
     Examples:
       sortnet evaluate runs/digits
       sortnet evaluate runs/fashion --eps 8/255 --eps 0.1 --pgd-samples 500
+      sortnet evaluate runs/photos --data folder:other-photos
     """
-    from sortnet.data.sets import load, load_npz, user_folder
+    from sortnet.data.sets import load, load_samples, resolve, user_folder
     from sortnet.evaluation.evaluate import evaluate
     from sortnet.training import runs
 
     model, config = runs.load_run(run)
-    root = data_root or (Path(config.data_root) if config.data_root else None)
-    check_outputs(
-        {"--json": json_file},
-        inputs=[*runs.own_files(run), *([npz] if npz else [])],
-        data=user_folder(config.preset.data, root),
-    )
-    if npz is not None:
-        name, split = str(npz), load_npz(npz)
+    if data is None:
+        spec, root = resolve(config.preset.data, data_root or config.data_root)
     else:
-        data = part_of(load(config.preset.data, root), config.hold_out)
-        name, split = data.name, data.test
+        spec, root = resolve(data, data_root)
+    check_outputs(
+        {"--plot": plot_file, "--json": json_file},
+        inputs=runs.own_files(run),
+        data=user_folder(spec, root),
+    )
+    if data is None:
+        loaded = part_of(load(spec, root), config.hold_out)
+        name, split = loaded.name, loaded.test
+    else:
+        name, split = data, load_samples(spec, root, like=config.schema)
+    split = first(split, limit)
     with plain_bar("evaluating") as progress:
         result = evaluate(
             model,
@@ -74,5 +89,9 @@ def evaluate_command(
             attack_samples=pgd_samples,
             progress=progress,
         )
-    show(f"{config.preset.name}, seed {config.seed}: {name}", result)
-    write_json(json_file, {**result.summary(), "run": str(run)})
+    title = f"{config.preset.name}, seed {config.seed}: {name}"
+    show(title, result)
+    if plot_file is not None:
+        accuracy_plot(plot_file, title, result)
+    write_json(json_file, {**result.summary(), "data": name, "run": str(run)})
+    result.check()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -19,8 +21,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sortnet.data.batches import TrainingBatches, step_seed
 from sortnet.data.sets import DataSet
-from sortnet.evaluation.evaluate import reestimate_means
-from sortnet.models.net import CertifiedNet, build_model, set_dropping, set_p
+from sortnet.models.net import (
+    CertifiedNet,
+    build_model,
+    estimate_means,
+    set_dropping,
+    set_p,
+)
 
 from . import runs
 from .distributed import rank_and_world
@@ -28,9 +35,10 @@ from .log import Log, Progress, Recent
 from .objective import Masks, Objective
 from .recipe import Recipe
 from .schedule import Settings, settings_at
-from .signals import finish_step_on_interrupt
+from .signals import Stop, stop_on_signals
 
 MASK_GROUP = 32  # samples that share a random subset of inputs
+MEAN_BATCH = 1000  # images of a batch over which means are estimated
 
 
 class TrainingDivergedError(RuntimeError):
@@ -38,7 +46,15 @@ class TrainingDivergedError(RuntimeError):
 
 
 class InterruptedTrainingError(KeyboardInterrupt):
-    """Ctrl-C: the step was finished and a checkpoint written."""
+    """Ctrl-C or SIGTERM: the step was finished and a checkpoint written.
+
+    Attributes:
+        signal: which of the two.
+    """
+
+    def __init__(self, message: str, signum: signal.Signals = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.signal = signum
 
 
 Listener = Callable[[Progress], None]
@@ -98,6 +114,7 @@ class Trainer:
             fused=True,
         )
         self.average = [p.detach().clone() for p in self.net.parameters()]
+        self.stop = Stop()
         self.step = 0
         self.seconds = 0.0
         self._run_step: nn.Module = self.objective
@@ -176,7 +193,8 @@ class Trainer:
 
         Raises:
             TrainingDivergedError: NaN or infinity; the last checkpoint is kept.
-            InterruptedTrainingError: Ctrl-C; a checkpoint was written.
+            InterruptedTrainingError: Ctrl-C or SIGTERM, at this process or another of the run: all
+                finish the same step; a checkpoint was written.
             OSError: the folder cannot be written.
         """
         writer = Log(self.folder, self.step, self.config) if not self.rank else None
@@ -184,7 +202,9 @@ class Trainer:
         recent = Recent(self.batches.batch_size)
         steps = self.batches.steps
         end = steps if until is None else min(until, steps)
-        with finish_step_on_interrupt() as interrupted, contextlib.ExitStack() as stack:
+        self.stop = Stop()
+        stopping = stop_on_signals(self.stop, alone=self.world == 1)
+        with stopping, contextlib.ExitStack() as stack:
             if writer is not None:
                 stack.callback(writer.close)
             for x, y in self.batches.loader(self.step, self.device):
@@ -208,24 +228,39 @@ class Trainer:
                     writer.write(state)
                 if listener is not None and not self.rank:
                     listener(state)
-                if interrupted():
+                if self._stopped():
                     self.checkpoint()
-                    raise InterruptedTrainingError(
-                        f"interrupted after step {self.step} of {steps}; --resume continues there"
-                    )
+                    self._interrupt(f"after step {self.step} of {steps}; --resume continues there")
                 if time.monotonic() - last_save >= self.checkpoint_seconds:
                     self.checkpoint()
                     last_save = time.monotonic()
             self.checkpoint()
             if self.step < steps:
                 return self.net
-            return self.finish()
+            self.finish()
+            if self.stop.asked:
+                self._interrupt("after the last step; --resume evaluates the trained network")
+            return self.net
+
+    def _stopped(self) -> bool:
+        """Whether this process, of several the whole run, was asked to stop."""
+        if self.world == 1:
+            self.stop.agreed = self.stop.asked
+        return self.stop.agreed is not None
+
+    def _interrupt(self, where: str) -> NoReturn:
+        if self.world > 1 and self.stop.agreed:
+            dist.barrier()  # torchrun ends the others as soon as one has left
+        signum = self.stop.agreed or self.stop.asked or signal.SIGINT
+        verb = "terminated" if signum is signal.SIGTERM else "interrupted"
+        raise InterruptedTrainingError(f"{verb} {where}", signum)
 
     def finish(self) -> CertifiedNet:
         """Take the averaged weights, estimate the means over the training split and save.
 
         Raises:
             TrainingDivergedError: a mean is not finite; nothing is saved.
+            InterruptedTrainingError: Ctrl-C or SIGTERM between two batches; nothing is saved.
         """
         if self.recipe.ema:
             with torch.no_grad():
@@ -234,7 +269,7 @@ class Trainer:
         set_p(self.net, math.inf)
         set_dropping(self.net, 1.0)
         try:
-            reestimate_means(self.net, self.data.train, rank=self.rank, world=self.world)
+            estimate_means(self.net, self._mean_batches())
         except FloatingPointError as error:
             raise TrainingDivergedError(
                 f"training diverged by step {self.step}: {error}; try a smaller learning rate"
@@ -242,6 +277,17 @@ class Trainer:
         if not self.rank:
             runs.write_model(self.folder, self.net)
         return self.net.eval()
+
+    def _mean_batches(self) -> Iterator[Tensor]:
+        """This process's part of the training split, as long as nobody asks to stop."""
+        for images, _ in self.data.train.batches(MEAN_BATCH):
+            if self.world > 1:
+                votes = torch.tensor(self.stop.votes(), device=self.device)
+                dist.all_reduce(votes)
+                self.stop.agree(votes.tolist())
+            if self._stopped():
+                self._interrupt("while the means were estimated; --resume continues there")
+            yield torch.from_numpy(images[self.rank :: self.world]).to(self.device)
 
     def train_step(self, x: Tensor, y: Tensor, settings: Settings) -> tuple[float, Tensor]:
         """One update; returns the loss over all processes and the counts of `Objective.forward`.
@@ -265,8 +311,11 @@ class Trainer:
         total = torch.stack([loss.detach(), torch.nn.utils.get_total_norm(gradients)])
         report = torch.cat([total, counts])
         if self.world > 1:
+            # Who was asked to stop travels along: all processes stop after the same step.
+            report = torch.cat([report, torch.tensor(self.stop.votes(), device=self.device)])
             dist.all_reduce(report)
             report[:2] /= self.world
+            self.stop.agree(report[4:].tolist())
         if not bool(report[:2].isfinite().all()):
             raise TrainingDivergedError(
                 f"training diverged at step {self.step}: {self._culprit(x)} is not finite "
@@ -278,7 +327,7 @@ class Trainer:
             decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
             with torch.no_grad():
                 torch._foreach_lerp_(self.average, list(self.net.parameters()), 1 - decay)
-        return float(report[0]), report[2:]
+        return float(report[0]), report[2:4]
 
     def _masks(self) -> Masks:
         """This process's rows of the step's random subsets, the same for every world size."""
