@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sortnet.base.names import did_you_mean
 from sortnet.base.units import parse_eps
 
 from .recipe import Preset, Recipe
@@ -65,7 +66,8 @@ def comparison_row(preset: Preset, row: str) -> Preset:
         ValueError: unknown row; lists the known ones.
     """
     if row not in _ROWS:
-        raise ValueError(f"unknown row {row!r}; known: {', '.join(ROWS)}")
+        meant = did_you_mean(row, ROWS) or f"; known: {', '.join(ROWS)}"
+        raise ValueError(f"unknown row {row!r}{meant}")
     family = _ROWS[row]
     model, recipe = dict(preset.model), preset.recipe
     if row != "sortnet":

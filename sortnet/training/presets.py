@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sortnet.base.names import did_you_mean
+
 from .recipe import Preset, Recipe
 
 
@@ -11,10 +13,11 @@ def get_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        ValueError: unknown name; lists the known ones.
+        ValueError: unknown name; says the nearest one, or lists the known ones.
     """
     if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+        meant = did_you_mean(name, PRESETS) or f"; known: {', '.join(PRESETS)}"
+        raise ValueError(f"unknown preset {name!r}{meant}")
     return PRESETS[name]
 
 

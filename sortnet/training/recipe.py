@@ -6,57 +6,68 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from sortnet.base.names import did_you_mean
 from sortnet.base.units import eps_to_float, parse_eps
 
 _STRICT = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+
+def _field(default: Any, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Recipe:
     """How a network is trained. Epochs may be fractions; radii are in pixels, e.g. "8/255".
 
-    Attributes:
-        objective: "margin" (clipped hinge on the logit gap; networks 1-Lipschitz as a whole),
-            "worst-case" (hinge on interval bounds; networks with an MLP head) or "ibp" (cross
-            entropy on interval bounds; ordinary networks).
-        eps_train: radius trained for. eps_test: radii reported.
-        epochs: length of training.
-        p_ramp: epochs between which p grows from `p_first` to `p_last`, then p = inf.
-        keep_ramp: epochs between which the probability of keeping an input falls from 1 to the
-            network's own.
-        p_cheap: round p down to 2^k or 3 * 2^k, for which the kernels need no logarithm.
-        ce_weight: weight of the cross entropy before and after the ramp (exponential between).
-        eps_ramp: epochs over which eps grows smoothly from 0 ("worst-case" and "ibp").
-        crop, crop_mode, flip: random crop padding in pixels ("edge" or "zero"), random mirroring.
-        ema: decay of the moving average of the weights that is evaluated; 0 evaluates the last.
+    docs/recipe.md lists the fields (`sortnet presets --fields` prints it).
     """
 
-    objective: Literal["margin", "worst-case", "ibp"] = "margin"
-    eps_train: str = "0.1"
-    eps_test: tuple[str, ...] = ("0.1",)
-    epochs: float = 100
-    batch_size: int = 512
-    lr: float = 0.02
-    betas: tuple[float, float] = (0.9, 0.99)
-    adam_eps: float = 1e-10
-    weight_decay: float = 0.02
-    warmup: float = 0
-    p_first: float = 8
-    p_last: float = 1000
-    p_ramp: tuple[float, float] = (0, 0)
-    p_cheap: bool = False
-    keep_ramp: tuple[float, float] = (0, 0)
-    ce_weight: tuple[float, float] = (0.1, 0.001)
-    eps_ramp: float = 0
-    crop: int = 0
-    crop_mode: Literal["edge", "zero"] = "edge"
-    flip: bool = False
-    ema: float = 0
+    objective: Literal["margin", "worst-case", "ibp"] = _field(
+        "margin",
+        "`margin`: clipped hinge on the logit gap (networks 1-Lipschitz as a whole); `worst-case`: "
+        "hinge on interval bounds (networks with an MLP head); `ibp`: cross entropy on interval "
+        "bounds (ordinary networks)",
+    )
+    eps_train: str = _field("0.1", "radius trained for")
+    eps_test: tuple[str, ...] = _field(("0.1",), "radii reported")
+    epochs: float = _field(100, "length of training")
+    batch_size: int = _field(512, "images of a step, over all processes")
+    lr: float = _field(0.02, "learning rate, AdamW's; a half cosine takes it to 0")
+    betas: tuple[float, float] = _field((0.9, 0.99), "decay of AdamW's two moments")
+    adam_eps: float = _field(1e-10, "added to the root of AdamW's second moment")
+    weight_decay: float = _field(0.02, "AdamW's")
+    warmup: float = _field(0, "epochs over which the learning rate grows from 0")
+    p_first: float = _field(8, "exponent of the distances at the start")
+    p_last: float = _field(1000, "the last finite exponent")
+    p_ramp: tuple[float, float] = _field(
+        (0, 0), "epochs between which p grows from `p_first` to `p_last`; then p is infinite"
+    )
+    p_cheap: bool = _field(
+        False, "round p down to 2^k or 3 * 2^k, for which the kernels need no logarithm"
+    )
+    keep_ramp: tuple[float, float] = _field(
+        (0, 0),
+        "epochs between which the probability of keeping an input falls from 1 to the network's",
+    )
+    ce_weight: tuple[float, float] = _field(
+        (0.1, 0.001),
+        "weight of the cross entropy before and after the ramp of p (exponential between)",
+    )
+    eps_ramp: float = _field(
+        0, "epochs over which the training radius grows smoothly from 0 (`worst-case`, `ibp`)"
+    )
+    crop: int = _field(0, "pixels added around an image before a window of its size is cut")
+    crop_mode: Literal["edge", "zero"] = _field("edge", "what they are: the border repeated, or 0")
+    flip: bool = _field(False, "mirror half of the images left to right")
+    ema: float = _field(
+        0, "decay of the moving average of the weights that is evaluated; 0 evaluates the last"
+    )
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr", "adam_eps"):
@@ -148,7 +159,7 @@ class Preset:
             ):
                 raise ValueError(
                     f"a setting looks like recipe.lr=0.01, model.width=512 or data=mnist, "
-                    f"got {setting!r}"
+                    f"got {setting!r}{_meant(key)}"
                 )
             if part == "data":
                 document["data"] = value
@@ -161,6 +172,14 @@ class Preset:
         return dataclasses.replace(self, recipe=self.recipe.scaled(epochs))
 
 
+def _meant(key: str) -> str:
+    """What a setting that is none may have meant."""
+    fields = [f"recipe.{f.name}" for f in dataclasses.fields(Recipe)]
+    if f"recipe.{key}" in fields:
+        return f"; did you mean 'recipe.{key}'?"
+    return did_you_mean(key, ["recipe", "model", "data", *fields])
+
+
 def preset_from_dict(document: object) -> Preset:
     """Check and convert what `dataclasses.asdict(preset)` made.
 
@@ -170,6 +189,30 @@ def preset_from_dict(document: object) -> Preset:
     try:
         return TypeAdapter(Preset).validate_python(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"invalid preset: {place}: {first['msg']}".replace(": :", ":")) from None
+        raise ValueError(f"invalid preset: {first_problem(error, Preset)}") from None
+
+
+def first_problem(error: ValidationError, kind: type) -> str:
+    """The first thing that pydantic found wrong with a `kind`, in one line.
+
+    A field that does not exist gets the nearest one that does.
+    """
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "unexpected_keyword_argument":
+        return f"{place}: {first['msg']}" if place else first["msg"]
+    *path, name = first["loc"]
+    for part in path:
+        hint = get_type_hints(kind).get(str(part))
+        kind = next((k for k in (hint, *get_args(hint)) if dataclasses.is_dataclass(k)), kind)  # type: ignore[misc]
+    known = [field.name for field in dataclasses.fields(kind)]
+    return f"{place}: no such field{did_you_mean(str(name), known)}"
+
+
+def recipe_table() -> str:
+    """Every field of `Recipe` as a Markdown table: docs/recipe.md is made from it."""
+    lines = ["| field | default | meaning |", "|---|---|---|"]
+    for entry in dataclasses.fields(Recipe):
+        default = json.dumps(entry.default)
+        lines.append(f"| `{entry.name}` | `{default}` | {entry.metadata['about']} |")
+    return "\n".join(lines) + "\n"
