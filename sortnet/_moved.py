@@ -28,7 +28,7 @@ MOVED = {
     "sortnet.objective": "sortnet.training.objective",
     "sortnet.ops": "sortnet.backend.ops",
     "sortnet.plots": "sortnet.cli.plots",
-    "sortnet.presets": "sortnet.training.presets",
+    "sortnet.presets": "sortnet.training",
     "sortnet.reference": "sortnet.backend.reference",
     "sortnet.runs": "sortnet.training.runs",
     "sortnet.schedule": "sortnet.training.schedule",
@@ -56,7 +56,7 @@ MOVED = {
     "sortnet.theory.sampling": "sortnet.theory.objects.sampling",
     "sortnet.theory.sortnet_expressivity": "sortnet.theory.theorems.sortnet_expressivity",
     "sortnet.theory.strategies": "sortnet.theory.objects.strategies",
-    "sortnet.train": "sortnet.training.train",
+    "sortnet.train": "sortnet.training",
     "sortnet.units": "sortnet.base.units",
 }
 

@@ -14,12 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sortnet.base.files import check_outputs
+from sortnet.base.files import check_outputs, write_json
 from sortnet.theory.objects.results import Result
 from sortnet.theory.report import rows as report
 from sortnet.theory.report.registry import select
-
-from .console import write_json
 
 if TYPE_CHECKING:
     from sortnet.theory.report.plots import Plot

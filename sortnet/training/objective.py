@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,29 +10,11 @@ from sortnet.base.units import eps_to_float
 from sortnet.evaluation.intervals import margin_bounds
 from sortnet.evaluation.naive import lipschitz_constant
 from sortnet.models.net import CertifiedNet
-from sortnet.training import losses
 
-from .presets import Recipe
+from . import losses
+from .recipe import Recipe
 
 Masks = dict[int, Tensor | None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the schedules say about a step.
-
-    Attributes:
-        lr: learning rate. p: exponent of the distances. ce_weight: of the cross entropy.
-        dropping: share of the dropping of inputs that takes place, in [0, 1].
-        eps: training radius in pixels. eps_progress: of its ramp, in [0, 1].
-    """
-
-    lr: float
-    p: float
-    dropping: float
-    ce_weight: float
-    eps: float
-    eps_progress: float
 
 
 class Objective(nn.Module):

@@ -14,8 +14,14 @@ from sortnet.evaluation.accuracy import (
 from sortnet.evaluation.attack import pgd, smoothed_logits
 from sortnet.evaluation.frozen import FrozenChain
 from sortnet.models.net import build_model
-from sortnet.training.presets import PRESETS, ROWS, comparison_row, get_preset, preset_from_dict
-from sortnet.training.train import model_config
+from sortnet.training import (
+    PRESETS,
+    ROWS,
+    comparison_row,
+    get_preset,
+    model_config,
+    preset_from_dict,
+)
 
 
 def network(family: str = "sortnet"):

@@ -185,7 +185,7 @@ def test_inputs_outside_the_box_are_refused(call, value: float, words: str) -> N
     ],
 )
 def test_other_dtypes_and_shapes_are_refused(x: object) -> None:
-    with pytest.raises((InputError, TypeError, ValueError), match="expected|takes inputs"):
+    with pytest.raises((InputError, TypeError, ValueError), match=r"expected|takes inputs"):
         margin_radius(make("sortnet"), x)  # type: ignore[arg-type]
 
 

@@ -202,7 +202,7 @@ def test_import_is_light():
 
 
 def test_nothing_is_left_in_the_folder_of_the_user(tmp_path):
-    code = "from sortnet.theory.cli import theory_command as t; t(['--only', 'McShane'])"
+    code = "from sortnet.cli.theory import theory_command as t; t(['--only', 'McShane'])"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("HYPOTHESIS_STORAGE_DIRECTORY", None)
     work = tmp_path / "work"

@@ -7,32 +7,38 @@ checkpoint is weights, optimizer moments and a step number, and resuming is bit-
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sortnet.base.units import eps_to_float
 from sortnet.data.batches import TrainingBatches, step_seed
 from sortnet.data.sets import DataSet
-from sortnet.evaluation.accuracy import reestimate_means
-from sortnet.models.net import CertifiedNet, ModelConfig, build_model, set_dropping, set_p
-from sortnet.training import runs, schedule
+from sortnet.models.net import (
+    CertifiedNet,
+    build_model,
+    estimate_means,
+    set_dropping,
+    set_p,
+)
 
-from .objective import Masks, Objective, Settings
-from .presets import Preset, Recipe
+from . import runs
+from .distributed import rank_and_world
+from .log import Log, Progress, Recent
+from .objective import Masks, Objective
+from .recipe import Recipe
+from .schedule import Settings, settings_at
+from .signals import Stop, stop_on_signals
 
 MASK_GROUP = 32  # samples that share a random subset of inputs
+MEAN_BATCH = 1000  # images of a batch over which means are estimated
 
 
 class TrainingDivergedError(RuntimeError):
@@ -40,65 +46,18 @@ class TrainingDivergedError(RuntimeError):
 
 
 class InterruptedTrainingError(KeyboardInterrupt):
-    """Ctrl-C: the step was finished and a checkpoint written."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """State of a run after a step, for whoever shows it.
+    """Ctrl-C or SIGTERM: the step was finished and a checkpoint written.
 
     Attributes:
-        step, steps: steps done and in total. epoch: the same in epochs.
-        loss, clean, certified: running means over about the last 50 batches, of the training
-            relaxation on training images (fractions of 1).
-        seconds: training time so far, that before a resume included.
+        signal: which of the two.
     """
 
-    step: int
-    steps: int
-    epoch: float
-    loss: float
-    clean: float
-    certified: float
-    seconds: float
-    settings: Settings
+    def __init__(self, message: str, signum: signal.Signals = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.signal = signum
 
 
 Listener = Callable[[Progress], None]
-
-
-def model_config(preset: Preset, data: DataSet) -> ModelConfig:
-    """The preset's network for this data, which gives shape, classes, mean and std left open.
-
-    Raises:
-        ValueError: a field is unknown or out of range; one line.
-    """
-    fields = dict(preset.model)
-    fields.setdefault("input_shape", data.input_shape)
-    fields.setdefault("classes", data.classes)
-    if "mean" not in fields or "std" not in fields:
-        mean, std = data.statistics()
-        fields.setdefault("mean", round(sum(mean) / len(mean), 6))
-        fields.setdefault("std", std)
-    return runs.validated(ModelConfig, fields, f"model of preset {preset.name}")
-
-
-def settings_at(recipe: Recipe, epoch: float) -> Settings:
-    """What the recipe's schedules say at a (fractional) epoch."""
-    start, end = recipe.p_ramp
-    p = math.inf
-    if epoch < end:
-        p = schedule.exponential_ramp(epoch, start, end, recipe.p_first, recipe.p_last)
-        p = schedule.cheap_power(p) if recipe.p_cheap else p
-    progress = schedule.smooth_ramp(epoch, recipe.eps_ramp) if recipe.eps_ramp else 1.0
-    return Settings(
-        lr=recipe.lr * schedule.cosine(epoch, recipe.epochs, recipe.warmup),
-        p=p,
-        dropping=schedule.linear_ramp(epoch, *recipe.keep_ramp),
-        ce_weight=schedule.exponential_ramp(epoch, start, end, *recipe.ce_weight),
-        eps=eps_to_float(recipe.eps_train) * progress,
-        eps_progress=progress,
-    )
 
 
 class Trainer:
@@ -133,7 +92,7 @@ class Trainer:
         self.config, self.data, self.folder = config, data, Path(folder)
         self.recipe = config.preset.recipe
         self.device = torch.device(device)
-        self.rank, self.world = _rank_and_world()
+        self.rank, self.world = rank_and_world()
         self.checkpoint_seconds, self.log_steps = checkpoint_seconds, log_steps
         for split in (data.train, data.test):
             split.check(config.model.input_shape, config.model.classes)
@@ -155,6 +114,7 @@ class Trainer:
             fused=True,
         )
         self.average = [p.detach().clone() for p in self.net.parameters()]
+        self.stop = Stop()
         self.step = 0
         self.seconds = 0.0
         self._run_step: nn.Module = self.objective
@@ -233,15 +193,18 @@ class Trainer:
 
         Raises:
             TrainingDivergedError: NaN or infinity; the last checkpoint is kept.
-            InterruptedTrainingError: Ctrl-C; a checkpoint was written.
+            InterruptedTrainingError: Ctrl-C or SIGTERM, at this process or another of the run: all
+                finish the same step; a checkpoint was written.
             OSError: the folder cannot be written.
         """
-        writer = _Log(self.folder, self.step, self.config) if not self.rank else None
+        writer = Log(self.folder, self.step, self.config) if not self.rank else None
         last_save = time.monotonic()
-        recent = _Recent(self.batches.batch_size)
+        recent = Recent(self.batches.batch_size)
         steps = self.batches.steps
         end = steps if until is None else min(until, steps)
-        with _finish_step_on_interrupt() as interrupted, contextlib.ExitStack() as stack:
+        self.stop = Stop()
+        stopping = stop_on_signals(self.stop, alone=self.world == 1)
+        with stopping, contextlib.ExitStack() as stack:
             if writer is not None:
                 stack.callback(writer.close)
             for x, y in self.batches.loader(self.step, self.device):
@@ -265,24 +228,39 @@ class Trainer:
                     writer.write(state)
                 if listener is not None and not self.rank:
                     listener(state)
-                if interrupted():
+                if self._stopped():
                     self.checkpoint()
-                    raise InterruptedTrainingError(
-                        f"interrupted after step {self.step} of {steps}; --resume continues there"
-                    )
+                    self._interrupt(f"after step {self.step} of {steps}; --resume continues there")
                 if time.monotonic() - last_save >= self.checkpoint_seconds:
                     self.checkpoint()
                     last_save = time.monotonic()
             self.checkpoint()
             if self.step < steps:
                 return self.net
-            return self.finish()
+            self.finish()
+            if self.stop.asked:
+                self._interrupt("after the last step; --resume evaluates the trained network")
+            return self.net
+
+    def _stopped(self) -> bool:
+        """Whether this process, of several the whole run, was asked to stop."""
+        if self.world == 1:
+            self.stop.agreed = self.stop.asked
+        return self.stop.agreed is not None
+
+    def _interrupt(self, where: str) -> NoReturn:
+        if self.world > 1 and self.stop.agreed:
+            dist.barrier()  # torchrun ends the others as soon as one has left
+        signum = self.stop.agreed or self.stop.asked or signal.SIGINT
+        verb = "terminated" if signum is signal.SIGTERM else "interrupted"
+        raise InterruptedTrainingError(f"{verb} {where}", signum)
 
     def finish(self) -> CertifiedNet:
         """Take the averaged weights, estimate the means over the training split and save.
 
         Raises:
             TrainingDivergedError: a mean is not finite; nothing is saved.
+            InterruptedTrainingError: Ctrl-C or SIGTERM between two batches; nothing is saved.
         """
         if self.recipe.ema:
             with torch.no_grad():
@@ -291,7 +269,7 @@ class Trainer:
         set_p(self.net, math.inf)
         set_dropping(self.net, 1.0)
         try:
-            reestimate_means(self.net, self.data.train, rank=self.rank, world=self.world)
+            estimate_means(self.net, self._mean_batches())
         except FloatingPointError as error:
             raise TrainingDivergedError(
                 f"training diverged by step {self.step}: {error}; try a smaller learning rate"
@@ -299,6 +277,17 @@ class Trainer:
         if not self.rank:
             runs.write_model(self.folder, self.net)
         return self.net.eval()
+
+    def _mean_batches(self) -> Iterator[Tensor]:
+        """This process's part of the training split, as long as nobody asks to stop."""
+        for images, _ in self.data.train.batches(MEAN_BATCH):
+            if self.world > 1:
+                votes = torch.tensor(self.stop.votes(), device=self.device)
+                dist.all_reduce(votes)
+                self.stop.agree(votes.tolist())
+            if self._stopped():
+                self._interrupt("while the means were estimated; --resume continues there")
+            yield torch.from_numpy(images[self.rank :: self.world]).to(self.device)
 
     def train_step(self, x: Tensor, y: Tensor, settings: Settings) -> tuple[float, Tensor]:
         """One update; returns the loss over all processes and the counts of `Objective.forward`.
@@ -322,8 +311,11 @@ class Trainer:
         total = torch.stack([loss.detach(), torch.nn.utils.get_total_norm(gradients)])
         report = torch.cat([total, counts])
         if self.world > 1:
+            # Who was asked to stop travels along: all processes stop after the same step.
+            report = torch.cat([report, torch.tensor(self.stop.votes(), device=self.device)])
             dist.all_reduce(report)
             report[:2] /= self.world
+            self.stop.agree(report[4:].tolist())
         if not bool(report[:2].isfinite().all()):
             raise TrainingDivergedError(
                 f"training diverged at step {self.step}: {self._culprit(x)} is not finite "
@@ -335,7 +327,7 @@ class Trainer:
             decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
             with torch.no_grad():
                 torch._foreach_lerp_(self.average, list(self.net.parameters()), 1 - decay)
-        return float(report[0]), report[2:]
+        return float(report[0]), report[2:4]
 
     def _masks(self) -> Masks:
         """This process's rows of the step's random subsets, the same for every world size."""
@@ -382,98 +374,6 @@ class Trainer:
         return "the loss"
 
 
-class _Recent:
-    """Means of loss and counts over about the last 50 batches."""
-
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size, self.weight = batch_size, 0.0
-        self.sums = [0.0, 0.0, 0.0]
-
-    def add(self, loss: float, counts: Tensor) -> None:
-        values = [loss, *(float(c) / self.batch_size for c in counts)]
-        self.sums = [0.98 * s + v for s, v in zip(self.sums, values, strict=True)]
-        self.weight = 0.98 * self.weight + 1
-
-    def means(self) -> tuple[float, float, float]:
-        loss, clean, certified = (s / self.weight for s in self.sums)
-        return loss, clean, certified
-
-
-class _Log:
-    """Training rows in metrics.jsonl and TensorBoard."""
-
-    def __init__(self, folder: Path, step: int, config: runs.RunConfig) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.folder = folder
-        runs.write_config(folder, config)
-        # What came after the checkpoint is done again.
-        rows = [row for row in runs.read_metrics(folder) if row.get("step", step + 1) <= step]
-        runs.write_metrics(folder, rows)
-        with runs.clear_disk_errors(folder):
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-
-    def write(self, state: Progress) -> None:
-        row = {
-            "step": state.step,
-            "epoch": state.epoch,
-            "loss": state.loss,
-            "clean": state.clean,
-            "certified": state.certified,
-            "seconds": state.seconds,
-            **{k: v for k, v in dataclasses.asdict(state.settings).items() if math.isfinite(v)},
-        }
-        runs.append_metrics(self.folder, row)
-        for name, value in row.items():
-            if name not in ("step", "epoch"):
-                self.board.add_scalar(f"training/{name}", value, state.step)
-
-    def close(self) -> None:
-        self.board.close()
-
-
-@contextlib.contextmanager
-def _finish_step_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C only sets a flag, so that no step is torn; a second one stops at once."""
-    flag: list[bool] = []
-
-    def handler(signum: int, frame: FrameType | None) -> None:
-        if flag:
-            raise KeyboardInterrupt
-        flag.append(True)
-
-    try:
-        previous = signal.signal(signal.SIGINT, handler)
-    except ValueError:  # not the main thread: nobody sends us signals
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(flag)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextlib.contextmanager
-def processes() -> Iterator[torch.device]:
-    """Join the processes that torchrun started, if it did; gives this process's device.
-
-    NCCL on GPUs, gloo on CPUs.
-    """
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield device
-        return
-    if cuda:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo")
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
-
-
 def _compiled(objective: Objective, recipe: Recipe) -> nn.Module:
     """The objective under torch.compile, one version for every p that the schedule takes."""
     if objective.net.config.family in ("sortnet", "linf-dist") and not recipe.p_cheap:
@@ -485,12 +385,6 @@ def _compiled(objective: Objective, recipe: Recipe) -> nn.Module:
     limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
     setattr(config, limit, max(64, getattr(config, limit)))
     return torch.compile(objective)  # type: ignore[return-value]
-
-
-def _rank_and_world() -> tuple[int, int]:
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
