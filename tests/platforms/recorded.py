@@ -35,17 +35,14 @@ def _lines(text: str) -> dict[str, list[str]]:
 
 def _close(name: str, a: list[str], b: list[str]) -> bool:
     x, y = [float(v) for v in a], [float(v) for v in b]
-    finite = [abs(v) for v in y if math.isfinite(v)]
-    scale = max(finite, default=0.0)
-    for u, v in zip(x, y, strict=True):
-        if math.isnan(u) or math.isnan(v):
-            if not (math.isnan(u) and math.isnan(v)):
-                return False
-        elif name.endswith("-slopes"):
-            if not abs(u - v) <= 1e-3 * scale:
-                return False
-        elif u != v and not abs(u - v) <= (
-            1e-5 if "-low" in name or "-high" in name else 4e-6
-        ) * max(abs(u), abs(v)):
-            return False
-    return True
+    largest = max((abs(v) for v in y if math.isfinite(v)), default=0.0)
+
+    def near(u: float, v: float) -> bool:
+        if not (math.isfinite(u) and math.isfinite(v)):
+            return u == v or (math.isnan(u) and math.isnan(v))
+        if name.endswith("-slopes"):
+            return abs(u - v) <= 1e-3 * largest
+        bounds = name.endswith(("-low", "-high"))
+        return abs(u - v) <= (1e-5 if bounds else 4e-6) * max(abs(u), abs(v))
+
+    return all(map(near, x, y))
