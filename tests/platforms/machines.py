@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -74,9 +75,8 @@ def run(
     )
 
 
-def file_of(name: str, stem: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The file name of a library as the Python of that platform builds it."""
+def library_file(name: str, stem: str) -> str:
+    """The file name of a library as the Python of that platform looks for it."""
     system = {"macos": "darwin", "windows": "win32"}.get(name.split("-")[0], "linux")
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "platform", system)
+    with patch.object(sys, "platform", system):
         return native.library_file(stem)

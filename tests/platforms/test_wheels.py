@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import machines
 import pytest
 from machines import ROOT
 from targets import TARGETS
-
-from sortnet import native
 
 lief = pytest.importorskip("lief", reason="lief reads the libraries; nox -s wheels installs it")
 
@@ -49,11 +48,9 @@ def libraries(name: str) -> tuple[str, ...]:
     return LIBRARIES if name in LINUX else LIBRARIES[:2]
 
 
-def library(folder: Path, name: str, stem: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The library where the Python of that platform will look for it."""
-    system = {"macos": "darwin", "windows": "win32"}.get(name.split("-")[0], "linux")
-    monkeypatch.setattr(sys, "platform", system)
-    return folder / "sortnet" / "lib" / native.library_file(stem)
+def parse(folder: Path, name: str, stem: str) -> object:
+    """The library where the Python of that platform looks for it."""
+    return lief.parse(str(folder / "sortnet" / "lib" / machines.library_file(name, stem)))
 
 
 def exports(binary: object) -> set[str]:
@@ -93,13 +90,11 @@ def test_contents(name: str, unpacked: Unpacked, wheel: Unpacked) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_symbols_and_dependencies(
-    name: str, unpacked: Unpacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_symbols_and_dependencies(name: str, unpacked: Unpacked) -> None:
     folder = unpacked(name)
     allowed = NEEDED[name.split("-")[0]]
     for stem in libraries(name):
-        binary = lief.parse(str(library(folder, name, stem, monkeypatch)))
+        binary = parse(folder, name, stem)
         shown = exports(binary)
         if name.startswith("macos"):
             shown = {symbol for symbol in shown if not REPLACEABLE.match(symbol)}
@@ -119,13 +114,11 @@ def needed_by(binary: object) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_machine_and_oldest_system(
-    name: str, unpacked: Unpacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_machine_and_oldest_system(name: str, unpacked: Unpacked) -> None:
     folder = unpacked(name)
     arm = name.endswith(("aarch64", "arm64"))
     for stem in libraries(name):
-        binary = lief.parse(str(library(folder, name, stem, monkeypatch)))
+        binary = parse(folder, name, stem)
         if isinstance(binary, lief.PE.Binary):
             assert binary.header.machine == lief.PE.Header.MACHINE_TYPES.AMD64
             optional = binary.optional_header
