@@ -72,7 +72,10 @@ def zig_target() -> str | None:
         return name
     if chosen_by_user() or working_compiler() is not None:
         return None
-    return targets.this_machine()
+    try:
+        return targets.this_machine()
+    except KeyError as error:
+        raise RuntimeError(f"install a C++17 compiler: none was found, and {error}") from None
 
 
 def _settings(given: Settings) -> dict[str, Any]:
