@@ -1,21 +1,21 @@
 """Layers that are 1-Lipschitz in l-inf, shaped like `torch.nn`; twins in `.functional`."""
 
-from . import functional
-from .distance import (
-    LInfDistConv2d,
-    LInfDistLinear,
-    Morphology2d,
-    OrderStatisticLinear,
-    SortConv2d,
-    SortLinear,
-)
-from .lipschitz import GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
+from sortnet.nn import functional
+
+from .conv import LInfDistConv2d, SortConv2d
+from .layer import Layer, LayerError
+from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
+from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
+from .morphology import Morphology2d
 from .shift import MeanShift, Negate, Normalize
 
 __all__ = [
+    "Abs",
     "GroupSort",
     "LInfDistConv2d",
     "LInfDistLinear",
+    "Layer",
+    "LayerError",
     "LipschitzLinear",
     "MaxMin",
     "MeanShift",

@@ -1,4 +1,4 @@
-"""Functional twins of the layers: float32 on native kernels, float64 on `sortnet.reference`.
+"""Functional twins of the layers: float32 on kernels, float64 on `sortnet.backend.reference`.
 
 All neurons read absolute differences a_i = |x_i - w_i|; a_(k) is the k-th largest of them.
 """
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import ops, reference
+from sortnet.backend import ops, reference
 
 
 def _flat(x: Tensor, weight: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ def unfold_patches(
 
 def fold_outputs(y: Tensor, grid: tuple[int, int]) -> Tensor:
     """Neuron outputs per patch back to images: [N, P, O] -> [N, O, rows, columns]."""
-    return y.transpose(1, 2).unflatten(2, grid)
+    return y.transpose(1, 2).reshape(y.shape[0], y.shape[2], *grid)
 
 
 def group_sort(x: Tensor, group: int) -> Tensor:
@@ -176,7 +176,8 @@ def group_sort(x: Tensor, group: int) -> Tensor:
         first, second = x[..., 0::2], x[..., 1::2]
         pairs = torch.stack((torch.maximum(first, second), torch.minimum(first, second)), -1)
         return pairs.flatten(-2)
-    return x.unflatten(-1, (-1, group)).sort(dim=-1, descending=True)[0].flatten(-2)
+    groups = x.reshape(*x.shape[:-1], x.shape[-1] // group, group)
+    return groups.sort(dim=-1, descending=True)[0].flatten(-2)
 
 
 def max_min(x: Tensor) -> Tensor:

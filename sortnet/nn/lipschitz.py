@@ -1,13 +1,19 @@
 """1-Lipschitz affine layers and activations: the families that the paper compares SortNet with."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
+from sortnet.certificate import network as spec
+from sortnet.certificate.network import Op, Shape
+
 from . import functional as F
-from .distance import _positive
+from .arguments import positive
+from .layer import Layer, LayerError, affine
 
 
-class LipschitzLinear(nn.Module):
+class LipschitzLinear(Layer):
     """Affine layer whose rows have absolute sum at most 1: 1-Lipschitz in l-inf (paper, section 1).
 
     Args:
@@ -28,8 +34,8 @@ class LipschitzLinear(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_features = _positive("in_features", in_features)
-        self.out_features = _positive("out_features", out_features)
+        self.in_features = positive("in_features", in_features)
+        self.out_features = positive("out_features", out_features)
         self.weight = nn.Parameter(
             torch.empty(out_features, in_features, device=device, dtype=dtype)
         )
@@ -63,11 +69,21 @@ class LipschitzLinear(nn.Module):
         """Interval bounds for x in [lower, upper], rounded to nearest."""
         return F.linear_bounds(lower, upper, self.projected_weight(), self.bias)
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        yield affine(self.projected_weight(), self.bias)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.out_features)
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
-class GroupSort(nn.Module):
+class GroupSort(Layer):
     """Sort every `group` neighbouring units in descending order; 1-Lipschitz in l-inf.
 
     Args:
@@ -79,7 +95,7 @@ class GroupSort(nn.Module):
 
     def __init__(self, group: int) -> None:
         super().__init__()
-        self.group = _positive("group", group)
+        self.group = positive("group", group)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_sort(x, self.group)
@@ -87,6 +103,14 @@ class GroupSort(nn.Module):
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Exact: order statistics are monotone in every unit."""
         return F.group_sort(lower, self.group), F.group_sort(upper, self.group)
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        if self.group > 1:
+            yield spec.GroupSort(self.group)
 
     def extra_repr(self) -> str:
         return str(self.group)
@@ -102,7 +126,7 @@ class MaxMin(GroupSort):
         return ""
 
 
-class PiecewiseLinear(nn.Module):
+class PiecewiseLinear(Layer):
     """A learned 1-Lipschitz piecewise-linear activation, its own for every unit.
 
     Knots divide [-reach, reach] evenly; the slope of every piece (and of the two ends) is
@@ -121,7 +145,7 @@ class PiecewiseLinear(nn.Module):
 
     def __init__(self, features: int, knots: int = 5, reach: float = 1.0) -> None:
         super().__init__()
-        _positive("features", features)
+        positive("features", features)
         if knots < 2 or not reach > 0:
             raise ValueError(f"need at least 2 knots and reach > 0, got {knots} and {reach}")
         self.register_buffer("knots", torch.linspace(-reach, reach, knots))
@@ -142,3 +166,32 @@ class PiecewiseLinear(nn.Module):
         candidates = [lower, upper, *(torch.clamp(t, lower, upper) for t in self.knots)]
         values = torch.stack([self(candidate) for candidate in candidates])
         return values.amin(0), values.amax(0)
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        raise LayerError(
+            "PiecewiseLinear has no exported form yet: "
+            "its certificates are those of sortnet.evaluation.naive"
+        )
+
+
+class Abs(Layer):
+    """|x|, elementwise; 1-Lipschitz."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Exact: the least is 0 where the interval contains it."""
+        least = torch.maximum(lower, -upper).clamp_min(0)
+        return least, torch.maximum(lower.abs(), upper.abs())
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        yield spec.Activation("abs")

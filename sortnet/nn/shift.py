@@ -1,13 +1,21 @@
 """Layers that move or scale the whole batch by constants."""
 
+import math
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from .distance import _positive
+from sortnet.certificate import network as spec
+from sortnet.certificate.network import Op, Shape
+
+from .arguments import positive
+from .layer import Layer, LayerError, array
 
 
-class Normalize(nn.Module):
+class Normalize(Layer):
     """(x - mean) / std with two scalars: pixels in [0, 1] to model units; Lipschitz constant 1/std.
 
     Args:
@@ -28,11 +36,19 @@ class Normalize(nn.Module):
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         return self(lower), self(upper)
 
+    @property
+    def lipschitz(self) -> float:
+        # Float32 tensors are divided by the nearest float32; the factor covers this division.
+        return 1 / min(self.std, float(np.float32(self.std))) * (1 + 2.0**-52)
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        yield spec.Normalize(float(np.float32(self.mean)), float(np.float32(self.std)))
+
     def extra_repr(self) -> str:
         return f"mean={self.mean}, std={self.std}"
 
 
-class Negate(nn.Module):
+class Negate(Layer):
     """-x: a logit is a negated distance."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,8 +57,15 @@ class Negate(nn.Module):
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         return -upper, -lower
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
 
-class MeanShift(nn.Module):
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        yield spec.Negate()
+
+
+class MeanShift(Layer):
     """Subtract each unit's mean: over the batch in training, the running mean in evaluation.
 
     No variance, so the layer stays 1-Lipschitz (paper, training recipe). Means are taken over all
@@ -61,7 +84,7 @@ class MeanShift(nn.Module):
 
     def __init__(self, num_features: int, momentum: float = 0.1) -> None:
         super().__init__()
-        self.num_features = _positive("num_features", num_features)
+        self.num_features = positive("num_features", num_features)
         if not 0 < momentum <= 1:
             raise ValueError(f"momentum must be in (0, 1], got {momentum}")
         self.momentum = momentum
@@ -143,6 +166,15 @@ class MeanShift(nn.Module):
         shape = (-1,) if lower.ndim == 2 else (-1, 1, 1)
         shift = self.running_mean.view(shape)
         return lower - shift, upper - shift
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Op]:
+        if self._estimate is not None:
+            raise LayerError("MeanShift is in the middle of an estimate of its means")
+        yield spec.Shift(np.repeat(array(self.running_mean), math.prod(shape[1:])))
 
     def extra_repr(self) -> str:
         return str(self.num_features)

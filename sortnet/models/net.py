@@ -1,0 +1,166 @@
+"""The network: an ordered chain of layers that export, certificates and theory read one by one."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from sortnet.nn import Abs as Abs
+from sortnet.nn import MeanShift, SortConv2d, SortLinear
+from sortnet.nn.known import layer_bounds as layer_bounds
+
+from .build import build_layers
+from .config import ModelConfig as ModelConfig
+from .config import StemConfig as StemConfig
+
+
+class CertifiedNet(nn.Module):
+    """A chain of layers from images in [0, 1] to logits.
+
+    Shape:
+        Input [N, C, H, W] float32, output [N, classes].
+
+    Attributes:
+        config: what it was built from.
+        layers: the chain, an nn.Sequential.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.Sequential(*build_layers(config))
+
+    def draw_masks(
+        self, batch: int, generator: torch.Generator | None = None
+    ) -> dict[int, Tensor | None]:
+        """Random input subsets of a training step: position in `layers` of each SortLinear -> mask.
+
+        Args:
+            batch: number of samples.
+            generator: source of randomness; None is torch's default.
+        """
+        return {
+            position: layer.draw_mask(batch, generator)
+            for position, layer in enumerate(self.layers)
+            if isinstance(layer, SortLinear)
+        }
+
+    def forward(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
+        """Logits. Training draws masks where none are given; evaluation uses none."""
+        logits: Tensor = self.head(self.body(x, masks))
+        return logits
+
+    @property
+    def head(self) -> nn.Sequential:
+        """The layers from the MLP head on; empty in networks without one."""
+        return self.layers[self._body_length() :]
+
+    def body(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
+        """What enters `head`: [N, width] with an MLP head (1-Lipschitz), else the logits."""
+        if x.ndim != 4 or x.shape[1:] != self.config.input_shape:
+            raise ValueError(
+                f"expected images [N, {', '.join(map(str, self.config.input_shape))}], "
+                f"got {list(x.shape)}"
+            )
+        if not self.training:
+            masks = {}
+        elif masks is None:
+            masks = self.draw_masks(len(x))
+        wanted = self._wanted_outputs(masks)
+        for position, layer in enumerate(self.layers[: self._body_length()]):
+            if isinstance(layer, SortLinear):
+                x = layer(x, masks.get(position), wanted.get(position))
+            elif isinstance(layer, MeanShift) and position - 1 in wanted:
+                x = layer(x, wanted[position - 1])
+            else:
+                x = layer(x)
+        return x
+
+    def _body_length(self) -> int:
+        return len(self.layers) - (0 if self.config.hidden is None else 3)
+
+    def _wanted_outputs(self, masks: dict[int, Tensor | None]) -> dict[int, Tensor]:
+        """Outputs of each SortLinear that the next one reads: the others need not be computed."""
+        wanted = {}
+        for position, mask in masks.items():
+            previous = position - 2
+            shifted = isinstance(self.layers[position - 1], MeanShift)
+            if mask is not None and shifted and isinstance(self.layers[previous], SortLinear):
+                wanted[previous] = mask
+        return wanted
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Interval bounds of the logits for inputs in [lower, upper], each [N, classes]."""
+        for layer in self.layers:
+            lower, upper = layer_bounds(layer, lower, upper)
+        return lower, upper
+
+
+def build_model(config: ModelConfig) -> CertifiedNet:
+    """A freshly initialised network (torch's default generator).
+
+    Raises:
+        ValueError: the stem does not fit into the image.
+    """
+    return CertifiedNet(config)
+
+
+def set_p(model: nn.Module, p: float) -> None:
+    """Set the exponent of the training relaxation of every distance layer, p in [1, inf]."""
+    if not p >= 1:
+        raise ValueError(f"p must be in [1, inf], got {p}")
+    for layer in _distance_layers(model):
+        layer.p = p
+
+
+def set_dropping(model: nn.Module, share: float) -> None:
+    """Set how much of the dropping of inputs takes place in training, share in [0, 1].
+
+    A layer keeps an input with probability 1 - share (1 - keep).
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be in [0, 1], got {share}")
+    for layer in _distance_layers(model):
+        layer.dropping = share
+
+
+def _distance_layers(model: nn.Module) -> Iterator[SortLinear | SortConv2d]:
+    for module in model.modules():
+        if isinstance(module, SortLinear | SortConv2d):
+            yield module
+
+
+@torch.no_grad()
+def estimate_means(model: CertifiedNet, batches: Iterable[Tensor]) -> None:
+    """Set the running mean of every MeanShift to its mean over `batches`, with sorted sums.
+
+    The model is left in evaluation mode.
+
+    Args:
+        model: any chain; without MeanShift nothing happens.
+        batches: images [N, C, H, W], each with N >= 1; larger batches estimate better.
+
+    Raises:
+        FloatingPointError: a mean is NaN or infinite; names the first such layer. All running means
+            are as they were.
+    """
+    model.eval()
+    shifts = {n: layer for n, layer in model.named_modules() if isinstance(layer, MeanShift)}
+    if not shifts:
+        return
+    before = [shift.running_mean.clone() for shift in shifts.values()]
+    for shift in shifts.values():
+        shift.start_estimate()
+    try:
+        for batch in batches:
+            model(batch)
+        for name, shift in shifts.items():
+            try:
+                shift.finish_estimate()
+            except FloatingPointError as error:
+                raise FloatingPointError(f"layer {name} (MeanShift): {error}") from None
+    except BaseException:
+        for shift, mean in zip(shifts.values(), before, strict=True):
+            shift.stop_estimate()
+            shift.running_mean.copy_(mean)
+        raise
