@@ -19,7 +19,7 @@ import pytest
 from machines import ROOT
 from targets import TARGETS
 
-from sortnet import native
+from sortnet.backend import native
 from sortnet.export import CertifiedSession
 from sortnet.export.graph import build_model
 from sortnet.export.runtime import Prediction
