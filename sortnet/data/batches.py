@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -106,6 +107,8 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
             batch_size=None,
             sampler=range(first, self.steps),
             num_workers=2 if from_files else 0,
+            # Ctrl-C reaches the readers too; the step that is under way still needs them.
+            worker_init_fn=_ignore_signals,
             pin_memory=device.type == "cuda",
             # Its draw for worker seeds must not touch the run's random state.
             generator=torch.Generator().manual_seed(self.seed),
@@ -130,6 +133,11 @@ class _Guarded(Dataset[Any]):
             return self.batches[step]
         except (ValueError, OSError) as error:
             return error.with_traceback(None)
+
+
+def _ignore_signals(worker: int) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
 
 
 def step_seed(seed: int, step: int, stream: int) -> int:
