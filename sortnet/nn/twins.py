@@ -66,6 +66,18 @@ class _GroupSort(nn.Module):
         return F.group_sort(x, self.size)
 
 
+class _Normalize(nn.Module):
+    """With a mean and a standard deviation for each feature."""
+
+    def __init__(self, op: spec.Normalize) -> None:
+        super().__init__()
+        self.mean = torch.tensor(op.mean)
+        self.std = torch.tensor(op.std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
 def _affine(op: spec.Affine) -> nn.Linear:
     linear = nn.Linear(op.W.shape[1], len(op.W))
     linear.weight.data = torch.from_numpy(op.W.copy())
@@ -80,7 +92,7 @@ TWINS: dict[type[spec.Operation], Callable[[Any], nn.Module]] = {
     spec.Flatten: lambda op: nn.Flatten(),
     spec.GroupSort: lambda op: _GroupSort(op.size),
     spec.Negate: lambda op: Negate(),
-    spec.Normalize: lambda op: Normalize(op.mean, op.std),
+    spec.Normalize: lambda op: _Normalize(op) if op.per_feature else Normalize(op.mean, op.std),
     spec.ReLU: lambda op: nn.ReLU(),
     spec.Shift: lambda op: _Add(-op.values),
     spec.SortConv: _Conv,

@@ -129,7 +129,7 @@ def exact_operation(op: spec.Operation, width: int) -> Layer | None:
     match op:
         case spec.Flatten():
             return None
-        case spec.Normalize():
+        case spec.Normalize() if not op.per_feature:
             factor = 1 / fraction(op.std)
             return Scale(width, factor, -fraction(op.mean) * factor)
         case spec.Negate():
