@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "scalar.h"
 
 #include <algorithm>
