@@ -70,6 +70,7 @@ struct Simd {
   }
   static F select(M m, F yes, F no) { return _mm512_mask_blend_ps(m, no, yes); }
   static F zero_unless(M m, F v) { return _mm512_maskz_mov_ps(m, v); }
+  static F add_if(M m, F a, F b) { return _mm512_mask_add_ps(a, m, a, b); } // a where not m
   // The larger and the smaller of a and b, at least one of them >= +0, by their bits: other units of the processor
   // compare integers. NaN of a sign counts as beyond infinity.
   static F max_bits(F a, F b) {
