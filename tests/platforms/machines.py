@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from sortnet import native
+from sortnet.backend import native
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,11 +19,11 @@ import pytest
 from machines import ROOT
 from targets import TARGETS
 
-from sortnet import native
+from sortnet.backend import native
+from sortnet.certificate.network import Bias, Flatten, Negate, Network, SortNeuron
 from sortnet.export import CertifiedSession
-from sortnet.export.graph import build_model
 from sortnet.export.runtime import Prediction
-from sortnet.export.spec import Bias, Flatten, Negate, Network, SortNeuron
+from sortnet.export.writer import build_model
 
 SHAPE = (1, 6, 7)
 SOURCE = ROOT / "examples/cpp/host.cpp"

@@ -17,7 +17,7 @@ import pytest
 from machines import ROOT
 from recorded import RECORD, disagreements
 
-from sortnet import native
+from sortnet.backend import native
 
 
 @pytest.fixture(scope="module")
