@@ -1,4 +1,4 @@
-"""The wheel of aarch64 in an emulated Python: the whole kernel test suite, and a certified answer."""
+"""The wheel of aarch64 in an emulated Python: the kernel test suite, and a certified answer."""
 
 from __future__ import annotations
 
