@@ -22,7 +22,7 @@ NAME = "manylinux-aarch64"
 def python(
     tmp_path_factory: pytest.TempPathFactory, unpacked: Callable[[str], Path]
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs Debian's Python of aarch64, which imports the wheel; SORTNET_AARCH64 names a kept one."""
+    """Runs Debian's Python of aarch64 with the wheel; SORTNET_AARCH64 names a kept one."""
     wheel = unpacked(NAME)
     machines.start(NAME)
     kept = os.environ.get("SORTNET_AARCH64")
