@@ -20,10 +20,6 @@ from machines import ROOT
 from targets import TARGETS
 
 from sortnet.backend import native
-<<<<<<< HEAD:tests/platforms/test_cpp_host.py
-=======
-from sortnet.certificate.network import Bias, Flatten, Negate, Network, SortNeuron
->>>>>>> wheels:tests/platforms/test_host.py
 from sortnet.export import CertifiedSession
 from sortnet.export.runtime import Prediction
 from sortnet.export.writer import build_model
