@@ -17,8 +17,8 @@ from networks import F32, ZERO, Array, evaluate_exact, images, networks, start
 from sortnet.base.units import float32_up
 from sortnet.certificate.analysis import TORCH, BoundError, analyse, ball_reach
 from sortnet.certificate.network import Affine, Flatten, Network, SortConv, SortNeuron
-from sortnet.nn.twins import TorchNetwork
 from sortnet.export.writer import build_interval_model, build_model
+from sortnet.nn.twins import TorchNetwork
 
 FEW = settings(max_examples=25, deadline=None)
 

@@ -20,6 +20,7 @@ from machines import ROOT
 from targets import TARGETS
 
 from sortnet.backend import native
+from sortnet.certificate.network import Bias, Flatten, Negate, Network, SortNeuron
 from sortnet.export import CertifiedSession
 from sortnet.export.runtime import Prediction
 from sortnet.export.writer import build_model
