@@ -17,7 +17,7 @@ import pytest
 from machines import ROOT
 from recorded import RECORD, disagreements
 
-from sortnet import native
+from sortnet.backend import native
 
 
 @pytest.fixture(scope="module")
@@ -71,21 +71,23 @@ def test_a_difference_is_seen(prefix: str, change: Callable[[str], str]) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", machines.RUNNABLE)
-def test_recorded_results(name: str, unpacked: Callable[[str], Path], tmp_path: Path) -> None:
+def test_recorded_results(name: str, unpacked: Callable[[str], Path]) -> None:
     libraries = unpacked(name) / "sortnet" / "lib"
     program = str(machines.program(name, "sortnet_record"))
     isas = ("generic",) if "aarch64" in name else ("generic", "avx2", "avx512")
     for isa in isas:
-        ran = machines.run(name, [program], libraries, tmp_path, SORTNET_ISA=isa)
+        ran = machines.run(name, [program], libraries, SORTNET_ISA=isa)
         assert ran.returncode == 0, ran.stderr
         assert disagreements(ran.stdout, RECORD.read_text()) == [], isa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", machines.RUNNABLE)
-def test_suite(name: str, unpacked: Callable[[str], Path], tmp_path: Path) -> None:
+def test_suite(name: str, unpacked: Callable[[str], Path]) -> None:
     libraries = unpacked(name) / "sortnet" / "lib"
-    ran = machines.run(name, [str(machines.program(name, "sortnet_suite"))], libraries, tmp_path)
+    ran = machines.run(name, [str(machines.program(name, "sortnet_suite"))], libraries)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.splitlines()[-1] == "all right"
