@@ -54,7 +54,11 @@ runpy.run_path({script!r}, run_name="__main__")
 
 
 def test_every_operation_is_in_a_golden_network() -> None:
-    used = {type(op) for network in golden.networks().values() for op in network.ops}
+    used = {
+        type(op)
+        for network in (golden.networks() | golden.feature_networks()).values()
+        for op in network.ops
+    }
     assert used == set(OPERATIONS)
 
 
