@@ -11,6 +11,7 @@ from .flatten import FlattenForm
 from .group_sort import GroupSortForm
 from .negate import NegateForm
 from .normalize import NormalizeForm
+from .rank_filter import RankFilterForm
 from .relu import ReLUForm
 from .shift import ShiftForm
 from .sort_conv import SortConvForm
@@ -25,6 +26,7 @@ FORMS: tuple[AnyForm, ...] = (
     GroupSortForm(),
     NegateForm(),
     NormalizeForm(),
+    RankFilterForm(),
     ReLUForm(),
     ShiftForm(),
     SortConvForm(),

@@ -17,6 +17,7 @@ from sortnet.certificate.network import Network
 from .conv import ConvTwin
 from .linear import SortTwin
 from .lipschitz import Abs, GroupSortTwin, affine_twin
+from .rank import RankFilterTwin
 from .shift import AddTwin, Negate, NormalizeTwin
 
 TWINS: dict[type[spec.Operation], Callable[[Any], nn.Module]] = {
@@ -27,6 +28,7 @@ TWINS: dict[type[spec.Operation], Callable[[Any], nn.Module]] = {
     spec.GroupSort: lambda op: GroupSortTwin(op.size),
     spec.Negate: lambda op: Negate(),
     spec.Normalize: NormalizeTwin,
+    spec.RankFilter: RankFilterTwin,
     spec.ReLU: lambda op: nn.ReLU(),
     spec.Shift: lambda op: AddTwin(-op.values),
     spec.SortConv: ConvTwin,

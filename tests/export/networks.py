@@ -22,6 +22,7 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    RankFilter,
     ReLU,
     Shape,
     Shift,
@@ -85,7 +86,7 @@ def networks(
         std = draw(st.sampled_from([1.0, 0.25, float(F32(0.3))]))
         ops = [Normalize(float(F32(0.2)), std), Flatten()]
     units = int(np.prod(shape))
-    kinds = ["sort", "conv", "affine", "group", "abs", "relu"]
+    kinds = ["sort", "conv", "rank", "affine", "group", "abs", "relu"]
     for _ in range(draw(st.integers(0, 3))):
         kind = draw(st.sampled_from(kinds))
         if kind == "sort":
@@ -98,6 +99,10 @@ def networks(
             patches = rng.integers(0, units + 1, size=(positions, entries))
             outputs = draw(st.integers(1, 3)) * positions
             ops.append(SortConv(patches, neuron(rng, entries, outputs // positions, 1, 0.0)))
+        elif kind == "rank":
+            outputs, entries = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+            windows = rng.integers(0, units + 1, size=(outputs, entries))
+            ops.append(RankFilter(windows, draw(st.integers(1, entries))))
         elif kind == "affine":
             outputs = draw(st.integers(1, 6))
             ops.append(_affine(rng, units, outputs))
@@ -195,6 +200,9 @@ def apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
             padded = [*v, ZERO]
             columns = [apply_exact(op.neuron, [padded[i] for i in row]) for row in op.patches]
             return [column[o] for o in range(len(op.neuron.W)) for column in columns]
+        case RankFilter():
+            padded = [*v, ZERO]
+            return [sorted(padded[i] for i in row)[-op.k] for row in op.patches]
         case Shift():
             return [x - c for x, c in zip(v, _fractions(op.values), strict=True)]
         case Bias():

@@ -27,6 +27,7 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    RankFilter,
     Shift,
     SortConv,
     Tanh,
@@ -49,6 +50,13 @@ def features() -> InputSpec:
     unit = (0.25 + place / 16).astype(F32)
     unit[FIXED] = 0
     return InputSpec(SHAPE, (-place / 4).astype(F32), (1 + place / 8).astype(F32), unit)
+
+
+def ranked() -> Network:
+    """A rank filter in the place of the convolution, on a vector."""
+    windows = np.random.default_rng(6).integers(0, 13, size=(6, 4))
+    ops = (Flatten(), RankFilter(windows, 3), *network(False).ops[6:])
+    return Network(InputSpec((12,), -1.0, 2.0, 0.5), ops)
 
 
 def network(head: bool, spec: InputSpec | None = None, outputs: int = 3) -> Network:
@@ -80,14 +88,14 @@ NETWORKS = {
     "features margin": network(False, features()),
     "features interval": network(True, features()),
     "regression": network(False, features(), outputs=1),
+    "ranked": ranked(),
 }
 EPS = Fraction(1, 100)
 MODELS = {
-    kind: build_model(net, None if kind.endswith("margin") else EPS)
-    for kind, net in NETWORKS.items()
+    kind: build_model(net, None if "margin" in kind else EPS) for kind, net in NETWORKS.items()
 }
 KINDS = sorted(MODELS)
-CLASSIFIERS = [kind for kind in KINDS if kind != "regression"]
+CLASSIFIERS = [kind for kind in KINDS if kind not in ("regression", "ranked")]
 
 
 def copy(kind: str) -> ModelProto:
@@ -800,7 +808,30 @@ OF_LABELS = {
 }
 """Changes of what a regression has not."""
 
+RANK: dict[str, Edit] = {
+    "another rank of the bounds": put("last", 1),
+    "rank of fewer": put("rank", 2),
+    "rank zero": put("rank", 0),
+    "rank beyond the window": put("rank", 9),
+    "windows beyond the input": scale("windows", 100),
+    "windows negative": scale("windows", -1),
+    "windows of the bounds": lambda model: another_integer(model, "l1_windows", 1),
+    "smallest of a window": attribute("TopK", "largest", 0),
+    "windows along the batch": attribute("Gather", "axis", 0),
+    "two zeros around": put("one_zero_more", 2),
+}
+
+
+def another_integer(model: ModelProto, output: str, place: int) -> None:
+    """The windows of one side in another order."""
+    target = next(n for n in model.graph.node if output in n.output)
+    other = numpy_helper.to_array(constant(model, target.input[place]))[::-1]
+    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(other), "foreign"))
+    target.input[place] = "foreign"
+
+
 CASES = [
+    *[("ranked", name, edit) for name, edit in RANK.items()],
     *[(kind, name, edit) for kind in CLASSIFIERS for name, edit in BOTH.items()],
     *[("regression", name, edit) for name, edit in BOTH.items() if name not in OF_LABELS],
     *[(kind, name, edit) for kind in KINDS if "margin" in kind for name, edit in MARGIN.items()],
@@ -813,7 +844,7 @@ CASES = [
     *[
         (kind, name, edit)
         for kind in KINDS
-        if not NETWORKS[kind].input.images
+        if kind.startswith("features") or kind == "regression"
         for name, edit in FEATURES.items()
     ],
     *[

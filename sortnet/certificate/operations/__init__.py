@@ -9,6 +9,7 @@ from .flatten import Flatten
 from .group_sort import GroupSort
 from .negate import Negate
 from .normalize import Normalize
+from .rank_filter import RankFilter
 from .relu import ReLU
 from .shift import Shift
 from .sort_conv import SortConv
@@ -23,6 +24,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     GroupSort,
     Negate,
     Normalize,
+    RankFilter,
     ReLU,
     Shift,
     SortConv,
@@ -46,6 +48,7 @@ __all__ = [
     "Negate",
     "Normalize",
     "Operation",
+    "RankFilter",
     "ReLU",
     "Shape",
     "Shift",
