@@ -11,7 +11,7 @@ from sortnet.base.units import parse_eps
 from sortnet.certificate.analysis import Analysis, analyse
 from sortnet.certificate.network import Network, Shape
 
-from .graph import build_model
+from .writer import build_model
 
 if TYPE_CHECKING:
     from torch import nn

@@ -15,7 +15,7 @@ from sortnet.export import ExportError, export_model
 from sortnet.models import CertifiedNet, ModelConfig, build_model, chain_of, declared, network_of
 from sortnet.nn import LayerError
 from sortnet.nn.known import LAYERS, TORCH, declared_by, layer_bounds, layer_lipschitz
-from sortnet.theory.convert import exact_network
+from sortnet.theory.objects.convert import exact_network
 
 
 class TenTimes(snn.SortLinear):
