@@ -153,12 +153,13 @@ class MeanShift(Layer):
         mean = total / count.clamp_min(1)
         with torch.no_grad():
             if self._estimate is not None:
-                self._estimate = (self._estimate[0] + total, self._estimate[1] + count)
+                sums, counts = self._estimate
+                self._estimate = (sums + total.detach(), counts + count)
             else:
-                step = self.momentum * (mean - self.running_mean).to(self.running_mean.dtype)
-                moved = self.running_mean + step
+                old = self.running_mean
+                moved = old + self.momentum * (mean.detach() - old).to(old.dtype)
                 sound = (count > 0) & moved.isfinite()
-                self.running_mean.copy_(moved.where(sound, self.running_mean))
+                self.running_mean.copy_(moved.where(sound, old))
         return x - mean.view(shape)
 
     def _batch_sums(
