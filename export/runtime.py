@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import threading
@@ -89,6 +90,7 @@ class CertifiedSession:
 
     Attributes:
         network: what the file computes. proof: of its certificates.
+        class_names, feature_names: as the file says, or None; for people.
 
     Raises:
         NotProvedError: the file does not prove its certificates; the message says why.
@@ -126,6 +128,10 @@ class CertifiedSession:
             cuda.library()
         self._names = names
         self._digest = hashlib.sha256(data).hexdigest()
+        metadata = {prop.key: prop.value for prop in model.metadata_props}
+        self.class_names = _names(metadata, "class_names", self.network.classes)
+        features = math.prod(self.network.input_shape)
+        self.feature_names = _names(metadata, "feature_names", features)
         self._library = library
         self._threads = threads
         self._session = self._start(model)
@@ -310,6 +316,16 @@ class CertifiedSession:
                 f"this ONNX Runtime's {promise.node} is off by {error:.3g}, more than the bound "
                 "allows"
             )
+
+
+def _names(metadata: dict[str, str], what: str, count: int) -> tuple[str, ...] | None:
+    """Names from the metadata, where they are what they should be."""
+    try:
+        names = json.loads(metadata.get(f"sortnet.{what}", "null"))
+    except ValueError:
+        return None
+    fits = isinstance(names, list) and len(names) == count
+    return tuple(names) if fits and all(isinstance(name, str) for name in names) else None
 
 
 def _reopen(

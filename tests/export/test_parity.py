@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from sortnet.base.units import eps_to_float
 from sortnet.certificate.analysis import analyse
 from sortnet.certificate.network import Network
-from sortnet.export import ExportError, export_model, network_from_torch
+from sortnet.export import CertifiedSession, ExportError, export_model, network_from_torch
 from sortnet.export.certify import into_ball
 from sortnet.export.writer import build_interval_model, build_model
 from sortnet.models.net import ModelConfig, StemConfig
@@ -169,6 +169,24 @@ def test_wrapped_models_export_like_what_they_wrap(
     if isinstance(wrapped, torch.nn.Sequential):
         with pytest.raises(ValueError, match="shape of one sample is needed"):
             export_model(wrapped, tmp_path / "none.onnx")
+
+
+def test_names_travel_with_the_file_and_are_never_needed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = torch_model(CONFIGS[6])
+    classes, pixels = ["cat", "dog", "Ästhet"], [f"p{i}" for i in range(16)]
+    path = tmp_path / "model.onnx"
+    export_model(model, path, class_names=classes, feature_names=pixels)
+    session = CertifiedSession(path)
+    assert session.class_names == tuple(classes) and session.feature_names == tuple(pixels)
+    for names in ({"class_names": classes[:2]}, {"feature_names": classes}):
+        with pytest.raises(ExportError, match="do not fit"):
+            export_model(model, tmp_path / "other.onnx", **names)  # type: ignore[arg-type]
+    for lie in ("no json", "[1, 2, 3]", '["a"]', "3"):
+        changed = onnx.load(path)
+        next(p for p in changed.metadata_props if "class_names" in p.key).value = lie
+        onnx.save(changed, tmp_path / "lie.onnx")
+        assert CertifiedSession(tmp_path / "lie.onnx").class_names is None
 
 
 def test_what_cannot_be_exported_is_named(tmp_path: Path) -> None:
