@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sortnet.certificate.inputs import InputError
+
     from .from_torch import ExportError, export_model, network_from_torch
-    from .runtime import CertifiedSession, InputError, NotProvedError, Prediction, ValueBounds
+    from .runtime import CertifiedSession, NotProvedError, Prediction, ValueBounds
     from .verifier import Proof, verify
 
 _HOME = {

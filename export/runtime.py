@@ -195,9 +195,9 @@ class CertifiedSession:
             prediction = self.predict(x)
         if len(prediction.label) != len(x):
             raise InputError(f"{len(prediction.label)} predictions for {len(x)} inputs")
-        certified = prediction.radius >= ball
+        certified: BoolArray = prediction.radius >= np.float32(ball)
         rest = np.flatnonzero(~certified)
-        reach = self.network.input.reach(float(ball))
+        reach = self.network.input.reach(ball)
         session = self._interval_session() if len(rest) else None
         for part, batch in self._batches(x, bounds=True, rows=rest):
             assert session is not None
@@ -229,7 +229,7 @@ class CertifiedSession:
                 ):
                     into[part] = found
             return result
-        ball = float(self._ball(eps))
+        ball = self._ball(eps)
         assert self.proof.analysis is not None
         near = np.asarray(self.proof.analysis.value_reach(ball), np.float32)
         reach = self.network.input.reach(ball)
@@ -249,9 +249,9 @@ class CertifiedSession:
                 else "the file is a classifier: use predict or certify"
             )
 
-    def _ball(self, eps: str | float | Fraction) -> np.float32:
+    def _ball(self, eps: str | float | Fraction) -> float:
         most = 1 if self.network.input.images else MAX_UNITS_OF_RADIUS
-        return np.float32(float32_up(parse_eps(eps, most)))
+        return float32_up(parse_eps(eps, most))
 
     def _start(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()

@@ -37,17 +37,19 @@ class RankFilter(Operation):
     def _select(self, units: Array) -> Array:
         """[..., D] -> [..., P]."""
         padded = np.concatenate([units, np.zeros((*units.shape[:-1], 1))], axis=-1)
-        return np.sort(padded[..., self.patches], axis=-1)[..., -self.k]
+        selected: Array = np.sort(padded[..., self.patches], axis=-1)[..., -self.k]
+        return selected
 
     def value(self, x: Array) -> Array:
         return self._select(x)
 
     def moves(self, moves: Array) -> Array:
-        return np.append(moves, 0.0)[self.patches].max(axis=1)
+        farthest: Array = np.append(moves, 0.0)[self.patches].max(axis=1)
+        return farthest
 
     @property
     def spread(self) -> int:
-        return self.patches.shape[1]
+        return int(self.patches.shape[1])
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
         return self._select(low), self._select(high)  # monotone in every input
