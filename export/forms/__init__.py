@@ -11,6 +11,8 @@ from .flatten import FlattenForm
 from .group_sort import GroupSortForm
 from .negate import NegateForm
 from .normalize import NormalizeForm
+from .order_statistic import OrderStatisticForm
+from .piecewise_linear import PiecewiseLinearForm
 from .rank_filter import RankFilterForm
 from .relu import ReLUForm
 from .shift import ShiftForm
@@ -26,6 +28,8 @@ FORMS: tuple[AnyForm, ...] = (
     GroupSortForm(),
     NegateForm(),
     NormalizeForm(),
+    OrderStatisticForm(),
+    PiecewiseLinearForm(),
     RankFilterForm(),
     ReLUForm(),
     ShiftForm(),

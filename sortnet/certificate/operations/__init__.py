@@ -9,6 +9,8 @@ from .flatten import Flatten
 from .group_sort import GroupSort
 from .negate import Negate
 from .normalize import Normalize
+from .order_statistic import OrderStatistic
+from .piecewise_linear import PiecewiseLinear
 from .rank_filter import RankFilter
 from .relu import ReLU
 from .shift import Shift
@@ -24,6 +26,8 @@ OPERATIONS: tuple[type[Operation], ...] = (
     GroupSort,
     Negate,
     Normalize,
+    OrderStatistic,
+    PiecewiseLinear,
     RankFilter,
     ReLU,
     Shift,
@@ -48,6 +52,8 @@ __all__ = [
     "Negate",
     "Normalize",
     "Operation",
+    "OrderStatistic",
+    "PiecewiseLinear",
     "RankFilter",
     "ReLU",
     "Shape",
