@@ -225,6 +225,7 @@ def encode_labels(
     Args:
         values: array-like [N].
         names: the K classes in order; by default those that occur, sorted (numbers by value).
+            Integers mean the names that they spell, or, where no name is a number, places 0..K-1.
 
     Returns:
         int64 [N] and the K names.
@@ -251,6 +252,9 @@ def encode_labels(
     number = {name: place for place, name in enumerate(names)}
     if len(number) != len(names):
         raise ValueError("class names must differ from each other")
+    if array.dtype.kind in "biu" and not any(_is_integer(name) or name in texts for name in names):
+        number = {str(place): place for place in range(len(names))}
+        texts = [str(int(value)) for value in found.tolist()]
     unseen = [text for text in texts if text not in number]
     if unseen:
         raise ValueError(
@@ -258,3 +262,7 @@ def encode_labels(
             f"{', '.join(map(repr, list(names)[:10]))}{', ...' if len(names) > 10 else ''}"
         )
     return np.array([number[text] for text in texts], np.int64)[codes], tuple(names)
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()

@@ -79,10 +79,24 @@ def test_classes_of_every_kind_are_numbered_and_keep_their_names(data, container
         encode_labels([*map(str, values), "another"], names)
 
 
+def test_integers_are_names_where_names_are_integers_else_places():
+    assert encode_labels([5, 25, 5], ["5", "15", "25"])[0].tolist() == [0, 2, 0]
+    assert encode_labels([2, 0], ["cat", "dog", "owl"])[0].tolist() == [2, 0]
+    assert encode_labels([True, False], ["no", "yes"])[0].tolist() == [1, 0]
+    assert encode_labels([True, False], ["True", "False"])[0].tolist() == [0, 1]
+    for values, names in (([3], ["a", "b", "c"]), ([-1], ["a", "b"]), ([0], ["5", "6"])):
+        with pytest.raises(ValueError, match="unseen classes"):
+            encode_labels(values, names)
+    for values in (["a", ""], [0.5, 1.0], [[1, 2]], [np.datetime64("2020-01-01")]):
+        with pytest.raises(ValueError, match="labels: "):
+            encode_labels(values)
+    with pytest.raises(ValueError, match="differ"):
+        encode_labels(["a"], ["a", "a"])
+
+
 BAD_LABELS = {
     "text": (["cat", "dog", "cat"], "text such as 'cat'"),
     "byte text": (np.array([b"a", b"b", b"c"]), "text such as 'a'"),
-    "numpy strings": (np.array(["a", "b", "c"], np.dtypes.StringDType()), "text such as 'a'"),
     "pandas text": (pd.Series(["a", "b", "a"]), "text such as 'a'"),
     "none": ([0, None, 1], "missing value in row 1"),
     "no labels": (None, "missing value"),
@@ -106,6 +120,11 @@ BAD_LABELS = {
     "fewer": ([0, 1], "3 samples, but 2 labels"),
     "more": (range(4), "3 samples, but 4 labels"),
 }
+
+
+if hasattr(np.dtypes, "StringDType"):  # NumPy 2
+    strings = np.array(["a", "b", "c"], np.dtypes.StringDType())
+    BAD_LABELS["numpy strings"] = (strings, "text such as 'a'")
 
 
 @pytest.mark.parametrize("name", BAD_LABELS)
