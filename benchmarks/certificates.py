@@ -26,7 +26,7 @@ from sortnet.backend.native import library_path
 from sortnet.base.units import eps_to_float
 from sortnet.data.sets import load_samples
 from sortnet.export import CertifiedSession
-from sortnet.export.runtime import _MAX_BATCH
+from sortnet.export.session import _MAX_BATCH
 
 
 def plain_session(path: Path) -> onnxruntime.InferenceSession:

@@ -21,7 +21,7 @@ from sortnet.base.units import eps_to_float
 from sortnet.certificate.analysis import analyse
 from sortnet.certificate.network import Network
 from sortnet.export import CertifiedSession, ExportError, export_model, network_from_torch
-from sortnet.export.certify import into_ball
+from sortnet.export.report import into_ball
 from sortnet.export.verifier import verify_model
 from sortnet.export.writer import build_interval_model, build_model
 from sortnet.models.net import ModelConfig, StemConfig

@@ -31,7 +31,7 @@ from sortnet.certificate.operations import (
     SortNeuron,
     Tanh,
 )
-from sortnet.export.certify import into_ball
+from sortnet.export.report import into_ball
 from sortnet.export.writer import build_model
 
 SHAPE = (1, 2, 2)

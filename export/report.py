@@ -18,7 +18,7 @@ from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.rounding import Array
 from sortnet.data.sets import Split
 
-from .runtime import BoolArray, CertifiedSession, FloatArray, IntArray, Prediction
+from .session import BoolArray, CertifiedSession, FloatArray, IntArray, Prediction
 
 Attack = Callable[[FloatArray, IntArray, float], FloatArray]
 """(images, labels, radius) -> points that it hopes are misclassified."""
