@@ -202,21 +202,22 @@ def _samples(column: Any, schema: Schema, first: int) -> np.ndarray:
         return _pictures(column, schema, first)
     size = int(np.prod(schema.input_shape))
     kind = column.type
-    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+    if not _is_list(kind):
         raise ValueError(f"column 'x' is {kind}; expected lists of numbers, or binary images")
     # Of a part, without the rows of the chunk that a slice hides.
     flat = column.combine_chunks()
     flat = flat.combine_chunks() if isinstance(flat, pyarrow.ChunkedArray) else flat
     count = len(flat)
-    if not types.is_fixed_size_list(kind):
-        lengths = compute.list_value_length(flat).to_numpy(zero_copy_only=False)
-        odd = np.flatnonzero(lengths != lengths[:1])
-        if len(odd):
-            raise ValueError(
-                f"row {first + int(odd[0])}: x has {lengths[odd[0]]} values, row {first} "
-                f"{lengths[0]}"
-            )
-    while types.is_nested(flat.type):
+    while _is_list(flat.type):
+        if not types.is_fixed_size_list(flat.type):
+            lengths = compute.list_value_length(flat).fill_null(-1).to_numpy(zero_copy_only=False)
+            odd = np.flatnonzero(lengths != lengths[:1])
+            if len(odd):
+                row = first + int(odd[0]) * count // len(flat)
+                raise ValueError(
+                    f"row {row}: x has a list of {lengths[odd[0]]} values where row {first} has "
+                    f"{lengths[0]}"
+                )
         flat = flat.flatten()
     if len(flat) != count * size:
         got = len(flat) // max(1, count)
@@ -241,6 +242,13 @@ def _pictures(column: Any, schema: Schema, first: int) -> np.ndarray:
         name = f"row {first + row}"
         out[row] = read_image(io.BytesIO(value.as_py()), None, (channels, height, width), name)
     return out
+
+
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    # `is_nested` did not know lists of a fixed size in pyarrow 15.
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _is_skipped(relative: Path) -> bool:

@@ -40,6 +40,7 @@ FORMS = {
     "nested": lambda x: pa.FixedSizeListArray.from_arrays(fixed(x.reshape(-1, 20), pa.uint8()), 3),
     "binary": lambda x: pa.array([encoded(image) for image in x], pa.binary()),
     "large binary": lambda x: pa.array([encoded(image, "BMP") for image in x], pa.large_binary()),
+    "nested lists": lambda x: pa.array(x.tolist(), pa.list_(pa.list_(pa.list_(pa.uint8())))),
     "struct": lambda x: pa.array([{"bytes": encoded(image), "path": None} for image in x]),
 }
 
@@ -108,8 +109,12 @@ BAD = {
     "range": (spoiled(12, 255.0), "sample 12, feature 7: 255.*divide by 255"),
     "null in x": (spoiled(17, None), "row 17: a value of x is missing"),
     "null": ([*CLEAN[:11], None, *CLEAN[12:]], "row 11: x is missing"),
-    "ragged": ([*CLEAN[:15], [0.5] * 59, *CLEAN[16:]], "row 15: x has 59"),
+    "ragged": ([*CLEAN[:15], [0.5] * 59, *CLEAN[16:]], "row 15: x has a list of 59"),
     "short": ([row[:-1] for row in CLEAN], r"x has 59 values a row, .*\[3, 4, 5\]"),
+    "ragged inside": (
+        [[[0.0] * 30, [0.0] * 30]] * 12 + [[[0.0] * 31, [0.0] * 29]] + [[[0.0] * 30] * 2] * 7,
+        "row 12: x has a list of 31 values",
+    ),
     "text": (["a"] * 20, "expected lists of numbers, or binary"),
     "lists of text": ([["a"] * 60] * 20, "lists of string"),
     "number": (list(range(20)), "expected lists of numbers"),
