@@ -43,7 +43,8 @@ def load_folder(
     Raises:
         FileNotFoundError: no such folder, or no folders of classes in it.
         ValueError: fewer than two classes, a class without images, a test class that train lacks,
-            folders inside of a class, files that are no images, images of several sizes or kinds.
+            folders inside of a class, images outside of all, other folders beside train where a
+            split is missing, files that are no images, images of several sizes or kinds.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "no such folder"
@@ -52,6 +53,13 @@ def load_folder(
     place = root / "train" if (root / "train").is_dir() else root
     if held is not None and place is root:
         raise FileNotFoundError(f"{name}: {held} exists, but {root / 'train'} does not")
+    for folder in (place, held):
+        _refuse_strays(name, folder)
+    if place is not root and held is None and (others := _folders(root)) != [place]:
+        found = ", ".join(other.name for other in others if other != place)
+        raise ValueError(
+            f"{name}: beside train/ there is {found}; the other split is test/ or val/"
+        )
     classes = [folder.name for folder in _folders(place)]
     if not classes:
         raise FileNotFoundError(
@@ -72,10 +80,12 @@ def load_folder(
         if strangers:
             raise ValueError(f"{name}: {held} has classes that train lacks: {', '.join(strangers)}")
         train, test, notes = files, _listing(held, classes), []
+        if held.name == "test" and (root / "val").is_dir():
+            notes.append("val/ is left alone: test/ is the test split")
         absent = sorted({*range(len(classes))} - {label for _, label in test})
         if absent and test:
             shown = ", ".join(repr(classes[label]) for label in absent)
-            notes = [f"no test image of class {shown}"]
+            notes.append(f"no test image of class {shown}")
     return from_files(name, train, test, classes, colour, notes)
 
 
@@ -138,6 +148,14 @@ def refuse_empty_classes(name: str, place: Path, classes: Sequence[str], files: 
     if empty:
         shown = ", ".join(repr(classes[label]) for label in empty[:10])
         raise ValueError(f"{name}: no images of class {shown} in {place}")
+
+
+def _refuse_strays(name: str, folder: Path | None) -> None:
+    """Images beside the folders of classes are of no class: they would be lost."""
+    strays = [] if folder is None else [p for p in folder.iterdir() if not is_hidden(p.name)]
+    images = sorted(p for p in strays if p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir())
+    if images:
+        raise ValueError(f"{name}: {images[0]} lies beside the folders of classes, in none of them")
 
 
 def _folders(place: Path) -> list[Path]:

@@ -112,7 +112,9 @@ def read_image(
                     'ask for colour="rgb" (grey repeated) or colour="grey" (luminance)'
                 )
             mode = {"grey": "L", "rgb": "RGB", None: kind}[colour]
-            pixels = np.asarray(upright.convert(kind).convert(mode))
+            for wanted in (kind, mode):  # palette to colour to luminance
+                upright = upright if upright.mode == wanted else upright.convert(wanted)
+            pixels = np.asarray(upright)
     except FileNotFoundError:
         raise FileNotFoundError(f"{name}: no such file") from None
     except _RefusedError as error:

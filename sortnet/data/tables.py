@@ -207,6 +207,9 @@ def _check_names(
     twice = sorted({name for name in have if have.count(name) > 1})
     if twice:
         raise ValueError(f"two columns have the name {twice[0]!r}")
+    index = [name for name in have if not name or name.startswith(("Unnamed: ", "__index_level_"))]
+    if keep is None and (index := [name for name in index if name not in (*drop, target)]):
+        raise ValueError(f"column {index[0]!r} looks like a saved index; drop it, or name it")
     if have and all(_is_float(name) for name in have):
         raise ValueError(f"the first line must name the columns, got {shown}")
     if target is None:

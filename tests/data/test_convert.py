@@ -304,6 +304,13 @@ def test_data_sets_from_arrays():
         DataSet.of("own", (x, [0, 1] * 3), (x[:, :1], [0, 1] * 3))
     with pytest.raises(ValueError, match="all training targets are 1"):
         DataSet.of("own", (x, [1] * 6), (x, [1] * 6), regression=True)
+    split = Split(x, [0, 1, 2, 0, 1, 3])
+    for classes, good in ((4, True), (3, False), (0, False)):
+        if good:
+            assert DataSet("own", split, split, classes).classes == 4
+        else:
+            with pytest.raises(ValueError, match=r"got 0\.\.3"):
+                DataSet("own", split, split, classes)
     with pytest.raises(ValueError, match="3 feature names"):
         DataSet.of("own", (x, [0, 1] * 3), (x, [0, 1] * 3), feature_names=["a", "b", "c"])
 
