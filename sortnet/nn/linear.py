@@ -10,7 +10,7 @@ from sortnet.certificate.network import Bias, Op, Shape, SortNeuron
 
 from . import functional as F
 from .arguments import positive
-from .distance import Distance
+from .distance import Distance, geometric_series
 from .layer import Layer, LayerError, array, check_features
 
 
@@ -178,3 +178,12 @@ class OrderStatisticLinear(Layer):
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, k={self.order_weight.shape[1]}"
+
+
+class SortTwin(SortLinear):
+    """SortLinear with the weights of an operation."""
+
+    def __init__(self, op: SortNeuron) -> None:
+        super().__init__(op.W.shape[1], len(op.W), 1 - op.rho, op.k)
+        self.weight.data = torch.from_numpy(op.W.copy())
+        self.series = geometric_series(op.rho, op.k)

@@ -211,3 +211,19 @@ class Abs(Layer):
 
     def operations(self, shape: Shape) -> Iterator[Op]:
         yield spec.Activation("abs")
+
+
+class GroupSortTwin(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_sort(x, self.size)
+
+
+def affine_twin(op: spec.Affine) -> nn.Linear:
+    linear = nn.Linear(op.W.shape[1], len(op.W))
+    linear.weight.data = torch.from_numpy(op.W.copy())
+    linear.bias.data = torch.from_numpy(op.b.copy())
+    return linear

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import F32, apply_exact, evaluate_exact, images, networks
+from networks import F32, any_networks, apply_exact, evaluate_exact, images
 
 import sortnet.certificate
 import sortnet.export
@@ -22,7 +22,7 @@ from sortnet.export.forms import FORM_OF, FORMS
 from sortnet.export.forms.base import Form
 
 FEW = settings(max_examples=40, deadline=None)
-Chain = networks(head=False)
+Chain = any_networks(head=False)
 
 
 def rational(values: np.ndarray) -> list[Fraction]:
