@@ -16,7 +16,7 @@ from .bundled import (
 )
 from .cifar import load_cifar
 from .convert import Layout
-from .folder import load_folder
+from .folder import folder_samples, load_folder
 from .idx import load_idx_set
 from .imagenet import load_imagenet64, load_tinyimagenet
 from .images import Colour
@@ -185,8 +185,8 @@ def load_samples(
 ) -> Split:
     """The samples to evaluate a finished network on.
 
-    The test split of data that has two; every sample of a file that has one. (What a network has
-    learned from is in there, if it is the file that it learned from: `load` parts that.)
+    The test split of data that has two; every sample of a file or folder that has one. (Of the file
+    that the network learned from, that is the training part too: `load` parts it.)
 
     Args:
         spec, root, target, colour, levels, layout: as for `load`.
@@ -207,7 +207,10 @@ def load_samples(
         if kind == "parquet":
             return lake_samples(path, like, target or "y")
         return table_samples(path, target, like)
-    data = load(spec, root, colour=colour)
+    if kind == "folder":
+        known = None if like is None else like.class_names
+        return folder_samples(spec, Path(path), known, colour)
+    data = load(spec, root)
     if like is not None and like.class_names and data.class_names != like.class_names:
         raise ValueError(
             f"{spec} has the classes {_shown(data.schema)}, the network learned {_shown(like)}"
