@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from files import save_image
 
-from sortnet.data import BUNDLED, NAMES, load, load_samples, resolve
+from sortnet.data import BUNDLED, load, load_samples, resolve
 from sortnet.data.bundled import FULL_SCALE, LENGTH, RATE, load_vibration
 from sortnet.data.sets import user_folder
 
@@ -148,13 +147,3 @@ def test_the_package_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_data_imports_nothing_above_it():
-    import sortnet.data
-
-    assert {*BUNDLED} < {*NAMES}
-    for path in Path(sortnet.data.__file__).parent.glob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        for above in ("training", "models", "nn", "evaluation", "cli", "export", "backend"):
-            assert f"sortnet.{above}" not in text, path
