@@ -24,7 +24,7 @@ from .options import ONNX_FILE, Eps, OutFile, json_option, root_option
 if TYPE_CHECKING:
     from sortnet.certificate.network import Network
     from sortnet.data.sets import Split
-    from sortnet.export.certify import Attack, Report
+    from sortnet.export.report import Attack, Report
 
 
 @click.command("certify")
@@ -91,8 +91,8 @@ def certify_command(
     """
     with one_line():
         from sortnet.data.sets import user_folder
-        from sortnet.export.certify import certify_split, plot, summary, write_samples
-        from sortnet.export.runtime import CertifiedSession
+        from sortnet.export.report import certify_split, plot, summary, write_samples
+        from sortnet.export.session import CertifiedSession
 
         check_outputs(
             {"--samples": samples, "--plot": plot_path, "--json": json_file},
