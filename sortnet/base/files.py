@@ -17,8 +17,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     On any exception, Ctrl-C included, the temporary file is removed and ``path`` is as it was.
     When the block has ended, file and folder are on the disk (fsync). The file has the permissions
-    of any new file. The temporary name keeps the suffix, for writers that choose the format by it. Where ``path`` is
-    a link, the file that it points to is replaced.
+    of any new file. The temporary name keeps the suffix, for writers that choose the format by it.
+    Where ``path`` is a link, the file that it points to is replaced.
 
     Raises:
         OSError: the folder does not exist or cannot be written.

@@ -28,7 +28,7 @@ from .results import accuracy_plot, first, part_of, show
 @data_option("Evaluate on this data set, folder:PATH or file instead of the run's own.")
 @root_option
 @limit_option
-@pgd_steps_option
+@pgd_steps_option(100)
 @click.option(
     "--pgd-samples", type=click.IntRange(0), help="Attack so many, evenly spaced [default: all]."
 )
@@ -94,4 +94,3 @@ def evaluate_command(
     if plot_file is not None:
         accuracy_plot(plot_file, title, result)
     write_json(json_file, {**result.summary(), "data": name, "run": str(run)})
-    result.check()

@@ -88,6 +88,11 @@ class Recipe:
                 raise ValueError(
                     f"need 0 <= start <= end <= epochs = {self.epochs:g}, got {name} {ramp}"
                 )
+        if self.objective == "margin" and self.eps_ramp:
+            raise ValueError(
+                f"eps_ramp has no meaning for objective 'margin', whose hinge needs a radius > 0; "
+                f"got {self.eps_ramp:g}"
+            )
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if min(self.ce_weight) <= 0:
