@@ -105,6 +105,7 @@ def train_command(
     if not 0 <= hold_out < 1:
         raise click.UsageError(f"--hold-out must be in [0, 1), got {hold_out}")
     folder = out or runs.default_folder(preset)
+    config: runs.RunConfig | None = None
     if resume:
         config = runs.read_config(folder)
         if config.preset.name != preset:
@@ -128,18 +129,15 @@ def train_command(
         inputs=runs.own_files(folder),
         data=user_folder(spec, root),
     )
-    with processes() as device:
-        if resume:
-            loaded = part_of(load(spec, root, download), config.hold_out)
-        else:
-            loaded = part_of(load(spec, root, download), hold_out)
+    if not resume:
+        chosen = dataclasses.replace(chosen, data=spec)
+
+    def work(device: Any) -> dict[str, Any] | None:
+        nonlocal config
+        loaded = part_of(load(spec, root, download), config.hold_out if config else hold_out)
+        if config is None:
             config = runs.new_config(
-                dataclasses.replace(chosen, data=spec),
-                loaded,
-                seed=seed,
-                hold_out=hold_out,
-                data_root=root,
-                precision=precision,
+                chosen, loaded, seed=seed, hold_out=hold_out, data_root=root, precision=precision
             )
         trainer = Trainer(config, loaded, folder, device=device, compile=compiled)
         if resume:
@@ -149,11 +147,16 @@ def train_command(
                 trainer.run()
             except InterruptedTrainingError as stop:
                 sys.exit(128 + stop.signal)  # the first process says it
-            return
+            return None
         with training_bar(preset) as listener:
             model = trainer.run(listener)
         result = finish_run(folder, config, model, loaded, trainer.seconds, pgd_samples)
-    write_json(json_file, {**result.summary(), "seconds": trainer.seconds, "run": str(folder)})
+        return {**result.summary(), "seconds": trainer.seconds, "run": str(folder)}
+
+    with processes() as device:
+        summary = work(device)
+    if summary is not None:
+        write_json(json_file, summary)
 
 
 def _refuse_changes(

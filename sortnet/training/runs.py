@@ -129,7 +129,9 @@ def differences(before: Any, after: Any) -> list[tuple[str, object, object]]:
 def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for key, value in json.loads(json.dumps(document)).items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
     return flat
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
 import math
 import signal
 import time
@@ -266,8 +265,6 @@ class Trainer:
             yield
         finally:
             self._run_step = alone
-            # Its threads must end before the interpreter does, or the process may abort.
-            gc.collect()
 
     def _stopped(self) -> bool:
         """Whether this process, of several the whole run, was asked to stop."""
