@@ -23,7 +23,7 @@ from .options import (
     plot_option,
     root_option,
 )
-from .results import first
+from .results import data_files, first
 
 if TYPE_CHECKING:
     from sortnet.certificate.network import Network
@@ -81,7 +81,7 @@ def certify_command(
     spec = _spec(data)
     check_outputs(
         {"--samples": samples, "--plot": plot_file, "--json": json_file},
-        inputs=[model, *_files(spec, data_root)],
+        inputs=[model, *data_files(spec, data_root)],
         data=user_folder(spec, data_root),
     )
     split = first(_load(spec, data_root), limit)
@@ -104,14 +104,6 @@ def _spec(data: str) -> str:
     from sortnet.training.presets import PRESETS
 
     return PRESETS[data].data if data in PRESETS and data not in NAMES else data
-
-
-def _files(spec: str, root: Path | None) -> list[Path]:
-    """The file that is read, where the data is one."""
-    from sortnet.data.sets import resolve
-
-    kind, _, path = resolve(spec, root)[0].partition(":")
-    return [Path(path)] if kind in ("npz", "table") else []
 
 
 def _load(spec: str, root: Path | None) -> Split:

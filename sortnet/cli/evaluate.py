@@ -19,7 +19,7 @@ from .options import (
     plot_option,
     root_option,
 )
-from .results import accuracy_plot, first, part_of, show
+from .results import accuracy_plot, data_files, first, part_of, show
 
 
 @click.command(cls=Command, renamed={"--npz": "--data"})
@@ -71,7 +71,7 @@ def evaluate_command(
         spec, root = resolve(data, data_root)
     check_outputs(
         {"--plot": plot_file, "--json": json_file},
-        inputs=runs.own_files(run),
+        inputs=[*runs.own_files(run), *data_files(spec, root)],
         data=user_folder(spec, root),
     )
     if data is None:

@@ -13,7 +13,7 @@ from sortnet.base.files import atomic_write, check_outputs, write_json
 
 from .console import console, plain_bar, training_bar
 from .options import Command, Duration, data_option, folder_option, json_option, root_option
-from .results import finish_run
+from .results import data_files, finish_run
 
 
 @click.command(cls=Command)
@@ -67,16 +67,19 @@ def reproduce_command(
     chosen = tuple(comparison.comparison_row(base, row) for row in rows or comparison.ROWS)
     work = Reproduction(base, chosen, seeds, budget, pgd_samples, folder, root)
     check_outputs(
-        {"--json": json_file}, folder=folder, inputs=work.own_files(), data=user_folder(spec, root)
+        {"--json": json_file},
+        folder=folder,
+        inputs=[*work.own_files(), *data_files(spec, root)],
+        data=user_folder(spec, root),
     )
     work.check()
     loaded = load(spec, root)
     count = len(chosen) * seeds
     most = (1 + ATTACK_SHARE) * count * budget
-    text = f"{count} runs of {_time(budget)}, up to {_time(most)} in all, less what is finished"
-    click.echo(text, err=True)
     with plain_bar("measuring") as progress:
         plan = work.plan(loaded, progress)
+    text = f"{count} runs of {_time(budget)}, up to {_time(most)} in all, less what is finished"
+    click.echo(text, err=True)
     for document in work.run(loaded, plan, training_bar, finish_run):
         _write_tables(folder, document)
     console.print(_markdown(document), markup=False, highlight=False, soft_wrap=True)

@@ -65,6 +65,14 @@ def part_of(data: DataSet, hold_out: float) -> DataSet:
     return data.hold_out(hold_out) if hold_out else data
 
 
+def data_files(spec: str, root: str | Path | None) -> list[Path]:
+    """The file that is read, where the data is one: no output may replace it."""
+    from sortnet.data.sets import resolve
+
+    kind, _, path = resolve(spec, root)[0].partition(":")
+    return [Path(path)] if kind in ("npz", "table") else []
+
+
 def first(split: Split, limit: int | None) -> Split:
     """The first `limit` samples; all without a limit."""
     return split if limit is None else split.take(np.arange(min(limit, len(split))))

@@ -14,7 +14,7 @@ from sortnet.base.files import check_outputs, write_json
 
 from .console import training_bar
 from .options import Command, data_option, folder_option, json_option, root_option, seed_option
-from .results import finish_run, part_of
+from .results import data_files, finish_run, part_of
 
 
 @click.command(cls=Command)
@@ -126,7 +126,7 @@ def train_command(
     check_outputs(
         {"--json": json_file},
         folder=folder,
-        inputs=runs.own_files(folder),
+        inputs=[*runs.own_files(folder), *data_files(spec, root)],
         data=user_folder(spec, root),
     )
     if not resume:

@@ -15,8 +15,8 @@ import torch.distributed as dist
 def processes() -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; gives this process's device.
 
-    NCCL on GPUs, gloo on CPUs. What is made inside the block should be gone at its end (put the work
-    into a function): threads of a process group that outlive it may abort the process at its exit.
+    NCCL on GPUs, gloo on CPUs. What is made inside the block should be gone at its end (put the
+    work into a function): threads that outlive the process group may abort the process at its exit.
     """
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")

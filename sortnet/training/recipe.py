@@ -202,7 +202,9 @@ def first_problem(error: ValidationError, kind: type) -> str:
 
     A field that does not exist gets the nearest one that does.
     """
-    first = error.errors(include_url=False, include_context=False)[0]
+    found = error.errors(include_url=False, include_context=False)
+    # A misspelt field goes first: that another is missing follows from it.
+    first = min(found, key=lambda problem: problem["type"] != "unexpected_keyword_argument")
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] != "unexpected_keyword_argument":
         return f"{place}: {first['msg']}" if place else first["msg"]
@@ -211,7 +213,8 @@ def first_problem(error: ValidationError, kind: type) -> str:
         hint = get_type_hints(kind).get(str(part))
         kind = next((k for k in (hint, *get_args(hint)) if dataclasses.is_dataclass(k)), kind)  # type: ignore[misc]
     known = [field.name for field in dataclasses.fields(kind)]
-    return f"{place}: no such field{did_you_mean(str(name), known)}"
+    meant = did_you_mean(str(name), known) or f"; there are: {', '.join(known)}"
+    return f"{place}: no such field{meant}"
 
 
 def recipe_table() -> str:

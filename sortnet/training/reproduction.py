@@ -180,7 +180,7 @@ class Reproduction:
         blind = best_guess(data)
         table = []
         for row in self.rows:
-            done = [{**r, "learned": r["clean"] > blind} for r in results[row.name]]
+            done = [{**r, "learned": bool(r["clean"] > blind)} for r in results[row.name]]
             if done:
                 table.append(
                     {

@@ -129,9 +129,8 @@ def differences(before: Any, after: Any) -> list[tuple[str, object, object]]:
 def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for key, value in json.loads(json.dumps(document)).items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
+        name = prefix + key
+        flat |= _flat(value, name + ".") if isinstance(value, dict) else {name: value}
     return flat
 
 
