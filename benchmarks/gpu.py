@@ -658,7 +658,7 @@ def curve(setup: Setup, record: Record) -> None:
     Stops with a checkpoint when the time is nearly up; goes on from it with --resume.
     """
     from sortnet.data.sets import load
-    from sortnet.evaluation.evaluate import evaluate, reestimate_means
+    from sortnet.evaluation.accuracy import evaluate, reestimate_means
     from sortnet.models.net import set_p
     from sortnet.training import Trainer, model_config, runs, settings_at
     from sortnet.training.presets import get_preset
@@ -668,7 +668,7 @@ def curve(setup: Setup, record: Record) -> None:
     if setup.dry:
         small = ["data=digits", "model.width=32", "recipe.crop=0", "recipe.batch_size=64"]
         chosen = chosen.override(small).scaled(0.5)
-    data = load(chosen.data, setup.data)
+    data = load(chosen.data, None if setup.dry else setup.data)
     config = runs.RunConfig(preset=chosen, model=model_config(chosen, data))
     folder = setup.output / "curve"
     trainer = Trainer(config, data, folder, device=setup.device, checkpoint_seconds=30)

@@ -11,7 +11,7 @@ import torch
 
 from sortnet import margin_radius
 from sortnet.data.sets import DataSet, Split
-from sortnet.evaluation.evaluate import evaluate
+from sortnet.evaluation.accuracy import evaluate
 from sortnet.export import CertifiedSession, export_model
 from sortnet.training import Preset, Recipe, Trainer, model_config, runs
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .from_torch import ExportError, export_model, network_from_torch
-    from .runtime import CertifiedSession, InputError, NotProvedError, Prediction
+    from .runtime import CertifiedSession, InputError, NotProvedError, Prediction, ValueBounds
     from .verifier import Proof, verify
 
 _HOME = {
@@ -21,6 +21,7 @@ _HOME = {
     "NotProvedError": "runtime",
     "Prediction": "runtime",
     "Proof": "verifier",
+    "ValueBounds": "runtime",
     "export_model": "from_torch",
     "network_from_torch": "from_torch",
     "verify": "verifier",
@@ -33,6 +34,7 @@ __all__ = [
     "NotProvedError",
     "Prediction",
     "Proof",
+    "ValueBounds",
     "export_model",
     "network_from_torch",
     "verify",

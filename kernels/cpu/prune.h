@@ -26,6 +26,7 @@ constexpr int kTileRows = kPanel;
 constexpr int64_t kWord = 64;    // inputs whose bounds are compared together
 constexpr int kBlock = 64;       // most neurons of a task
 constexpr int64_t kFew = 32;     // inputs that tell whether a guess was too low
+constexpr int kMostRetries = 6;
 constexpr int kUnbranched = 4;   // inputs of a word in the usual case
 constexpr int64_t kMostPause = 16; // tiles
 constexpr int kMargin = 4;       // levels: a guess this much lower is seldom too high
@@ -323,13 +324,13 @@ template <class Use> bool prune_pair(const TileView &t, const Pair &p, int64_t m
   std::memcpy(t.rest, t.kept_bits, size_t(t.words) * sizeof(uint64_t));
   int level = *p.guess > 2 * kMargin ? *p.guess - kMargin : *p.guess;
   int reached = 0;
-  bool retried = false, partly = false; // partly: not all inputs at `level` were used
+  int retries = 0;
+  bool partly = false; // not all inputs at `level` were used
   for (int64_t left = most;;) {
     int64_t n = take(t, p, level);
     if (n > left) {
-      // Unless the guess was too low, this pair is not worth it: a few inputs tell.
-      if (retried) return false;
-      retried = true;
+      // Unless the guess was too low, this pair is not worth it: a few inputs, some times, tell.
+      if (++retries > kMostRetries) return false;
       for (int64_t k = kFew; k < n; ++k) {
         t.rest[t.list[k] / kWord] |= uint64_t(1) << (t.list[k] % kWord);
       }

@@ -81,6 +81,7 @@ struct Simd {
   static uint32_t bits(M m) { return uint32_t(_mm256_movemask_ps(m)); }
   static F select(M m, F yes, F no) { return _mm256_blendv_ps(no, yes, m); }
   static F zero_unless(M m, F v) { return _mm256_and_ps(m, v); }
+  static F add_if(M m, F a, F b) { return add(a, zero_unless(m, b)); } // a where not m
   static F max_bits(F a, F b) {
     return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
   }

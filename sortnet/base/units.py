@@ -15,18 +15,26 @@ _DECIMAL = r"[+-]?(?:\d{1,50}(?:\.\d{0,50})?|\.\d{1,50})(?:[eE][+-]?\d{1,3})?"
 _RADIUS = re.compile(rf"\s*({_DECIMAL})\s*(?:/\s*({_DECIMAL})\s*)?", re.ASCII)
 
 
-def parse_eps(text: str | float | Fraction) -> Fraction:
+MAX_UNITS_OF_RADIUS = 2**20
+"""Largest radius in multiples of the unit of a feature, where that is not a pixel."""
+
+
+def parse_eps(text: str | float | Fraction, most: int = 1) -> Fraction:
     """Read a radius exactly: ``"8/255"``, ``"2.2/255"``, ``"0.1"``, a fraction or a number.
 
     Text is one decimal number or one fraction of two, each with at most 50 digits on either side
     of the point and three in the exponent. A Python float stands for the decimal number it prints
     as, so ``0.1`` is one tenth.
 
+    Args:
+        most: the largest radius that makes sense; 1 for pixels in [0, 1].
+
     Returns:
-        The radius in input units (pixels in [0, 1]), 0 < eps <= 1.
+        The radius in input units (pixels in [0, 1], or multiples of each feature's unit),
+        0 < eps <= most.
 
     Raises:
-        ValueError: not a number, or outside (0, 1].
+        ValueError: not a number, or outside (0, most].
     """
     try:
         if isinstance(text, str):
@@ -42,10 +50,9 @@ def parse_eps(text: str | float | Fraction) -> Fraction:
             "a radius is a decimal number or one fraction of two, such as 0.1, 1e-3 or 8/255, "
             f"got {_short(text)}"
         ) from None
-    if not 0 < eps <= 1:
-        raise ValueError(
-            f"a radius must be above 0 and at most 1 (pixels are in [0, 1]), got {_short(text)}"
-        )
+    if not 0 < eps <= most:
+        why = " (pixels are in [0, 1])" if most == 1 else ""
+        raise ValueError(f"a radius must be above 0 and at most {most}{why}, got {_short(text)}")
     return eps
 
 

@@ -61,7 +61,7 @@ def evaluate_command(
       sortnet evaluate runs/photos --data folder:other-photos
     """
     from sortnet.data.sets import load, load_samples, resolve, user_folder
-    from sortnet.evaluation.evaluate import evaluate
+    from sortnet.evaluation.accuracy import evaluate
     from sortnet.training import runs
 
     model, config = runs.load_run(run)
@@ -94,3 +94,4 @@ def evaluate_command(
     if plot_file is not None:
         accuracy_plot(plot_file, title, result)
     write_json(json_file, {**result.summary(), "data": name, "run": str(run)})
+    result.check()

@@ -35,7 +35,7 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     import torch
 
     from sortnet.data.sets import load
-    from sortnet.evaluation.evaluate import check_order, evaluate
+    from sortnet.evaluation.accuracy import check_order, evaluate
     from sortnet.export import CertifiedSession, export_model
     from sortnet.training import runs
     from sortnet.training.presets import get_preset

@@ -80,7 +80,11 @@ def reproduce_command(
         plan = work.plan(loaded, progress)
     text = f"{count} runs of {_time(budget)}, up to {_time(most)} in all, less what is finished"
     click.echo(text, err=True)
-    for document in work.run(loaded, plan, training_bar, finish_run):
+
+    def finish(*run: Any) -> None:
+        finish_run(*run).check()
+
+    for document in work.run(loaded, plan, training_bar, finish):
         _write_tables(folder, document)
     console.print(_markdown(document), markup=False, highlight=False, soft_wrap=True)
     write_json(json_file, document)

@@ -14,7 +14,7 @@ from .console import accuracy_table, console, plain_bar, print_pairs
 
 if TYPE_CHECKING:
     from sortnet.data.sets import DataSet, Split
-    from sortnet.evaluation.evaluate import Evaluation
+    from sortnet.evaluation.accuracy import Evaluation
     from sortnet.models.net import CertifiedNet
     from sortnet.training.runs import RunConfig
 
@@ -33,7 +33,7 @@ def finish_run(
         seconds: of training.
         pgd_samples: attack so many samples of the test split; 0 for none, None for all.
     """
-    from sortnet.evaluation.evaluate import evaluate
+    from sortnet.evaluation.accuracy import evaluate
     from sortnet.training import runs
 
     from . import plots

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -15,6 +15,9 @@ from sortnet.base.files import check_outputs, write_json
 from .console import training_bar
 from .options import Command, data_option, folder_option, json_option, root_option, seed_option
 from .results import data_files, finish_run, part_of
+
+if TYPE_CHECKING:
+    from sortnet.evaluation.accuracy import Evaluation
 
 
 @click.command(cls=Command)
@@ -132,7 +135,7 @@ def train_command(
     if not resume:
         chosen = dataclasses.replace(chosen, data=spec)
 
-    def work(device: Any) -> dict[str, Any] | None:
+    def work(device: Any) -> tuple[Evaluation, float] | None:
         nonlocal config
         loaded = part_of(load(spec, root, download), config.hold_out if config else hold_out)
         if config is None:
@@ -151,12 +154,14 @@ def train_command(
         with training_bar(preset) as listener:
             model = trainer.run(listener)
         result = finish_run(folder, config, model, loaded, trainer.seconds, pgd_samples)
-        return {**result.summary(), "seconds": trainer.seconds, "run": str(folder)}
+        return result, trainer.seconds
 
     with processes() as device:
-        summary = work(device)
-    if summary is not None:
-        write_json(json_file, summary)
+        done = work(device)
+    if done is not None:
+        result, seconds = done
+        write_json(json_file, {**result.summary(), "seconds": seconds, "run": str(folder)})
+        result.check()  # last: nothing of a finished training is lost
 
 
 def _refuse_changes(

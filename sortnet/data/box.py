@@ -27,8 +27,9 @@ class Box:
     high: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        for name in ("low", "high"):
-            object.__setattr__(self, name, np.array(getattr(self, name), np.float32))
+        with np.errstate(over="ignore"):  # infinities are refused below
+            for name in ("low", "high"):
+                object.__setattr__(self, name, np.array(getattr(self, name), np.float32))
         if self.low.shape != self.high.shape:
             raise ValueError(f"box: low is {list(self.low.shape)}, high {list(self.high.shape)}")
         if not (np.isfinite(self.low).all() and np.isfinite(self.high).all()):

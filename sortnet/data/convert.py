@@ -14,7 +14,7 @@ Layout = Literal["NCHW", "NHWC", "NHW", "NCT", "ND"]
 """Axes of an array of samples: sample N, channel C, row H, column W, time T, feature D."""
 
 LAYOUTS: dict[str, int] = {"NCHW": 4, "NHWC": 4, "NHW": 3, "NCT": 3, "ND": 2}
-_KINDS = {"c": "complex numbers", "M": "dates", "m": "durations", "U": "text", "S": "byte strings"}
+_KINDS = {"c": "complex numbers", "M": "dates", "m": "durations", "U": "text", "V": "records"}
 _CHANNELS = (1, 3, 4)
 _CHUNK = 4096
 
@@ -38,7 +38,12 @@ def as_array(values: Any, what: str) -> np.ndarray:
     except (ValueError, TypeError) as error:
         raise ValueError(f"{what}: not an array of one shape ({error})") from None
     if array.dtype.kind == "T":  # NumPy's strings of variable length
-        return array.astype(np.str_)
+        return np.array(array.tolist(), np.str_)
+    if array.dtype.kind == "S":
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"{what}: byte strings that are not UTF-8") from None
     return _of_objects(array, what) if array.dtype == object else array
 
 
@@ -48,7 +53,7 @@ def _of_objects(array: np.ndarray, what: str) -> np.ndarray:
     for place, value in enumerate(flat):
         # NaN differs from itself; pandas' NA compares to NA, which is neither true nor false.
         if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
-            where = f" in row {place // max(1, array[0].size)}" if array.ndim else ""
+            where = f" in row {place * len(array) // array.size}" if array.ndim else ""
             raise ValueError(f"{what}: missing value{where}; fill it in or leave the row out")
     kinds = {_object_kind(value) for value in flat}
     if kinds == {"text"}:
@@ -200,7 +205,7 @@ def as_labels(values: Any) -> np.ndarray:
             row = int(np.flatnonzero(~np.isfinite(array))[0])
             raise ValueError(f"labels: {array[row]} in row {row}; leave the row out")
         return np.array(array, np.float64)
-    if array.dtype.kind in "US":
+    if array.dtype.kind == "U":
         raise ValueError(
             f"labels: text such as {str(array.flat[0])!r}; expected integers "
             "(sortnet.data.encode_labels numbers them and keeps the names)"
@@ -220,6 +225,7 @@ def encode_labels(
     Args:
         values: array-like [N].
         names: the K classes in order; by default those that occur, sorted (numbers by value).
+            Integers mean the names that they spell, or, where no name is a number, places 0..K-1.
 
     Returns:
         int64 [N] and the K names.
@@ -246,6 +252,9 @@ def encode_labels(
     number = {name: place for place, name in enumerate(names)}
     if len(number) != len(names):
         raise ValueError("class names must differ from each other")
+    if array.dtype.kind in "biu" and not any(_is_integer(name) or name in texts for name in names):
+        number = {str(place): place for place in range(len(names))}
+        texts = [str(int(value)) for value in found.tolist()]
     unseen = [text for text in texts if text not in number]
     if unseen:
         raise ValueError(
@@ -253,3 +262,7 @@ def encode_labels(
             f"{', '.join(map(repr, list(names)[:10]))}{', ...' if len(names) > 10 else ''}"
         )
     return np.array([number[text] for text in texts], np.int64)[codes], tuple(names)
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()

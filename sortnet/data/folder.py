@@ -64,7 +64,7 @@ def load_folder(
     refuse_empty_classes(name, place, classes, files)
     if held is None:
         labels = np.array([label for _, label in files])
-        first, second = stratified_split(labels, test_fraction, seed)
+        first, second = stratified_split(labels, test_fraction, seed, classes)
         train, test = [files[i] for i in first], [files[i] for i in second]
         notes = [split_note(len(train), len(test), seed, regression=False)]
     else:

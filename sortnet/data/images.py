@@ -77,7 +77,8 @@ def read_image(
 ) -> np.ndarray:
     """The pixels of an image file as uint8 [C, H, W], C = 1 (grey) or 3 (RGB).
 
-    Turned as its EXIF orientation says, as viewers show it. Opaque alpha is dropped.
+    Turned as its EXIF orientation says, as viewers show it (a TIFF that asks for it is refused).
+    Opaque alpha is dropped.
 
     Args:
         path: the file.
@@ -111,7 +112,8 @@ def read_image(
     except _RefusedError as error:
         raise ValueError(f"{path}: {error}") from None
     except Exception as error:  # Pillow's decoders raise a dozen kinds on damage
-        reason = " ".join(str(error).split())[:200]
+        system = getattr(error, "strerror", None)  # such as "Permission denied"
+        reason = system or " ".join(str(error).split())[:200]
         if str(path) in reason:  # "cannot identify image file PATH" says nothing more
             reason = "unknown or damaged format"
         reason = reason or type(error).__name__
@@ -138,6 +140,13 @@ def _check_header(path: Path, image: Image, shape: tuple[int, int, int] | None) 
         largest = _netpbm_maximum(path)
         if largest is not None and largest != 255:
             raise _RefusedError(f"its largest value is {largest}, not 255; {_INSTEAD}")
+    if image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        if any(sign not in (1, 4) for sign in np.atleast_1d(tags.get(339, 1))):
+            raise _RefusedError(f"signed or floating-point pixels (mode {image.mode}); {_INSTEAD}")
+        # Some versions of Pillow (13.0) scramble the pixels of a turned TIFF.
+        if tags.get(274, 1) != 1:
+            raise _RefusedError("a TIFF that says it is to be turned; turn its pixels first")
     # Pillow cuts deeper colour images to 8 bits without a word; only its raw mode tells.
     deep = max((int(bits) for bits in re.findall(r";(\d+)", str(_raw_modes(image)))), default=8)
     if image.mode.startswith(("I", "F")) or deep > 8:

@@ -36,6 +36,7 @@ class Split:
         box: of one sample; without it all values lie in [0, 1].
         layout: "NCHW", "NHWC" (channels are moved), "NHW" (gets a channel), "NCT" or "ND"; see
             `convert.as_inputs` for what is assumed without it.
+        feature_names: for errors; those of a frame are known.
 
     Raises:
         ValueError: samples and labels of different lengths, or what `convert.as_inputs` and
@@ -54,6 +55,8 @@ class Split:
         levels: int | None = None,
         box: Box | None = None,
         layout: Layout | None = None,
+        *,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
         numbers = as_labels(labels)
         samples: Inputs
@@ -62,7 +65,7 @@ class Split:
                 raise ValueError("image files have 255 levels, no box and no layout")
             samples, levels = inputs, 255
         else:
-            names = getattr(inputs, "columns", None)  # of a frame
+            names = getattr(inputs, "columns", None) if feature_names is None else feature_names
             names = None if names is None else [str(name) for name in names]
             samples, levels = as_inputs(inputs, levels, box, layout, names)
         if len(samples) != len(numbers):
@@ -251,8 +254,8 @@ class DataSet:
                 names = None
         return cls(
             name,
-            Split(x, numbers[0], levels, box, layout),
-            Split(x_test, numbers[1], levels, box, layout),
+            Split(x, numbers[0], levels, box, layout, feature_names=feature_names),
+            Split(x_test, numbers[1], levels, box, layout, feature_names=feature_names),
             classes,
             names,
             None if feature_names is None else tuple(map(str, feature_names)),

@@ -67,15 +67,19 @@ def load_table(
             regression = y.dtype.kind == "f" and not (y == np.round(y)).all()
         if regression and y.dtype.kind not in "biuf":
             raise ValueError(f"target {target!r} is no column of numbers")
-        labels = y.astype(np.float64) if regression else encode_labels(y)[0]
+        names = None
+        if regression:
+            labels = y.astype(np.float64)
+        else:
+            labels, names = encode_labels(y)
         box = Box.around(columns.features, names=columns.names)
-        first, second = stratified_split(labels, test_fraction, seed)
+        first, second = stratified_split(labels, test_fraction, seed, names)
         return DataSet.of(
             path.name,
             (columns.features[first], y[first]),
             (columns.features[second], y[second]),
             regression=regression,
-            class_names=None if regression else encode_labels(y)[1],
+            class_names=names,
             feature_names=columns.names,
             box=box,
             notes=[
@@ -111,7 +115,7 @@ def table_samples(path: str | Path, target: str | None, like: Schema) -> Split:
             raise ValueError(f"target {target!r} is no column of numbers")
         else:
             y = y.astype(np.float64)
-        return Split(columns.features, y, box=like.box)
+        return Split(columns.features, y, box=like.box, feature_names=columns.names)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -145,9 +145,9 @@ def test_opcheck() -> None:
     coef = draw(2, 5).requires_grad_()
     in_mask, out_mask = draw(3, 2, 19) < 0, draw(4, 2, 23) < 0
     plain_x, plain_w = x.detach(), w.detach()
-    opcheck(ops.lp_distance, (x, w, 8.0, in_mask, out_mask, 32))
-    opcheck(ops.lp_distance, (x, w, math.inf, None, None, 32))
-    opcheck(ops.sort_neuron, (x, w, coef))
+    opcheck(torch.ops.sortnet.lp_distance.default, (x, w, 8.0, in_mask, out_mask, 32))
+    opcheck(torch.ops.sortnet.lp_distance.default, (x, w, math.inf, None, None, 32))
+    opcheck(torch.ops.sortnet.sort_neuron.default, (x, w, coef))
     opcheck(ops.lp_distance_bounds, (plain_x, plain_x + 1, plain_w, 8.0))
     opcheck(ops.sort_neuron_bounds, (plain_x, plain_x + 1, plain_w, coef.detach()))
 

@@ -48,7 +48,7 @@ def test_attacks_stay_outside(session: CertifiedSession, name: str) -> None:
     from art.estimators.classification import BlackBoxClassifierNeuralNetwork, PyTorchClassifier
 
     from sortnet.evaluation.attack import smoothed_logits
-    from sortnet.export.attack import TorchNetwork
+    from sortnet.nn.twins import TorchNetwork
 
     class Smoothed(TorchNetwork):
         """The same logits with the gradients of l_p distances, which come ten times as fast here.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,13 +15,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import F32, evaluate, images, networks, start
+from networks import F32, any_networks, images, start
+from torch.optim.swa_utils import AveragedModel
 
 from sortnet.base.units import eps_to_float
-from sortnet.certificate.analysis import analyse, ball_reach
+from sortnet.certificate.analysis import analyse
 from sortnet.certificate.network import Network
 from sortnet.export import ExportError, export_model, network_from_torch
-from sortnet.export.graph import build_interval_model, build_model
+from sortnet.export.certify import into_ball
+from sortnet.export.writer import build_interval_model, build_model
 from sortnet.models.net import ModelConfig, StemConfig
 from sortnet.models.net import build_model as torch_model
 
@@ -28,17 +31,20 @@ RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
 FEW = settings(max_examples=25, deadline=None)
 
 
-def reference(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+def reference(
+    model: onnx.ModelProto, feed: dict[str, np.ndarray], names: list[str]
+) -> list[np.ndarray]:
     with warnings.catch_warnings():
         # The reference multiplies by zero-padded matrices that may hold infinities.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return onnx.reference.ReferenceEvaluator(model).run(None, feed)
+        return onnx.reference.ReferenceEvaluator(model).run(names, feed)
 
 
 def everywhere(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[list[np.ndarray]]:
     data = model.SerializeToString()
+    names = [info.name for info in model.graph.output if info.name != "unit"]
     results = [
-        start(data, library, optimize).run(None, feed)
+        start(data, library, optimize).run(names, feed)
         for library in (True, False)
         for optimize in (True, False)
         # Older runtimes divide by zero (the process dies) in a function with an empty batch.
@@ -46,17 +52,17 @@ def everywhere(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[list
     ]
     if len(feed["input"]) == 0:
         return results  # onnx.reference cannot flatten an empty batch
-    return [*results, reference(model, feed)]
+    return [*results, reference(model, feed, names)]
 
 
 @FEW
-@given(networks(), st.booleans(), st.integers(0, 5), st.integers(0, 2**32 - 1))
+@given(any_networks(), st.booleans(), st.integers(0, 5), st.integers(0, 2**32 - 1))
 def test_every_host_agrees(network: Network, margin: bool, count: int, seed: int) -> None:
     x = images(np.random.default_rng(seed), network, count)
     analysis = analyse(network)
     model = build_model(network, None if margin else Fraction(1, 50), analysis=analysis)
     onnx.checker.check_model(model, full_check=True)
-    exact = evaluate(network, x)
+    exact = network.value(x)
     hosts = everywhere(model, {"input": x})
     for logits, label, radius in hosts:
         assert logits.shape == (count, network.classes) and logits.dtype == F32
@@ -75,27 +81,34 @@ def test_every_host_agrees(network: Network, margin: bool, count: int, seed: int
 
 
 @FEW
-@given(networks(), st.floats(1e-4, 0.2), st.integers(0, 2**32 - 1))
+@given(any_networks(), st.floats(1e-4, 0.2), st.integers(0, 2**32 - 1))
 def test_interval_model_agrees_and_holds(network: Network, eps: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = images(rng, network, 4)
-    label = evaluate(network, x).argmax(1)
+    label = network.value(x).argmax(1)
     eps = float(F32(eps))
+    spec, unit = network.input, network.input.unit
     model = build_interval_model(network, analyse(network))
-    feed = {"input": x, "label": label, "reach": np.asarray(ball_reach(eps), F32)}
+    feed = {"input": x, "label": label, "reach": network.input.reach(eps)}
     hosts = [certified for (certified,) in everywhere(model, feed)]
     for certified in hosts:
         for _ in range(20):
-            near = np.clip(x + rng.choice([-eps, eps, 0], size=x.shape), 0, 1)
-            assert (evaluate(network, near).argmax(1) == label)[certified].all()
+            near = into_ball(x + rng.choice([-eps, eps, 0], size=x.shape) * unit, x, eps, spec)
+            assert (network.value(near).argmax(1) == label)[certified].all()
 
 
 @FEW
-@given(networks(), st.sampled_from([np.nan, np.inf, -np.inf, -1e-6, 1 + 1e-6, -0.5, 2.0]))
-def test_the_graph_gives_no_radius_outside_the_box(network: Network, pixel: float) -> None:
+@given(any_networks(), st.sampled_from([np.nan, np.inf, -np.inf, "below", "above"]))
+def test_the_graph_gives_no_radius_outside_the_box(network: Network, value: float | str) -> None:
     rng = np.random.default_rng(0)
     x = images(rng, network, 3)
-    x[1].reshape(-1)[rng.integers(x[1].size)] = pixel
+    place = rng.integers(x[1].size)
+    if isinstance(value, str):  # by one float
+        end, to = {"below": (network.input.low, -np.inf), "above": (network.input.high, np.inf)}[
+            value
+        ]
+        value = np.nextafter(end.reshape(-1)[place], F32(to))
+    x[1].reshape(-1)[place] = value
     for eps in (None, Fraction(1, 10**6)):
         data = build_model(network, eps).SerializeToString()
         for library in (True, False):
@@ -134,6 +147,32 @@ def test_torch_models_export(config: ModelConfig, tmp_path: Path) -> None:
         # Both are within E of the exact logits; torch sums affine layers in float32.
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=2e-6 + 2 * analysis.error)
         assert (label == expected.argmax(1)).all()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda net: net.layers,
+        lambda net: torch.nn.Sequential(net.layers[:2], torch.nn.Sequential(*net.layers[2:])),
+        torch.nn.DataParallel,
+        AveragedModel,
+        lambda net: torch.nn.Sequential(net),
+    ],
+    ids=["Sequential", "nested", "DataParallel", "AveragedModel", "around a net"],
+)
+def test_wrapped_models_export_like_what_they_wrap(
+    wrap: Callable[[torch.nn.Module], torch.nn.Module], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = torch_model(CONFIGS[0])
+    export_model(model, tmp_path / "plain.onnx")
+    wrapped = wrap(model)
+    export_model(wrapped, tmp_path / "wrapped.onnx", input_shape=(1, 5, 5))
+    plain, other = ((tmp_path / f"{name}.onnx").read_bytes() for name in ("plain", "wrapped"))
+    assert plain == other
+    if isinstance(wrapped, torch.nn.Sequential):
+        with pytest.raises(ValueError, match="shape of one sample is needed"):
+            export_model(wrapped, tmp_path / "none.onnx")
 
 
 def test_what_cannot_be_exported_is_named(tmp_path: Path) -> None:

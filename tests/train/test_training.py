@@ -314,7 +314,7 @@ def test_another_run_is_not_resumed(tmp_path):
         (tiny.config(hold_out=0.25), r"hold_out 0\.0, not 0\.25"),
         (
             tiny.config(tiny.preset().override(["model.top_k=3"])),
-            r"preset\.model\.top_k unset, not 3",
+            r"model\.top_k 10, not 3",
         ),
     ):
         with pytest.raises(runs.RunError, match=f"holds a run with {words}"):
