@@ -82,13 +82,13 @@ public:
     memory.count<float>(tiles.count * kInputBlock * kTileRows);
     memory.count<float>(kNeuronBlock * kInputBlock);
     memory.count<uint8_t>((kNeuronBlock + 2) * kInputBlock);
-    memory.count<uint32_t>(kInputBlock + 8);
+    memory.count<uint32_t>(kInputBlock + kWord);
     memory.count<SlopeRows>(1);
     memory.open_or_throw(ScratchSlot::task);
     dx = memory.take<float>(tiles.count * kInputBlock * kTileRows);
     unwanted = memory.take<float>(kNeuronBlock * kInputBlock);
     levels_of_w = memory.take<uint8_t>((kNeuronBlock + 2) * kInputBlock);
-    list = memory.take<uint32_t>(kInputBlock + 8);
+    list = memory.take<uint32_t>(kInputBlock + kWord);
     rows = memory.take<SlopeRows>(1);
     std::memset(levels_of_w, 0, size_t((kNeuronBlock + 2) * kInputBlock));
     std::memset(dx, 0, size_t(tiles.count * kInputBlock * kTileRows) * sizeof(float));
@@ -217,23 +217,28 @@ private:
     const int64_t at = (t * c.layer.outputs + o) * kTileRows;
     const float *const x = tiles.x_of(t) + first * kTileRows, *const weights = w(o);
     float *const to = dx + t * kInputBlock * kTileRows, *const weight_to = dw(o, block_first);
-    const F inverse[kPair] = {Simd::load(factors.inverse + at), Simd::load(factors.inverse + at + kLanes)};
-    const F dy[kPair] = {Simd::load(factors.dy + at), Simd::load(factors.dy + at + kLanes)};
+    F inverse[kTileVectors], dy[kTileVectors];
+    for (int k = 0; k < kTileVectors; ++k) {
+      inverse[k] = Simd::load(factors.inverse + at + k * kLanes);
+      dy[k] = Simd::load(factors.dy + at + k * kLanes);
+    }
     slopes.with_slope([&](const auto &slope) {
       const FlushToZero mode;
       for (int64_t j = 0; j < n; ++j) {
         const int64_t i = list[j];
         const F v = Simd::set1(weights[i]);
-        F g[kPair];
-        for (int k = 0; k < kPair; ++k) {
+        F g[kTileVectors];
+        for (int k = 0; k < kTileVectors; ++k) {
           g[k] = Simd::mul(Simd::sub(Simd::load(x + i * kTileRows + k * kLanes), v), inverse[k]);
         }
-        slope.all(g);
-        for (int k = 0; k < kPair; ++k) {
+        slope(g);
+        for (int k = 0; k < kTileVectors; ++k) {
           float *const d = to + i * kTileRows + k * kLanes;
           Simd::store(d, Simd::fma(dy[k], g[k], Simd::load(d)));
         }
-        sums.add(Simd::fma(dy[1], g[1], Simd::mul(dy[0], g[0])), weight_to + i);
+        F sum = Simd::mul(dy[0], g[0]);
+        for (int k = 1; k < kTileVectors; ++k) sum = Simd::fma(dy[k], g[k], sum);
+        sums.add(sum, weight_to + i);
       }
     });
   }
