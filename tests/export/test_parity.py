@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.reference
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
@@ -27,6 +28,7 @@ from sortnet.export.writer import build_interval_model, build_model
 from sortnet.models.net import ModelConfig, StemConfig
 from sortnet.models.net import build_model as torch_model
 
+RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
 FEW = settings(max_examples=25, deadline=None)
 
 
@@ -46,6 +48,8 @@ def everywhere(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[list
         start(data, library, optimize).run(names, feed)
         for library in (True, False)
         for optimize in (True, False)
+        # Older runtimes divide by zero (the process dies) in a function with an empty batch.
+        if library or len(feed["input"]) or RUNTIME >= (1, 32)
     ]
     if len(feed["input"]) == 0:
         return results  # onnx.reference cannot flatten an empty batch
