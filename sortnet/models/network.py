@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from sortnet.certificate.network import Network, Op, Shape
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import Operation, Shape
 from sortnet.nn.known import (
     check_calls,
     check_layer,
@@ -104,7 +105,7 @@ def network_of(model: nn.Module, input_shape: Shape | None = None) -> Network:
             f"the shape of one sample is needed for a {type(model).__name__}, as in (1, 28, 28)"
         )
     shape: Shape = tuple(input_shape)
-    ops: list[Op] = []
+    ops: list[Operation] = []
     for layer in layers:
         ops.extend(layer_operations(layer, shape))
         shape = layer_output_shape(layer, shape)

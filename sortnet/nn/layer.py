@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sortnet.certificate.network import Affine, Array, Op, Shape, SpecError
+from sortnet.certificate.operations import Affine, Operation, Shape, SpecError
+from sortnet.certificate.rounding import Array
 
 
 class LayerError(TypeError):
@@ -26,7 +27,7 @@ class Layer(nn.Module, ABC):
     """
 
     @abstractmethod
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         """What the layer computes in evaluation mode, as operations over numpy arrays.
 
         Args:

@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sortnet.certificate import network as spec
-from sortnet.certificate.network import Op, Shape, SpecError
+from sortnet.certificate import operations as spec
+from sortnet.certificate.operations import Operation, Shape, SpecError
 from sortnet.certificate.rounding import Array
 
 from .arguments import positive
@@ -42,7 +42,7 @@ class Normalize(Layer):
         # Float32 tensors are divided by the nearest float32; the factor covers this division.
         return 1 / min(self.std, float(np.float32(self.std))) * (1 + 2.0**-52)
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         yield spec.Normalize(float(np.float32(self.mean)), float(np.float32(self.std)))
 
     def extra_repr(self) -> str:
@@ -62,7 +62,7 @@ class Negate(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         yield spec.Negate()
 
 
@@ -202,7 +202,7 @@ class MeanShift(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         if shape[0] != self.num_features:
             raise SpecError(f"MeanShift expects {self.num_features} units, got shape {shape}")
         yield spec.Shift(np.repeat(array(self.running_mean), math.prod(shape[1:])))

@@ -20,7 +20,8 @@ from machines import ROOT
 from targets import TARGETS
 
 from sortnet.backend import native
-from sortnet.certificate.network import Bias, Flatten, Negate, Network, SortNeuron
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import Bias, Flatten, Negate, SortNeuron
 from sortnet.export import CertifiedSession
 from sortnet.export.session import Prediction
 from sortnet.export.writer import build_model
