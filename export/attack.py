@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def pgd_attack(network: Network, steps: int) -> Attack:
-    """An attack for `report.certify_split`: PGD with ``steps`` steps on a torch twin."""
+    """An attack for `report.certify_split`: PGD with ``steps`` steps on a torch twin.
+
+    Raises:
+        ValueError: the network takes no images, whose pixels are all that the attack moves.
+    """
+    if not network.input.images:
+        raise ValueError("PGD moves pixels in [0, 1]; this file has a box and a unit per feature")
     chain = FrozenChain.of_network(network)
 
     def attack(x: FloatArray, y: IntArray, radius: float) -> FloatArray:

@@ -241,3 +241,10 @@ def test_points_are_pulled_into_the_ball_exactly() -> None:
         for a, b, u in zip(point.reshape(-1), x.reshape(-1), np.tile(spec.unit, 50), strict=True):
             distance = abs(Fraction(float(a)) - Fraction(float(b)))
             assert distance <= Fraction(radius) * Fraction(float(u))
+
+
+def test_pgd_says_that_it_knows_pixels_only() -> None:
+    from sortnet.export.attack import pgd_attack
+
+    with pytest.raises(ValueError, match="PGD moves pixels"):
+        pgd_attack(table(), 5)
