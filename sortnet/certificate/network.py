@@ -188,4 +188,9 @@ def __getattr__(name: str) -> object:
 
 
 def _activation(kind: str) -> Operation:
-    return {"relu": operations.ReLU, "abs": operations.Abs, "tanh": operations.Tanh}[kind]()
+    kinds: dict[str, type[Operation]] = {
+        "relu": operations.ReLU,
+        "abs": operations.Abs,
+        "tanh": operations.Tanh,
+    }
+    return kinds[kind]()

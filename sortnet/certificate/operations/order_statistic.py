@@ -50,7 +50,9 @@ class OrderStatistic(Operation):
     def moves(self, moves: Array) -> Array:
         # Every order statistic is 1-Lipschitz; fsum rounds once.
         rows = np.abs(self.coefficients).astype(np.float64).tolist()
-        return np.array([math.nextafter(math.fsum(row), math.inf) for row in rows]) * moves.max()
+        sums = np.array([math.nextafter(math.fsum(row), math.inf) for row in rows])
+        farthest: Array = sums * moves.max()
+        return farthest
 
     @property
     def spread(self) -> int:

@@ -56,7 +56,8 @@ class PiecewiseLinear(Operation):
         return y
 
     def moves(self, moves: Array) -> Array:
-        return np.abs(self.slopes).max(axis=1).astype(np.float64) * moves
+        farthest: Array = np.abs(self.slopes).max(axis=1).astype(np.float64) * moves
+        return farthest
 
     @property
     def spread(self) -> int:
