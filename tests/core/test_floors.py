@@ -1,4 +1,4 @@
-"""The lowest versions that are declared: every one has a floor, and the floors are what is tested."""
+"""The lowest versions that are declared: every requirement has one, and those are tested."""
 
 import os
 import runpy
