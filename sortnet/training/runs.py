@@ -203,7 +203,7 @@ def model_config(preset: Preset, data: DataSet) -> ModelConfig:
     if len(data.input_shape) != 3 or data.schema.regression:
         what = "a number for" if data.schema.regression else "classes of"
         raise ValueError(
-            f"preset {preset.name} classifies images [C, H, W]; {data.name} asks for {what} samples "
+            f"preset {preset.name} classifies images [C, H, W]; {data.name} is {what} samples "
             f"{list(data.input_shape)}"
         )
     fields = dict(preset.model)
