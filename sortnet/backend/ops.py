@@ -17,17 +17,17 @@ from torch.autograd import forward_ad
 from sortnet.backend import cuda, native, reference
 
 _DEVICES = ("cpu", "cuda")
-_LIBRARY: Any = torch.library.Library("sortnet", "FRAGMENT")
+_LIBRARY: Any = cast(Any, torch.library.Library)("sortnet", "FRAGMENT")
 # (sample, output, input) triples below which one thread is faster: about 20 microseconds of work.
 _WORTH_THREADS = 1 << 18
 
 
-def _check(x: Tensor, w: Tensor, *others: Tensor) -> None:
+def _check(dtype: torch.dtype, x: Tensor, w: Tensor, *others: Tensor) -> None:
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
         raise ValueError(f"expected x [B, I] and w [O, I], got {list(x.shape)} and {list(w.shape)}")
     tensors = (x, w, *others)
     for tensor in tensors:
-        if tensor.dtype != torch.float32:
+        if tensor.dtype != dtype:
             found = " and ".join(sorted({str(tensor.dtype) for tensor in tensors}))
             raise ValueError(
                 f"expected float32 tensors (or float64, all of one dtype), got {found}: "
@@ -42,9 +42,22 @@ def _check_p(p: float) -> None:
         raise ValueError(f"p must be in [1, inf], got {p}")
 
 
-def _check_masks(
-    x: Tensor, w: Tensor, in_mask: Tensor | None, out_mask: Tensor | None, group: int
+def check_lp(
+    x: Tensor,
+    w: Tensor,
+    p: float,
+    in_mask: Tensor | None,
+    out_mask: Tensor | None,
+    group: int,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
+    """What `lp_distance` asks of its arguments; `dtype` float64 for the reference.
+
+    Raises:
+        ValueError: shapes, dtypes, devices, p, masks or group do not fit.
+    """
+    _check(dtype, x, w)
+    _check_p(p)
     if group < 1:
         raise ValueError(f"group must be at least 1 sample, got {group}")
     rows = (x.shape[0] + group - 1) // group
@@ -61,12 +74,37 @@ def _check_masks(
             raise ValueError(f"{name} must be on {x.device}, got {mask.device}")
 
 
-def _check_coef(w: Tensor, coef: Tensor) -> None:
+def check_sort(
+    x: Tensor, w: Tensor, coef: Tensor, *others: Tensor, dtype: torch.dtype = torch.float32
+) -> None:
+    """What `sort_neuron` asks of its arguments; `dtype` float64 for the reference.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit.
+    """
+    _check(dtype, x, w, coef, *others)
     shapes_fit = coef.ndim == 1 or (coef.ndim == 2 and coef.shape[0] == w.shape[0])
     if not shapes_fit or coef.shape[-1] > w.shape[1]:
         raise ValueError(
             f"coef must be [K] or [{w.shape[0]}, K] with K <= {w.shape[1]}, got {list(coef.shape)}"
         )
+
+
+def check_lp_bounds(
+    lower: Tensor, upper: Tensor, w: Tensor, p: float, dtype: torch.dtype = torch.float32
+) -> None:
+    """What `lp_distance_bounds` asks of its arguments; as `check_lp`."""
+    _check(dtype, lower, w, upper)
+    _check_interval(lower, upper)
+    _check_p(p)
+
+
+def check_sort_bounds(
+    lower: Tensor, upper: Tensor, w: Tensor, coef: Tensor, dtype: torch.dtype = torch.float32
+) -> None:
+    """What `sort_neuron_bounds` asks of its arguments; as `check_sort`."""
+    check_sort(lower, w, coef, upper, dtype=dtype)
+    _check_interval(lower, upper)
 
 
 def _check_interval(lower: Tensor, upper: Tensor) -> None:
@@ -203,9 +241,7 @@ def _each(function: Callable[..., Any], info: Any, dims: Sequence[int | None], *
 def _lp_kernel(
     x: Tensor, w: Tensor, p: float, in_mask: Tensor | None, out_mask: Tensor | None, group: int
 ) -> Tensor:
-    _check(x, w)
-    _check_p(p)
-    _check_masks(x, w, in_mask, out_mask, group)
+    check_lp(x, w, p, in_mask, out_mask, group)
     x, w = _rows(x), _rows(w)
     in_mask, out_mask = _contiguous(in_mask), _contiguous(out_mask)
     y = x.new_empty(x.shape[0], w.shape[0])
@@ -227,7 +263,7 @@ def _lp_kernel(
 def _lp_fake(
     x: Tensor, w: Tensor, p: float, in_mask: Tensor | None, out_mask: Tensor | None, group: int
 ) -> Tensor:
-    _check(x, w)
+    _check(torch.float32, x, w)  # the shapes of masks are compared when there are values
     _check_p(p)
     return x.new_empty(x.shape[0], w.shape[0])
 
@@ -251,9 +287,8 @@ def lp_distance_backward(
 
     The one that is not needed comes back empty.
     """
-    _check(x, w, y, dy)
-    _check_p(p)
-    _check_masks(x, w, in_mask, out_mask, group)
+    _check(torch.float32, x, w, y, dy)
+    check_lp(x, w, p, in_mask, out_mask, group)
     x, w, y, dy = _rows(x), _rows(w), _rows(y), _rows(dy)
     in_mask, out_mask = _contiguous(in_mask), _contiguous(out_mask)
     dx = x.new_empty(x.shape if need_x else 0)
@@ -350,8 +385,7 @@ def lp_distance(
 
 
 def _sort_kernel(x: Tensor, w: Tensor, coef: Tensor) -> Tensor:
-    _check(x, w, coef)
-    _check_coef(w, coef)
+    check_sort(x, w, coef)
     x, w, coef = _rows(x), _rows(w), coef.contiguous()
     y = x.new_empty(x.shape[0], w.shape[0])
     _call(
@@ -369,8 +403,7 @@ def _sort_kernel(x: Tensor, w: Tensor, coef: Tensor) -> Tensor:
 
 
 def _sort_fake(x: Tensor, w: Tensor, coef: Tensor) -> Tensor:
-    _check(x, w, coef)
-    _check_coef(w, coef)
+    check_sort(x, w, coef)
     return x.new_empty(x.shape[0], w.shape[0])
 
 
@@ -384,8 +417,7 @@ def sort_neuron_backward(
 
     Those that are not needed come back empty. dcoef is per neuron, also for a shared row.
     """
-    _check(x, w, coef, dy)
-    _check_coef(w, coef)
+    check_sort(x, w, coef, dy)
     x, w, coef, dy = _rows(x), _rows(w), coef.contiguous(), _rows(dy)
     dx = x.new_empty(x.shape if need_x else 0)
     dw = w.new_empty(w.shape if need_w else 0)
@@ -483,9 +515,7 @@ def lp_distance_bounds(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tup
     Returns:
         Two [B, O] float32 tensors; -inf and +inf where lower > upper or anything is NaN.
     """
-    _check(lower, w, upper)
-    _check_interval(lower, upper)
-    _check_p(p)
+    check_lp_bounds(lower, upper, w, p)
     lower, upper, w = lower.contiguous(), upper.contiguous(), _rows(w)
     y_lower = lower.new_empty(lower.shape[0], w.shape[0])
     y_upper = torch.empty_like(y_lower)
@@ -507,9 +537,7 @@ def lp_distance_bounds(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tup
 
 @lp_distance_bounds.register_fake
 def _(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tuple[Tensor, Tensor]:
-    _check(lower, w, upper)
-    _check_interval(lower, upper)
-    _check_p(p)
+    check_lp_bounds(lower, upper, w, p)
     shape = (lower.shape[0], w.shape[0])
     return lower.new_empty(shape), lower.new_empty(shape)
 
@@ -530,9 +558,7 @@ def sort_neuron_bounds(
     Returns:
         Two [B, O] float32 tensors; -inf and +inf where lower > upper or anything is NaN.
     """
-    _check(lower, w, upper, coef)
-    _check_interval(lower, upper)
-    _check_coef(w, coef)
+    check_sort_bounds(lower, upper, w, coef)
     lower, upper, w, coef = lower.contiguous(), upper.contiguous(), _rows(w), coef.contiguous()
     y_lower = lower.new_empty(lower.shape[0], w.shape[0])
     y_upper = torch.empty_like(y_lower)
@@ -554,9 +580,7 @@ def sort_neuron_bounds(
 
 @sort_neuron_bounds.register_fake
 def _(lower: Tensor, upper: Tensor, w: Tensor, coef: Tensor) -> tuple[Tensor, Tensor]:
-    _check(lower, w, upper, coef)
-    _check_interval(lower, upper)
-    _check_coef(w, coef)
+    check_sort_bounds(lower, upper, w, coef)
     shape = (lower.shape[0], w.shape[0])
     return lower.new_empty(shape), lower.new_empty(shape)
 

@@ -144,7 +144,7 @@ def interval_differences(lower: Tensor, upper: Tensor, w: Tensor) -> tuple[Tenso
 def lp_distance_bounds(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tuple[Tensor, Tensor]:
     """Bounds of the l_p distance, rounded to nearest. See `sn_lp_bounds` (which rounds outward)."""
     near, far = interval_differences(lower, upper, w)
-    return _norm(near, p), _norm(far, p)
+    return _sound(lower, upper, _norm(near, p), _norm(far, p))
 
 
 def sort_neuron_bounds(
@@ -155,7 +155,12 @@ def sort_neuron_bounds(
     near, far = near.sort(-1, descending=True)[0], far.sort(-1, descending=True)[0]
     near, far = near[..., : coef.shape[-1]], far[..., : coef.shape[-1]]
     positive, negative = coef.clamp_min(0), coef.clamp_max(0)
-    return (
-        (positive * near + negative * far).sum(-1),
-        (positive * far + negative * near).sum(-1),
-    )
+    low = (positive * near + negative * far).sum(-1)
+    high = (positive * far + negative * near).sum(-1)
+    return _sound(lower, upper, low, high)
+
+
+def _sound(lower: Tensor, upper: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds that say nothing where an interval is empty or anything is not a number."""
+    nothing = ~(lower <= upper).all(-1, keepdim=True) | low.isnan() | high.isnan()
+    return low.masked_fill(nothing, -math.inf), high.masked_fill(nothing, math.inf)

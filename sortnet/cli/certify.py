@@ -28,7 +28,7 @@ from .results import data_files, first
 if TYPE_CHECKING:
     from sortnet.certificate.network import Network
     from sortnet.data.sets import Split
-    from sortnet.export.certify import Attack, Report
+    from sortnet.export.report import Attack, Report
 
 
 @click.command("certify", cls=Command, renamed={"--pgd": "--pgd-steps"})
@@ -75,8 +75,8 @@ def certify_command(
       sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
     """
     from sortnet.data.sets import user_folder
-    from sortnet.export.certify import certify_split, plot, summary, write_samples
-    from sortnet.export.runtime import CertifiedSession
+    from sortnet.export.report import certify_split, plot, summary, write_samples
+    from sortnet.export.session import CertifiedSession
 
     spec = _spec(data)
     check_outputs(

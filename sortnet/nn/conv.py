@@ -222,7 +222,8 @@ class ConvTwin(nn.Module):
         self.patches = torch.from_numpy(op.patches)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.neuron(self._rows(x)).transpose(1, 2).flatten(1)
+        y: Tensor = self.neuron(self._rows(x))
+        return y.transpose(1, 2).flatten(1)
 
     def smoothed(self, x: Tensor, p: float) -> Tensor:
         """As `sortnet.nn.SortConv2d.smoothed`."""

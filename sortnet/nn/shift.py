@@ -179,7 +179,7 @@ class MeanShift(Layer):
             batch = x.shape[0]
             if group is None or group < 1 or x.ndim != 2:
                 raise ValueError("a mask needs inputs [N, F] and the group of samples per row")
-            if mask.dtype != torch.bool or mask.shape != (-(-batch // group), x.shape[1]):
+            if mask.dtype != torch.bool or mask.shape != ((batch + group - 1) // group, x.shape[1]):
                 raise ValueError(
                     f"expected a bool mask [ceil({batch} / {group}), {x.shape[1]}], "
                     f"got {mask.dtype} {list(mask.shape)}"

@@ -115,7 +115,7 @@ def test_zero_distances_have_zero_gradient() -> None:
 def test_non_contiguous_input_and_thread_counts_give_the_same_bits() -> None:
     wide = draw(0, 2 * 267, 3 * 41)
     x, w = wide[::2, ::3], draw(1, 41, 29).T
-    coef = draw(2, 10)
+    coef, y = draw(2, 10), ops.lp_distance(x, w, 17.3, None, None, 32)
     before = torch.get_num_threads()
     results = []
     try:
@@ -125,9 +125,7 @@ def test_non_contiguous_input_and_thread_counts_give_the_same_bits() -> None:
                 (
                     ops.lp_distance(x, w, 8.0, None, None, 32),
                     ops.sort_neuron(x, w, coef),
-                    *ops.lp_distance_backward(
-                        x, w, 17.3, None, None, 32, torch.ones(267, 29), x[:, :29], True, True
-                    ),
+                    *ops.lp_distance_backward(x, w, 17.3, None, None, 32, y, x[:, :29], True, True),
                 )
             )
     finally:
