@@ -101,9 +101,13 @@ def certify_command(
 def _spec(data: str) -> str:
     """What `sortnet.data` reads; a preset's name means its data."""
     from sortnet.data.sets import NAMES
+
+    if data in NAMES or ":" in data or Path(data).exists() or Path(data).suffix in (".npz", ".csv"):
+        return data
+    # Presets need packages that are not there where files are only run.
     from sortnet.training.presets import PRESETS
 
-    return PRESETS[data].data if data in PRESETS and data not in NAMES else data
+    return PRESETS[data].data if data in PRESETS else data
 
 
 def _load(spec: str, root: Path | None) -> Split:

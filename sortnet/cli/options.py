@@ -10,8 +10,6 @@ from typing import Any
 
 import click
 
-from sortnet.base.units import parse_eps
-
 
 class Eps(click.ParamType):
     """A radius kept as it was typed, checked to be one."""
@@ -20,6 +18,8 @@ class Eps(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text, if it is a radius in (0, 1]."""
+        from sortnet.base.units import parse_eps  # needs numpy, which --help does not
+
         try:
             parse_eps(value)
         except ValueError as error:

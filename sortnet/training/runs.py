@@ -200,6 +200,12 @@ def model_config(preset: Preset, data: DataSet) -> ModelConfig:
     Raises:
         ValueError: a field is unknown or out of range; one line.
     """
+    if len(data.input_shape) != 3 or data.schema.regression:
+        what = "a number for" if data.schema.regression else "classes of"
+        raise ValueError(
+            f"preset {preset.name} classifies images [C, H, W]; {data.name} is {what} samples "
+            f"{list(data.input_shape)}"
+        )
     fields = dict(preset.model)
     fields.setdefault("input_shape", data.input_shape)
     fields.setdefault("classes", data.classes)

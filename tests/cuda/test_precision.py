@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from sortnet.evaluation import certificates, interval_certified, margin_radius
 from sortnet.models.net import ModelConfig, build_model, set_p
 
+if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+    pytest.skip("needs torch 2.9", allow_module_level=True)
+
 PARTS = (
     torch.backends.cuda.matmul,
     torch.backends.cudnn.conv,
     torch.backends.mkldnn.matmul,
     torch.backends.mkldnn.conv,
-)
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="needs torch 2.9"
 )
 
 

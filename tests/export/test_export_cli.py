@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click import Command
 from click.testing import CliRunner, Result
 from pyarrow import parquet
 
@@ -49,11 +50,13 @@ def model(run: Path) -> Path:
     return path
 
 
-def call(command: click.Command, *arguments: str) -> Result:
+def call(command: Command, *arguments: str) -> Result:
+    """`sortnet COMMAND ARGUMENTS`, as from a shell."""
+    assert command.name is not None
     return CliRunner().invoke(cli, [command.name, *arguments])
 
 
-def fails(command: click.Command, *arguments: str) -> str:
+def fails(command: Command, *arguments: str) -> str:
     """The last line of a command that must fail without a traceback."""
     result = call(command, *arguments)
     assert result.exit_code != 0 and isinstance(result.exception, SystemExit), result.output
@@ -85,7 +88,7 @@ def test_verify_refuses(model: Path, tmp_path: Path) -> None:
 def test_certify(model: Path, tmp_path: Path, suffix: str) -> None:
     paths = {name: tmp_path / name for name in ("out.json", "plot.png", f"rows.{suffix}")}
     arguments = ["--data", "digits", "--limit", "60", "--eps", "1/100", "--eps", "0.2"]
-    arguments += ["--pgd", "5", "--json", str(paths["out.json"])]
+    arguments += ["--pgd-steps", "5", "--json", str(paths["out.json"])]
     arguments += ["--plot", str(paths["plot.png"]), "--samples", str(paths[f"rows.{suffix}"])]
     result = call(certify_command, str(model), *arguments)
     assert result.exit_code == 0, result.output
