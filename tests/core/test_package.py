@@ -31,6 +31,13 @@ def test_the_page_of_public_names_lists_them_all() -> None:
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(sortnet.__all__)
 
 
+def test_the_page_of_public_names_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    exec(compile(block, "docs/api.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [line.split("# ")[1] for line in block.splitlines() if line[:5] == "print"]
+
+
 def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse((ROOT / "sortnet" / "__init__.py").read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
