@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sortnet.data.sets import DataSet
-from sortnet.models.net import CertifiedNet
+from sortnet.models import CertifiedNet
 
 from . import runs
 from .recipe import Preset

@@ -23,8 +23,8 @@ from sortnet.certificate.network import Network
 from sortnet.export import ExportError, export_model, network_from_torch
 from sortnet.export.certify import into_ball
 from sortnet.export.writer import build_interval_model, build_model
-from sortnet.models.net import ModelConfig, StemConfig
-from sortnet.models.net import build_model as torch_model
+from sortnet.models import ModelConfig, StemConfig
+from sortnet.models import build_model as torch_model
 
 FEW = settings(max_examples=25, deadline=None)
 

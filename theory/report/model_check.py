@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sortnet.certificate.network import Network as ExportedNetwork
-    from sortnet.models.net import CertifiedNet
+    from sortnet.models import CertifiedNet
 
 _AFFINE = {"Affine", "Linear", "LipschitzLinear"}
 _DISTANCES = {"SortNeuron", "SortConv", "SortLinear", "LInfDistLinear", "OrderStatisticLinear"}
@@ -276,7 +276,7 @@ def _module_factors(module: nn.Module) -> tuple[float, int]:
     from torch import nn
 
     from sortnet import nn as sn
-    from sortnet.models.net import Abs
+    from sortnet.models import Abs
 
     match module:
         case sn.Normalize():
