@@ -25,6 +25,7 @@ from .layer import Layer, LayerError, affine, check_features
 from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
 from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
 from .morphology import Morphology1d, Morphology2d
+from .rank import RankFilter1d, RankFilter2d
 from .shift import MeanShift, Negate, Normalize
 
 LAYERS: tuple[type[Layer], ...] = (
@@ -42,6 +43,8 @@ LAYERS: tuple[type[Layer], ...] = (
     Normalize,
     OrderStatisticLinear,
     PiecewiseLinear,
+    RankFilter1d,
+    RankFilter2d,
     SortConv1d,
     SortConv2d,
     SortLinear,

@@ -15,8 +15,9 @@ from sortnet.certificate import operations as spec
 from sortnet.certificate.network import Network
 
 from .conv import ConvTwin
-from .linear import SortTwin
-from .lipschitz import Abs, GroupSortTwin, affine_twin
+from .linear import OrderStatisticTwin, SortTwin
+from .lipschitz import Abs, GroupSortTwin, PiecewiseLinearTwin, affine_twin
+from .rank import RankFilterTwin
 from .shift import AddTwin, Negate, NormalizeTwin
 
 TWINS: dict[type[spec.Operation], Callable[[Any], nn.Module]] = {
@@ -27,6 +28,9 @@ TWINS: dict[type[spec.Operation], Callable[[Any], nn.Module]] = {
     spec.GroupSort: lambda op: GroupSortTwin(op.size),
     spec.Negate: lambda op: Negate(),
     spec.Normalize: NormalizeTwin,
+    spec.OrderStatistic: OrderStatisticTwin,
+    spec.PiecewiseLinear: PiecewiseLinearTwin,
+    spec.RankFilter: RankFilterTwin,
     spec.ReLU: lambda op: nn.ReLU(),
     spec.Shift: lambda op: AddTwin(-op.values),
     spec.SortConv: ConvTwin,

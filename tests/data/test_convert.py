@@ -197,7 +197,7 @@ BAD_INPUTS = {
     "x * 255, one list": ([[0.0, 255.0]] * 3, {}, "divide by 255"),
     "0..16": (np.linspace(0, 16, 12).reshape(3, 4), {}, "divide by 255"),
     "normalised": (np.linspace(-2, 2, 12).reshape(3, 4), {}, "give a box"),
-    "just above": (np.full((3, 2), np.nextafter(np.float32(1), 2)), {}, r"\[0, 1\]"),
+    "just above": (np.full((3, 2), np.nextafter(np.float32(1), np.float32(2))), {}, r"\[0, 1\]"),
     "NaN": (np.array([[0, 0], [0, np.nan], [0, 0]]), {}, "sample 1, feature 1: NaN"),
     "infinity": (np.full((3, 2), np.inf), {}, "infinity"),
     "too large": (np.full((3, 2), 1e39), {"box": BOX}, "infinity"),
@@ -304,6 +304,13 @@ def test_data_sets_from_arrays():
         DataSet.of("own", (x, [0, 1] * 3), (x[:, :1], [0, 1] * 3))
     with pytest.raises(ValueError, match="all training targets are 1"):
         DataSet.of("own", (x, [1] * 6), (x, [1] * 6), regression=True)
+    split = Split(x, [0, 1, 2, 0, 1, 3])
+    for classes, good in ((4, True), (3, False), (0, False)):
+        if good:
+            assert DataSet("own", split, split, classes).classes == 4
+        else:
+            with pytest.raises(ValueError, match=r"got 0\.\.3"):
+                DataSet("own", split, split, classes)
     with pytest.raises(ValueError, match="3 feature names"):
         DataSet.of("own", (x, [0, 1] * 3), (x, [0, 1] * 3), feature_names=["a", "b", "c"])
 

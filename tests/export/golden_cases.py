@@ -34,6 +34,9 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    OrderStatistic,
+    PiecewiseLinear,
+    RankFilter,
     ReLU,
     Shift,
     SortConv,
@@ -193,16 +196,28 @@ def feature_networks() -> dict[str, Network]:
     table = InputSpec((6,), F32([0, 0, -1, 100, 0, 2]), F32([1, 2, 1, 5000, 0.125, 2]), unit)
     scaled = Normalize((table.low + table.high) / 2, np.maximum(table.high - table.low, F32(0.25)))
     signal = InputSpec((2, 5), -1.5, 2.0, numbers(61, 2, 5) ** 2)
+    image = InputSpec((1, 3, 3))
+    median_of_four = RankFilter(np.array([[0, 1, 2], [1, 2, 3], [3, 0, 4]]), 2)
+    learned = PiecewiseLinear(F32([-1, 0, 0.5]), numbers(82, 5, 4))
+    learned_last = PiecewiseLinear(F32([0.25]), numbers(86, 3, 2))
+    signed = OrderStatistic(numbers(84, 3, 6), numbers(87, 3, 4))
     colour = InputSpec((3, 2, 2), 0.0, 1.0, 1.0)
     mean, std = (np.repeat(F32(v), 4).reshape(3, 2, 2) for v in ([0.5, 0.25, 0.75], [1, 2, 0.5]))
     line = SortConv(windows(2, 1, 5, 1, 1, 0), neuron(62, 3, 2, 2, 0.25))
     head = [affine(66, 4, 8), Tanh()]
+    median = RankFilter(windows(2, 1, 5, 1, 1, 0)[:, [0, 1, 0]], 2)
+    opening = [RankFilter(windows(1, 3, 3, 2, 1, 1), k) for k in (4, 1)]
     chains: dict[str, tuple[InputSpec, list[Operation]]] = {
         "table": (table, [scaled, *_ends(63, 6)]),
         "table with a head": (table, [scaled, neuron(64, 8, 6, 2, 0.5), *head, affine(67, 3, 4)]),
         "signal": (signal, [Flatten(), line, *_ends(68, 15)]),
         "colours": (colour, [Normalize(mean, std), Flatten(), *_ends(70, 12)]),
         "regression": (table, [scaled, neuron(72, 8, 6, 2, 0.5), *head, affine(74, 1, 4)]),
+        "medians": (signal, [Flatten(), median, *_ends(78, 5)]),
+        "opening": (image, [Flatten(), opening[0], *_ends(79, 16)]),
+        "dilation last": (image, [Flatten(), opening[1], affine(80, 4, 16), median_of_four]),
+        "learned": (table, [scaled, affine(81, 5, 6), learned, affine(83, 3, 5)]),
+        "signed ranks": (table, [scaled, signed, Bias(numbers(85, 3)), learned_last]),
         "one distance": (signal, [Flatten(), neuron(76, 1, 10, 4, 0.5), Bias(numbers(77, 1))]),
     }
     return {name: Network(spec, tuple(ops)) for name, (spec, ops) in chains.items()}

@@ -22,6 +22,9 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    OrderStatistic,
+    PiecewiseLinear,
+    RankFilter,
     ReLU,
     Shape,
     Shift,
@@ -85,7 +88,7 @@ def networks(
         std = draw(st.sampled_from([1.0, 0.25, float(F32(0.3))]))
         ops = [Normalize(float(F32(0.2)), std), Flatten()]
     units = int(np.prod(shape))
-    kinds = ["sort", "conv", "affine", "group", "abs", "relu"]
+    kinds = ["sort", "conv", "rank", "order", "pieces", "affine", "group", "abs", "relu"]
     for _ in range(draw(st.integers(0, 3))):
         kind = draw(st.sampled_from(kinds))
         if kind == "sort":
@@ -98,6 +101,19 @@ def networks(
             patches = rng.integers(0, units + 1, size=(positions, entries))
             outputs = draw(st.integers(1, 3)) * positions
             ops.append(SortConv(patches, neuron(rng, entries, outputs // positions, 1, 0.0)))
+        elif kind == "rank":
+            outputs, entries = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+            windows = rng.integers(0, units + 1, size=(outputs, entries))
+            ops.append(RankFilter(windows, draw(st.integers(1, entries))))
+        elif kind == "order":
+            outputs, count = draw(st.integers(1, 4)), draw(st.integers(1, units))
+            weights = rng.normal(size=(outputs, count)).astype(F32)
+            ops.append(OrderStatistic(rng.normal(size=(outputs, units)).astype(F32), weights))
+        elif kind == "pieces":
+            outputs, count = units, draw(st.integers(1, 4))
+            knots = np.sort(rng.normal(size=count)).astype(F32)
+            slopes = rng.uniform(-1.5, 1.5, (units, count + 1)).astype(F32)
+            ops.append(PiecewiseLinear(knots, slopes))
         elif kind == "affine":
             outputs = draw(st.integers(1, 6))
             ops.append(_affine(rng, units, outputs))
@@ -174,6 +190,16 @@ def _fractions(array: Array) -> list[Fraction]:
     return [Fraction(float(value)) for value in array]
 
 
+def _on_pieces(x: Fraction, knots: list[Fraction], slopes: list[Fraction]) -> Fraction:
+    """0 at the first knot, and along every piece from there to x."""
+    if x < knots[0]:
+        return slopes[0] * (x - knots[0])
+    y, ends = ZERO, [*knots[1:], max(x, knots[-1])]
+    for begin, end, slope in zip(knots, ends, slopes[1:], strict=True):
+        y += slope * (min(max(x, begin), end) - begin)
+    return y
+
+
 def apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
     match op:
         case Normalize():
@@ -195,6 +221,18 @@ def apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
             padded = [*v, ZERO]
             columns = [apply_exact(op.neuron, [padded[i] for i in row]) for row in op.patches]
             return [column[o] for o in range(len(op.neuron.W)) for column in columns]
+        case OrderStatistic():
+            result = []
+            for centre, row in zip(op.W, op.coefficients, strict=True):
+                a = sorted((abs(x - w) for x, w in zip(v, _fractions(centre), strict=True)))[::-1]
+                result.append(sum((c * y for c, y in zip(_fractions(row), a, strict=False)), ZERO))
+            return result
+        case PiecewiseLinear():
+            t = _fractions(op.knots)
+            return [_on_pieces(x, t, _fractions(row)) for x, row in zip(v, op.slopes, strict=True)]
+        case RankFilter():
+            padded = [*v, ZERO]
+            return [sorted(padded[i] for i in row)[-op.k] for row in op.patches]
         case Shift():
             return [x - c for x, c in zip(v, _fractions(op.values), strict=True)]
         case Bias():

@@ -17,7 +17,7 @@ from sortnet.certificate.analysis import analyse
 from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.operations import Affine, Bias, Flatten, Negate, SpecError
 from sortnet.export import CertifiedSession, InputError
-from sortnet.export.certify import into_ball
+from sortnet.export.report import into_ball
 from sortnet.export.verifier import verify_model
 from sortnet.export.writer import build_interval_model, build_model
 

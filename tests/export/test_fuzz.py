@@ -12,7 +12,7 @@ from networks import images, start
 from onnx import ModelProto
 from test_tampering import KINDS, MODELS
 
-from sortnet.export.certify import into_ball
+from sortnet.export.report import into_ball
 from sortnet.export.verifier import Proof, verify, verify_model
 from sortnet.export.wire import RefusedError, parse_model
 

@@ -106,7 +106,7 @@ def test_a_stranger_is_no_operation() -> None:
         Network((1, 2, 2), (Doubled(), neuron))
 
 
-ENGINES = ("writer", "reader", "builder", "matcher", "wire", "functions", "verifier", "runtime")
+ENGINES = ("writer", "reader", "builder", "matcher", "wire", "functions", "verifier", "session")
 
 
 def test_engines_know_no_operation_by_name() -> None:
@@ -115,7 +115,7 @@ def test_engines_know_no_operation_by_name() -> None:
     engines = [
         folder / f"{n}.py" for n in ["writer", "reader", "builder", "matcher", "wire", "functions"]
     ]
-    engines += [folder / f"{n}.py" for n in ["verifier", "runtime"]]
+    engines += [folder / f"{n}.py" for n in ["verifier", "session"]]
     engines.append(Path(sortnet.certificate.__file__).parent / "analysis.py")
     for engine in engines:
         code = re.sub(r'""".*?"""|#[^\n]*|"[^"\n]*"', "", engine.read_text(), flags=re.DOTALL)

@@ -25,11 +25,13 @@ from sortnet.certificate.operations import (
     GroupSort,
     Normalize,
     Operation,
+    OrderStatistic,
+    PiecewiseLinear,
     Shift,
     SortNeuron,
     Tanh,
 )
-from sortnet.export.certify import into_ball
+from sortnet.export.report import into_ball
 from sortnet.export.writer import build_model
 
 SHAPE = (1, 2, 2)
@@ -85,6 +87,25 @@ def tanh_head(rng: np.random.Generator) -> list[Operation]:
     return [*body, head, Tanh(), last]
 
 
+def signed(rng: np.random.Generator) -> list[Operation]:
+    """Order statistics far from the data, whose coefficients cancel."""
+    W = (500 + rng.normal(size=(5, INPUTS))).astype(F32)
+    coefficients = (rng.normal(size=(5, 3)) / 3).astype(F32)
+    V = (64 + rng.normal(size=(2, 5))).astype(F32)
+    last = OrderStatistic(V, F32([[0.7, -0.3], [0.6, -0.4]]))
+    return [Flatten(), OrderStatistic(W, coefficients), last]
+
+
+def bent(rng: np.random.Generator) -> list[Operation]:
+    """Knots far from 0 between steep and falling pieces."""
+    W = (256 + rng.normal(size=(4, INPUTS))).astype(F32)
+    knots = F32(255 + np.arange(4) / 2)
+    slopes = rng.uniform(-1, 1, (4, 5)).astype(F32)
+    V = (rng.normal(size=(2, 4)) / 4).astype(F32)
+    last = Affine(V, np.zeros(2, F32))
+    return [Flatten(), SortNeuron(W, 0.5, 3), PiecewiseLinear(knots, slopes), last]
+
+
 Family = Callable[[np.random.Generator], list[Operation]]
 FAMILIES: list[Family] = [
     far,
@@ -93,6 +114,8 @@ FAMILIES: list[Family] = [
     maximum,
     sorted_groups,
     tanh_head,
+    signed,
+    bent,
 ]
 
 

@@ -27,6 +27,9 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    OrderStatistic,
+    PiecewiseLinear,
+    RankFilter,
     Shift,
     SortConv,
     Tanh,
@@ -49,6 +52,23 @@ def features() -> InputSpec:
     unit = (0.25 + place / 16).astype(F32)
     unit[FIXED] = 0
     return InputSpec(SHAPE, (-place / 4).astype(F32), (1 + place / 8).astype(F32), unit)
+
+
+def ranked() -> Network:
+    """A rank filter in the place of the convolution, on a vector."""
+    windows = np.random.default_rng(6).integers(0, 13, size=(6, 4))
+    ops = (Flatten(), RankFilter(windows, 3), *network(False).ops[6:])
+    return Network(InputSpec((12,), -1.0, 2.0, 0.5), ops)
+
+
+def learned() -> Network:
+    """Signed order statistics and a learned activation."""
+    rng = np.random.default_rng(7)
+    signed = OrderStatistic(rng.normal(size=(4, 12)).astype(F32), F32(rng.normal(size=(4, 3)) / 3))
+    pieces = PiecewiseLinear(F32([-1, 0, 2]), rng.uniform(-1, 1, (4, 4)).astype(F32))
+    last = OrderStatistic(rng.normal(size=(3, 4)).astype(F32), F32(rng.normal(size=(3, 2)) / 2))
+    ops = (Flatten(), signed, pieces, last)
+    return Network(InputSpec((12,), -1.0, 2.0, 0.5), ops)
 
 
 def network(head: bool, spec: InputSpec | None = None, outputs: int = 3) -> Network:
@@ -80,14 +100,15 @@ NETWORKS = {
     "features margin": network(False, features()),
     "features interval": network(True, features()),
     "regression": network(False, features(), outputs=1),
+    "ranked": ranked(),
+    "learned": learned(),
 }
 EPS = Fraction(1, 100)
 MODELS = {
-    kind: build_model(net, None if kind.endswith("margin") else EPS)
-    for kind, net in NETWORKS.items()
+    kind: build_model(net, None if "margin" in kind else EPS) for kind, net in NETWORKS.items()
 }
 KINDS = sorted(MODELS)
-CLASSIFIERS = [kind for kind in KINDS if kind != "regression"]
+CLASSIFIERS = [kind for kind in KINDS if kind not in ("regression", "ranked", "learned")]
 
 
 def copy(kind: str) -> ModelProto:
@@ -800,7 +821,66 @@ OF_LABELS = {
 }
 """Changes of what a regression has not."""
 
+RANK: dict[str, Edit] = {
+    "another rank of the bounds": put("last", 1),
+    "rank of fewer": put("rank", 2),
+    "rank zero": put("rank", 0),
+    "rank beyond the window": put("rank", 9),
+    "windows beyond the input": scale("windows", 100),
+    "windows negative": scale("windows", -1),
+    "windows of the bounds": lambda model: another_integer(model, "l1_windows", 1),
+    "smallest of a window": attribute("TopK", "largest", 0),
+    "windows along the batch": attribute("Gather", "axis", 0),
+    "two zeros around": put("one_zero_more", 2),
+}
+
+
+def rewired(output: str, place: int, source: str) -> Edit:
+    """An input of the node that computes ``output`` becomes another value."""
+
+    def edit(model: ModelProto) -> None:
+        next(n for n in model.graph.node if output in n.output).input[place] = source
+
+    return edit
+
+
+LEARNED: dict[str, Edit] = {
+    "coefficients doubled": scale("coefficients1", 2),
+    "coefficients of the bounds": another("positive1", 0, np.full((4, 3), 0.1)),
+    "sign test": another("negative1", 1, 5.0),
+    "fewer order statistics": lambda model: change(constant(model, "count1"), lambda v: v - 1),
+    "nearest for farthest": rewired("l1_lost", 0, "l1_largest"),
+    "farthest for nearest": rewired("u1_gained", 0, "l1_largest"),
+    "order statistics of other weights": another("l1_below", 1, np.zeros((4, 12))),
+    "distances above zero": another("l1_nearest", 2, -5.0),
+    "bounds from one end": rewired("u1_row", 0, "ball_lower"),
+    "sum over another axis": lambda model: change(constant(model, "axis_two"), lambda v: v - 1),
+    "slopes doubled": scale("slopes2", 2),
+    "slopes of the bounds": another("k2_slopes", 0, np.zeros((4, 4))),
+    "beginning of a piece": put("begin2", 0),
+    "knots that fall": lambda model: change(constant(model, "end2"), lambda v: v[::-1]),
+    "origin of a piece": put("origin2", 1),
+    "a knot left out of the bounds": another("c2_raised", 1, [-1, 0, 0]),
+    "an end left out": rewired("c2_candidates", 2, "l2_end"),
+    "largest for smallest": lambda model: setattr(
+        next(n for n in model.graph.node if "l2" in n.output), "op_type", "ReduceMax"
+    ),
+    "values of the lower end only": rewired("k2_column", 0, "l2_end"),
+    "clipped to the wrong end": rewired("c2_inside", 1, "l2_end"),
+}
+
+
+def another_integer(model: ModelProto, output: str, place: int) -> None:
+    """The windows of one side in another order."""
+    target = next(n for n in model.graph.node if output in n.output)
+    other = numpy_helper.to_array(constant(model, target.input[place]))[::-1]
+    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(other), "foreign"))
+    target.input[place] = "foreign"
+
+
 CASES = [
+    *[("ranked", name, edit) for name, edit in RANK.items()],
+    *[("learned", name, edit) for name, edit in LEARNED.items()],
     *[(kind, name, edit) for kind in CLASSIFIERS for name, edit in BOTH.items()],
     *[("regression", name, edit) for name, edit in BOTH.items() if name not in OF_LABELS],
     *[(kind, name, edit) for kind in KINDS if "margin" in kind for name, edit in MARGIN.items()],
@@ -813,7 +893,7 @@ CASES = [
     *[
         (kind, name, edit)
         for kind in KINDS
-        if not NETWORKS[kind].input.images
+        if kind.startswith("features") or kind == "regression"
         for name, edit in FEATURES.items()
     ],
     *[

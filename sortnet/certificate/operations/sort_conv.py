@@ -36,8 +36,8 @@ class SortConv(Operation):
 
     def value(self, x: Array) -> Array:
         padded = np.concatenate([x, np.zeros((len(x), 1))], axis=1)
-        y = self.neuron.value(padded[:, self.patches])
-        return y.transpose(0, 2, 1).reshape(len(x), y.shape[1] * y.shape[2])
+        y = self.neuron.value(padded[:, self.patches])  # [N, P, O]
+        return np.reshape(np.swapaxes(y, 1, 2), (len(x), y.shape[1] * y.shape[2]))
 
     def moves(self, moves: Array) -> Array:
         positions = np.append(moves, 0.0)[self.patches].max(axis=1)

@@ -15,9 +15,10 @@ import numpy as np
 from sortnet.base.files import atomic_write
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
 from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.rounding import Array
 from sortnet.data.sets import Split
 
-from .runtime import BoolArray, CertifiedSession, FloatArray, IntArray, Prediction
+from .session import BoolArray, CertifiedSession, FloatArray, IntArray, Prediction
 
 Attack = Callable[[FloatArray, IntArray, float], FloatArray]
 """(images, labels, radius) -> points that it hopes are misclassified."""
@@ -142,7 +143,7 @@ def into_ball(
     return np.clip(point, lower, upper).astype(np.float32)
 
 
-def _sum_inward(x: FloatArray, step: FloatArray, to: float) -> FloatArray:
+def _sum_inward(x: Array, step: Array, to: float) -> Array:
     """x + step in float64; where that is inexact, not on the outer side of the exact sum."""
     total = x + step
     part = total - x
