@@ -165,6 +165,7 @@ class OrderStatisticLinear(Layer):
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
 
     def operations(self, shape: Shape) -> Iterator[Op]:
+        check_features("OrderStatisticLinear", shape, self.in_features)
         check_features(type(self).__name__, shape)
         yield OrderStatistic(array(self.weight), array(self.coefficients()))
         if self.bias is not None:

@@ -193,7 +193,7 @@ class PiecewiseLinear(Layer):
         return 1.0
 
     def operations(self, shape: Shape) -> Iterator[Op]:
-        check_features(type(self).__name__, shape)
+        check_features(type(self).__name__, shape, len(self.slope))
         yield operations.PiecewiseLinear(array(self.knots), array(self._slopes()))
 
 
