@@ -166,7 +166,6 @@ class OrderStatisticLinear(Layer):
 
     def operations(self, shape: Shape) -> Iterator[Op]:
         check_features("OrderStatisticLinear", shape, self.in_features)
-        check_features(type(self).__name__, shape)
         yield OrderStatistic(array(self.weight), array(self.coefficients()))
         if self.bias is not None:
             yield Bias(array(self.bias))

@@ -1,5 +1,6 @@
 """What layers say about themselves, against what they compute: every known layer is drawn."""
 
+import copy
 import math
 
 import numpy as np
@@ -31,11 +32,8 @@ def drawn(draw: st.DrawFn, kind: type[nn.Module]) -> tuple[nn.Module, tuple[int,
     inputs, outputs = draw(st.integers(1, 6)), draw(st.integers(1, 5))
     channels, window = draw(st.integers(1, 2)), draw(st.integers(1, 3))
     stride, padding = draw(st.integers(1, 2)), draw(st.integers(0, 1))
-    keep, k, bias = (
-        draw(st.sampled_from([0.3, 0.8, 1.0])),
-        draw(st.integers(1, 7)),
-        draw(st.booleans()),
-    )
+    keep, k = draw(st.sampled_from([0.3, 0.8, 1.0])), draw(st.integers(1, 7))
+    bias = draw(st.booleans())
     signal, image = (channels, draw(st.integers(3, 7))), (channels, 3, draw(st.integers(3, 5)))
     whatever = draw(st.sampled_from([(inputs,), signal, image]))
     match kind:
@@ -97,12 +95,14 @@ def test_layers_are_what_they_say(kind, data):
     layer, shape = data.draw(drawn(kind))
     layer.eval().requires_grad_(False)
     x = torch.rand(3, *shape) * 5 - 2
-    wide = nn.Module.double(layer)(x.double())
+    wide = copy.deepcopy(layer).double()(x.double())
     assert layer_output_shape(layer, shape) == wide.shape[1:]
+    # Projected rows are rounded in the precision that the layer has.
+    projected = kind in (snn.LipschitzLinear, snn.OrderStatisticLinear)
+    tolerance = 1e-5 if projected else 1e-12
     np.testing.assert_allclose(
-        evaluated(layer, shape, x), wide.flatten(1).numpy(), rtol=1e-12, atol=1e-12
+        evaluated(layer, shape, x), wide.flatten(1).numpy(), rtol=tolerance, atol=tolerance
     )
-    layer.float()
     step = (torch.rand_like(x) - 0.5).clamp(-2 - x, 3 - x)
     y, z = layer(x), layer(x + step)
     moved = (z - y).abs().flatten(1).amax(1)
@@ -185,8 +185,10 @@ def test_morphology_of_signals_is_the_running_extremes(channels, windows):
         ({"family": "sortnet"}, ["2.weight", "3.running_mean", "4.weight", "4.bias"]),
         (
             {"family": "sortnet", "hidden": 3},
-            ["2.weight", "3.running_mean", "4.weight", "5.running_mean"]
-            + ["6.weight", "6.bias", "8.weight", "8.bias"],
+            [
+                *("2.weight", "3.running_mean", "4.weight", "5.running_mean"),
+                *("6.weight", "6.bias", "8.weight", "8.bias"),
+            ],
         ),
         (
             {"family": "sortnet", "morphology": (3,)},
