@@ -13,7 +13,7 @@ from torch import nn
 
 from sortnet.base.units import parse_eps
 from sortnet.data.sets import Split
-from sortnet.models.net import CertifiedNet, estimate_means
+from sortnet.models import CertifiedNet, estimate_means
 from sortnet.nn.layer import LayerError
 
 from .attack import pgd

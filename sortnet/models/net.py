@@ -6,14 +6,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sortnet.nn import Abs as Abs
 from sortnet.nn import MeanShift, SortLinear
 from sortnet.nn.distance import Distance
-from sortnet.nn.known import layer_bounds as layer_bounds
+from sortnet.nn.known import layer_bounds
 
 from .build import build_layers
-from .config import ModelConfig as ModelConfig
-from .config import StemConfig as StemConfig
+from .config import ModelConfig
 
 
 class CertifiedNet(nn.Module):

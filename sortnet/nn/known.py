@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as registry
@@ -208,25 +209,26 @@ def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor
 
 
 @torch.no_grad()
-def check_ranges(layers: Sequence[nn.Module], low: Array, high: Array) -> None:
+def check_ranges(layers: Sequence[nn.Module], low: Array | float, high: Array | float) -> None:
     """Make sure that layers made for inputs of one range (`input_range`) get no others.
 
     Args:
         layers: a chain of known layers.
-        low, high: ends of the box of its inputs, of the shape of one sample.
+        low, high: ends of the box of its inputs, arrays of the shape of one sample.
 
     Raises:
         LayerError: the layers before one may give it values outside its range.
     """
-    limited = [i for i, layer in enumerate(layers) if hasattr(layer, "input_range")]
+    ranges = [layer.input_range if isinstance(layer, Layer) else None for layer in layers]
+    limited = [i for i, limits in enumerate(ranges) if limits is not None]
     if not limited:
         return
     state = (value for layer in layers for value in (*layer.parameters(), *layer.buffers()))
     like = next(state, torch.empty(0))
-    lower, upper = (torch.tensor(ends[None]).to(like) for ends in (low, high))
-    for layer in layers[: limited[-1] + 1]:
-        if hasattr(layer, "input_range"):
-            least, most = layer.input_range
+    lower, upper = (torch.tensor(np.asarray(ends)[None]).to(like) for ends in (low, high))
+    for layer, limits in list(zip(layers, ranges, strict=True))[: limited[-1] + 1]:
+        if limits is not None:
+            least, most = limits
             found = float(lower.min()), float(upper.max())
             slack = (most - least) / 32
             if not (least - slack <= found[0] and found[1] <= most + slack):

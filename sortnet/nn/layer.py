@@ -26,6 +26,9 @@ class Layer(nn.Module, ABC):
     is listed in `.known`: a subclass may compute something else.
     """
 
+    input_range: tuple[float, float] | None = None
+    """Least and largest input for which `operations` are what `forward` computes; None: any."""
+
     @abstractmethod
     def operations(self, shape: Shape) -> Iterator[Operation]:
         """What the layer computes in evaluation mode, as operations over numpy arrays.

@@ -164,7 +164,7 @@ class OrderStatisticLinear(Layer):
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
 
     def operations(self, shape: Shape) -> Iterator[Operation]:
-        check_features(type(self).__name__, shape)
+        check_features("OrderStatisticLinear", shape, self.in_features)
         yield OrderStatistic(array(self.weight), array(self.coefficients()))
         if self.bias is not None:
             yield Bias(array(self.bias))

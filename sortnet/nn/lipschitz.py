@@ -192,7 +192,7 @@ class PiecewiseLinear(Layer):
         return 1.0
 
     def operations(self, shape: Shape) -> Iterator[Operation]:
-        check_features(type(self).__name__, shape)
+        check_features(type(self).__name__, shape, len(self.slope))
         yield spec.PiecewiseLinear(array(self.knots), array(self._slopes()))
 
 

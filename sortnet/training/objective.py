@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sortnet.base.units import eps_to_float
 from sortnet.evaluation.intervals import margin_bounds
 from sortnet.evaluation.naive import lipschitz_constant
-from sortnet.models.net import CertifiedNet
+from sortnet.models import CertifiedNet
 
 from . import losses
 from .recipe import Recipe
