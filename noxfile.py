@@ -100,7 +100,8 @@ def wheels(session: nox.Session) -> None:
             env={"SORTNET_TARGET": name},
         )
         session.run(
-            *("cmake", "--build", f"build/{name}", "--target"), "sortnet_suite", "sortnet_record"
+            *("cmake", "--build", f"build/{name}", "--target"),
+            *("sortnet_suite", "sortnet_record", "sortnet_host"),
         )
     session.install(
         "--no-deps", "--force-reinstall", "--no-index", "--find-links", "dist", "sortnet"
