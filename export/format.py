@@ -8,7 +8,8 @@ written in the lowest that can hold it. A reader refuses numbers that it does no
 every earlier one for ever (tests/export/golden).
 
 1: images [N, C, H, W] in [0, 1], radii in pixels, classification.
-2: inputs of any rank, a box and a unit for each feature, regression.
+2: inputs of any rank, a box and a unit for each feature, regression; RankFilter,
+   OrderStatistic, PiecewiseLinear.
 """
 
 CLASSIFIER = ("logits", "label", "radius")

@@ -202,7 +202,7 @@ def _name(node: Node) -> str:
 def _form(match: Matcher, value: Value) -> AnyForm:
     """The form with the longest tail that fits the last nodes behind ``value``."""
     last = match.node(value)
-    names = []
+    names: list[str] = []
     node: Node | None = last
     while node is not None and len(names) < _LONGEST:
         names.append(_name(node))

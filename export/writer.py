@@ -12,6 +12,7 @@ says (`forms`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -167,6 +168,7 @@ def build_model(
     eps: Fraction | None = None,
     preset: str = "",
     analysis: Analysis | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
     """The exported file of a network, without torch.
 
@@ -176,6 +178,7 @@ def build_model(
             certifies by interval bounds (rounded up to float32). A regression needs one.
         preset: recorded in the metadata.
         analysis: of this network, if already known.
+        more: further metadata.
 
     Raises:
         BoundError: values may overflow, so there is no certificate.
@@ -220,6 +223,7 @@ def build_model(
     }
     if eps is not None:
         metadata["sortnet.eps"] = str(eps)
+    metadata |= more or {}
     return _finish(
         build,
         inputs=[helper.make_tensor_value_info("input", TensorProto.FLOAT, shape_in)],

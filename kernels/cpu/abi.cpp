@@ -7,31 +7,24 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "processor.h"
 
 namespace {
 
 using namespace sortnet;
-
-#if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-bool has_avx512() {
-#if defined(SORTNET_EMULATED_AVX512)
-  return has_avx2();
-#else
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-#endif
-}
-#endif
 
 // The best instruction set that the processor has, or the one that SORTNET_ISA asks for.
 const Kernels &choose() {
   const Kernels *available[3];
   int n = 0;
 #if defined(__x86_64__)
-  if (has_avx512()) available[n++] = &avx512_kernels;
-  if (has_avx2()) available[n++] = &avx2_kernels;
+  const Processor has = processor();
+#if defined(SORTNET_EMULATED_AVX512)
+  if (has.avx2) available[n++] = &avx512_kernels;
+#else
+  if (has.avx512) available[n++] = &avx512_kernels;
+#endif
+  if (has.avx2) available[n++] = &avx2_kernels;
 #endif
   available[n++] = &generic_kernels;
   const char *forced = std::getenv("SORTNET_ISA");

@@ -26,38 +26,41 @@ Method method_of(float p) {
   return p <= 13.0f ? Method::scaled : Method::pruned;
 }
 
-// Raises ratios t >= 0 to the power p.
-template <bool Polynomial> struct Raise {
+template <int Squarings, int N> inline void square(F (&t)[N], int squarings) {
+  const int count = Squarings > 0 ? Squarings : squarings;
+#pragma GCC unroll 16
+  for (int k = 0; k < count; ++k) {
+#pragma GCC unroll 16
+    for (int n = 0; n < N; ++n) t[n] = Simd::mul(t[n], t[n]);
+  }
+}
+
+// Raises ratios t >= 0 to the power p, any or a power of two; Squarings 0: as many as the power has.
+template <bool Polynomial, int Squarings = 0> struct Raise {
   const HighPower &power;
   template <int N> void operator()(F (&t)[N]) const {
     if constexpr (Polynomial) {
       F s[N];
       const F centre = Simd::set1(power.centre), top = Simd::set1(power.coefficient[power.degree]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int n = 0; n < N; ++n) s[n] = Simd::sub(t[n], centre), t[n] = top;
       for (int k = power.degree - 1; k >= 0; --k) {
         const F c = Simd::set1(power.coefficient[k]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int n = 0; n < N; ++n) t[n] = Simd::fma(t[n], s[n], c);
       }
     }
-    for (int k = power.squarings; k > 0; --k) {
-#pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) t[n] = Simd::mul(t[n], t[n]);
-    }
+    square<Squarings>(t, power.squarings);
   }
 };
 
-// t^3 and squarings: p = 3 2^k.
-struct RaiseTriple {
-  const HighPower &power;
+// p = 3 2^k.
+template <int Squarings = 0> struct RaiseTriple {
+  const HighPower &power; // of squarings one more: 3 2^k = 1.5 2^(k+1)
   template <int N> void operator()(F (&t)[N]) const {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int n = 0; n < N; ++n) t[n] = Simd::mul(Simd::mul(t[n], t[n]), t[n]);
-    for (int k = power.squarings - 1; k > 0; --k) {
-#pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) t[n] = Simd::mul(t[n], t[n]);
-    }
+    square<Squarings>(t, power.squarings - 1);
   }
 };
 
@@ -78,49 +81,61 @@ HighNorm make_high_norm(float p, int64_t inputs) {
 // For several neurons the sums, over the inputs of an ascending list, of the powers of the ratios that count.
 template <int Neurons, class Power>
 void add_powers(const TileView &t, const float *const *w, const uint32_t *list, int64_t n,
-                const F (*inverse)[kPair], const HighNorm &norm, const Power &raise, F (*sum)[kPair]) {
+                const F (*inverse)[kTileVectors], const HighNorm &norm, const Power &raise,
+                F (*sum)[kTileVectors]) {
+  constexpr int V = kTileVectors, N = Neurons * V;
   const F least = Simd::set1(norm.power.least);
-  F low[Neurons][kPair];
+  F low[Neurons][V];
   for (int k = 0; k < Neurons; ++k) {
-    for (int v = 0; v < kPair; ++v) sum[k][v] = low[k][v] = Simd::set1(0.0f);
+    for (int v = 0; v < V; ++v) sum[k][v] = low[k][v] = Simd::set1(0.0f);
   }
   for (int64_t j = 0; j < n;) {
     const uint32_t end = (list[j] / norm.run + 1) * norm.run;
-    F run[Neurons][kPair];
-#pragma GCC unroll 4
-    for (int k = 0; k < Neurons; ++k) run[k][0] = run[k][1] = Simd::set1(0.0f);
+    F run[N];
+#pragma GCC unroll 8
+    for (int k = 0; k < N; ++k) run[k] = Simd::set1(0.0f);
     do {
       const int64_t i = list[j];
-      const F x0 = Simd::load(t.x + i * kTileRows), x1 = Simd::load(t.x + i * kTileRows + kLanes);
-#pragma GCC unroll 4
-      for (int k = 0; k < Neurons; ++k) {
-        const F v = Simd::set1(w[k][i]);
-        F ratio[kPair] = {Simd::mul(Simd::abs(Simd::sub(x0, v)), inverse[k][0]),
-                          Simd::mul(Simd::abs(Simd::sub(x1, v)), inverse[k][1])};
-        const M counts[kPair] = {Simd::ge(ratio[0], least), Simd::ge(ratio[1], least)};
-        raise(ratio);
-        run[k][0] = Simd::add_if(counts[0], run[k][0], ratio[0]);
-        run[k][1] = Simd::add_if(counts[1], run[k][1], ratio[1]);
+      F x[V], ratio[N];
+      M counts[N];
+      for (int v = 0; v < V; ++v) x[v] = Simd::load(t.x + i * kTileRows + v * kLanes);
+#pragma GCC unroll 8
+      for (int k = 0; k < N; ++k) {
+        const F d = Simd::sub(x[k % V], Simd::set1(w[k / V][i]));
+        ratio[k] = Simd::mul(Simd::abs(d), inverse[k / V][k % V]);
+        counts[k] = Simd::ge(ratio[k], least);
       }
+      raise(ratio);
+#pragma GCC unroll 8
+      for (int k = 0; k < N; ++k) run[k] = Simd::add_if(counts[k], run[k], ratio[k]);
     } while (++j < n && list[j] < end);
-    for (int k = 0; k < Neurons; ++k) {
-      for (int v = 0; v < kPair; ++v) add_exactly(sum[k][v], low[k][v], run[k][v]);
-    }
+    for (int k = 0; k < N; ++k) add_exactly(sum[k / V][k % V], low[k / V][k % V], run[k]);
   }
   for (int k = 0; k < Neurons; ++k) {
-    for (int v = 0; v < kPair; ++v) sum[k][v] = Simd::add(sum[k][v], low[k][v]);
+    for (int v = 0; v < V; ++v) sum[k][v] = Simd::add(sum[k][v], low[k][v]);
   }
 }
 
 // Calls `use` with what raises to the power.
 template <class Use> inline void with_power(const HighNorm &n, const Use &use) {
-  if (n.power.degree == 0) use(Raise<false>{n.power});
-  else if (n.e.whole.squarings > 0) use(RaiseTriple{n.power});
-  else use(Raise<true>{n.power});
+  if (n.power.degree == 0) {
+    switch (n.power.squarings) {
+      case 5: return use(Raise<false, 5>{n.power});
+      case 6: return use(Raise<false, 6>{n.power});
+      case 7: return use(Raise<false, 7>{n.power});
+      default: return use(Raise<false>{n.power});
+    }
+  }
+  if (n.e.whole.squarings <= 0) return use(Raise<true>{n.power});
+  switch (n.e.whole.squarings) {
+    case 4: return use(RaiseTriple<4>{n.power});
+    case 5: return use(RaiseTriple<5>{n.power});
+    default: return use(RaiseTriple<>{n.power});
+  }
 }
 
 struct PrunedNorm {
-  static constexpr int together = 2;
+  static constexpr int together = 8 / kTileVectors;
   static constexpr int64_t outputs() { return 1; }
   const LpForward &c;
   const HighNorm &norm;
@@ -133,11 +148,11 @@ struct PrunedNorm {
   template <int Pairs>
   void finish(const TileView &t, const Pair *pairs, int n, const uint32_t *list, int64_t length) const {
     const float *w[Pairs];
-    F inverse[Pairs][kPair], sum[Pairs][kPair];
+    F inverse[Pairs][kTileVectors], sum[Pairs][kTileVectors];
     for (int k = 0; k < Pairs; ++k) {
       const Pair &p = pairs[k < n ? k : 0];
       w[k] = p.w;
-      for (int v = 0; v < kPair; ++v) {
+      for (int v = 0; v < kTileVectors; ++v) {
         const F top = Simd::load(p.out + v * kLanes);
         inverse[k][v] = Simd::div(Simd::set1(1.0f), Simd::select(usual(top), top, Simd::set1(kInfinity)));
       }
@@ -150,7 +165,7 @@ struct PrunedNorm {
     }
     for (int k = 0; k < n; ++k) {
       uint32_t odd = 0; // to be computed one by one
-      for (int v = 0; v < kPair; ++v) {
+      for (int v = 0; v < kTileVectors; ++v) {
         float *const out = pairs[k].out + v * kLanes;
         const F top = Simd::load(out);
         const M is = usual(top);
@@ -169,7 +184,7 @@ struct PrunedNorm {
   bool prune(const TileView &t, const Pair &p) const {
     if (!LinfForward{c}.prune(t, p)) return false;
     F least = Simd::set1(kInfinity);
-    for (int v = 0; v < kPair; ++v) {
+    for (int v = 0; v < kTileVectors; ++v) {
       const F top = Simd::load(p.out + v * kLanes);
       least = Simd::min(least, Simd::select(usual(top), top, least));
     }

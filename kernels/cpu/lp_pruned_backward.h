@@ -24,35 +24,67 @@ struct SlopeFactors {
 constexpr float kNotFinite = -1.0f;
 
 // Sums over the lanes of vectors, as many at a time as there are lanes, subtracted from floats in the order they came.
-class LaneSums {
-public:
-  void add(F values, float *from) {
-    Simd::store(values_ + count_ * kLanes, values);
-    from_[count_++] = from;
-    if (count_ == kLanes) flush();
-  }
-  void flush() {
+struct LaneSums {
+  float values[kLanes * kLanes];
+  float *from[kLanes];
+  int count = 0;
+
+  void flush() { flush(count); }
+  void flush(int n) {
     F v[kLanes];
-    for (int l = 0; l < kLanes; ++l) v[l] = l < count_ ? Simd::load(values_ + l * kLanes) : Simd::set1(0.0f);
+    for (int l = n; l < kLanes; ++l) Simd::store(values + l * kLanes, Simd::set1(0.0f));
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes; ++l) v[l] = Simd::load(values + l * kLanes);
     Simd::transpose(v);
 #pragma GCC unroll 4
     for (int half = kLanes / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
       for (int l = 0; l < half; ++l) v[l] = Simd::add(v[l], v[l + half]);
     }
     float sums[kLanes];
     Simd::store(sums, v[0]);
-    for (int l = 0; l < count_; ++l) *from_[l] -= sums[l];
-    count_ = 0;
+    for (int l = 0; l < n; ++l) *from[l] -= sums[l];
+    count = 0;
   }
-
-private:
-  float values_[kLanes * kLanes];
-  float *from_[kLanes];
-  int count_ = 0;
 };
 
-// [Rows] vectors of a matrix of kLanes columns, transposed: `rows` rows `stride` apart to `columns` rows `to_stride` apart; both
-// multiples of kLanes.
+// The slopes of a pair at n inputs of a list, times dy, added to dx, and their sums over the samples to `sums` for dw.
+template <class SlopeOf>
+__attribute__((noinline)) void add_slopes(SlopeOf slope, const float *inverses, const float *gradients, const float *x,
+                                          const float *w, const uint32_t *list, int64_t n, float *dx, float *dw,
+                                          LaneSums &sums) {
+  constexpr int V = kTileVectors;
+  F inverse[V], dy[V];
+  for (int v = 0; v < V; ++v) {
+    inverse[v] = Simd::load(inverses + v * kLanes);
+    dy[v] = Simd::load(gradients + v * kLanes);
+  }
+  int count = sums.count;
+  for (int64_t j = 0; j < n; ++j) {
+    const int64_t i = list[j];
+    const F weight = Simd::set1(w[i]);
+    F g[V];
+    for (int v = 0; v < V; ++v) {
+      g[v] = Simd::mul(Simd::sub(Simd::load(x + i * kTileRows + v * kLanes), weight), inverse[v]);
+    }
+    slope(g);
+    F sum = Simd::mul(dy[0], g[0]);
+    for (int v = 1; v < V; ++v) sum = Simd::fma(dy[v], g[v], sum);
+    for (int v = 0; v < V; ++v) {
+      float *const to = dx + i * kTileRows + v * kLanes;
+      Simd::store(to, Simd::fma(dy[v], g[v], Simd::load(to)));
+    }
+    Simd::store(sums.values + count * kLanes, sum);
+    sums.from[count] = dw + i;
+    if (++count == kLanes) {
+      sums.flush(kLanes);
+      count = 0;
+    }
+  }
+  sums.count = count;
+}
+
+// Writes the transpose of rows x columns floats; both multiples of kLanes.
 inline void transpose_block(const float *from, int64_t stride, int64_t rows, int64_t columns, float *to,
                             int64_t to_stride) {
   for (int64_t r = 0; r < rows; r += kLanes) {
@@ -82,13 +114,13 @@ public:
     memory.count<float>(tiles.count * kInputBlock * kTileRows);
     memory.count<float>(kNeuronBlock * kInputBlock);
     memory.count<uint8_t>((kNeuronBlock + 2) * kInputBlock);
-    memory.count<uint32_t>(kInputBlock + 8);
+    memory.count<uint32_t>(kInputBlock + kWord);
     memory.count<SlopeRows>(1);
     memory.open_or_throw(ScratchSlot::task);
     dx = memory.take<float>(tiles.count * kInputBlock * kTileRows);
     unwanted = memory.take<float>(kNeuronBlock * kInputBlock);
     levels_of_w = memory.take<uint8_t>((kNeuronBlock + 2) * kInputBlock);
-    list = memory.take<uint32_t>(kInputBlock + 8);
+    list = memory.take<uint32_t>(kInputBlock + kWord);
     rows = memory.take<SlopeRows>(1);
     std::memset(levels_of_w, 0, size_t((kNeuronBlock + 2) * kInputBlock));
     std::memset(dx, 0, size_t(tiles.count * kInputBlock * kTileRows) * sizeof(float));
@@ -215,26 +247,10 @@ private:
   // The slopes of a pair at the inputs of the list.
   void add(int64_t t, int64_t o, int64_t block_first, int64_t n) {
     const int64_t at = (t * c.layer.outputs + o) * kTileRows;
-    const float *const x = tiles.x_of(t) + first * kTileRows, *const weights = w(o);
-    float *const to = dx + t * kInputBlock * kTileRows, *const weight_to = dw(o, block_first);
-    const F inverse[kPair] = {Simd::load(factors.inverse + at), Simd::load(factors.inverse + at + kLanes)};
-    const F dy[kPair] = {Simd::load(factors.dy + at), Simd::load(factors.dy + at + kLanes)};
+    const FlushToZero mode;
     slopes.with_slope([&](const auto &slope) {
-      const FlushToZero mode;
-      for (int64_t j = 0; j < n; ++j) {
-        const int64_t i = list[j];
-        const F v = Simd::set1(weights[i]);
-        F g[kPair];
-        for (int k = 0; k < kPair; ++k) {
-          g[k] = Simd::mul(Simd::sub(Simd::load(x + i * kTileRows + k * kLanes), v), inverse[k]);
-        }
-        slope.all(g);
-        for (int k = 0; k < kPair; ++k) {
-          float *const d = to + i * kTileRows + k * kLanes;
-          Simd::store(d, Simd::fma(dy[k], g[k], Simd::load(d)));
-        }
-        sums.add(Simd::fma(dy[1], g[1], Simd::mul(dy[0], g[0])), weight_to + i);
-      }
+      add_slopes(slope, factors.inverse + at, factors.dy + at, tiles.x_of(t) + first * kTileRows, w(o), list, n,
+                 dx + t * kInputBlock * kTileRows, dw(o, block_first), sums);
     });
   }
 

@@ -55,63 +55,51 @@ template <int N, class Power> inline void slopes_from(F least, F (&t)[N], const 
   for (int n = 0; n < N; ++n) t[n] = any ? Simd::zero_unless(m[n], t[n]) : Simd::set1(0.0f);
 }
 
-// Even whole p so large that most slopes are 0.
-struct SkippedWholeSlope {
+// Slopes below 2^-30 are 0; `power` gives the others.
+template <int N, class Power> inline void high_slopes(F least, F (&t)[N], const Power &power) {
+  M m[N];
+#pragma GCC unroll 4
+  for (int n = 0; n < N; ++n) m[n] = Simd::ge(Simd::abs(t[n]), least);
+  power();
+#pragma GCC unroll 4
+  for (int n = 0; n < N; ++n) t[n] = Simd::zero_unless(m[n], t[n]);
+}
+
+// Even whole p so large that many slopes are 0; Squarings 0: as many as `whole` has.
+template <int Squarings, bool Triple> struct HighWholeSlope {
   Whole whole;
   F least;
   template <int N> void operator()(F (&t)[N]) const {
-    slopes_from(least, t, [&] { raise(t); });
-  }
-  // Without a look at whether there are any.
-  template <int N> void all(F (&t)[N]) const {
-    M m[N];
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) m[n] = Simd::ge(Simd::abs(t[n]), least);
-    raise(t);
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) t[n] = Simd::zero_unless(m[n], t[n]);
-  }
-
-private:
-  template <int N> void raise(F (&t)[N]) const {
-    F square[N]; // t^(2^k), and t becomes t^(2^(k+1) - 1)
-    for (int n = 0; n < N; ++n) square[n] = t[n];
-    for (int k = 1; k < whole.squarings; ++k) {
-      for (int n = 0; n < N; ++n) {
-        square[n] = Simd::mul(square[n], square[n]);
-        t[n] = Simd::mul(t[n], square[n]);
+    high_slopes(least, t, [&] {
+      F square[N]; // t^(2^k), and t becomes t^(2^(k+1) - 1)
+      for (int n = 0; n < N; ++n) square[n] = t[n];
+      const int squarings = Squarings > 0 ? Squarings : whole.squarings;
+#pragma GCC unroll 16
+      for (int k = 1; k < squarings; ++k) {
+        for (int n = 0; n < N; ++n) {
+          square[n] = Simd::mul(square[n], square[n]);
+          t[n] = Simd::mul(t[n], square[n]);
+        }
       }
-    }
-    for (int n = 0; n < N && whole.triple; ++n) { // 3 2^k - 1 = 2^(k+1) + 2^k - 1
-      square[n] = Simd::mul(square[n], square[n]);
-      t[n] = Simd::mul(t[n], Simd::mul(square[n], square[n]));
-    }
+      for (int n = 0; n < N && Triple; ++n) { // 3 2^k - 1 = 2^(k+1) + 2^k - 1
+        square[n] = Simd::mul(square[n], square[n]);
+        t[n] = Simd::mul(t[n], Simd::mul(square[n], square[n]));
+      }
+    });
   }
 };
 
-// Any p so large that few slopes are not 0.
-struct SkippedSlope {
+// Any p so large.
+template <bool Polynomial> struct HighSlope {
   const HighPower &power; // of p - 1
   F least;
   template <int N> void operator()(F (&t)[N]) const {
-    slopes_from(least, t, [&] { raise(t); });
-  }
-  template <int N> void all(F (&t)[N]) const {
-    M m[N];
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) m[n] = Simd::ge(Simd::abs(t[n]), least);
-    raise(t);
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) t[n] = Simd::zero_unless(m[n], t[n]);
-  }
-
-private:
-  template <int N> void raise(F (&t)[N]) const {
-    F s[N];
-    for (int n = 0; n < N; ++n) s[n] = Simd::abs(t[n]);
-    if (power.degree == 0) Raise<false>{power}(s);
-    else Raise<true>{power}(s);
-    for (int n = 0; n < N; ++n) t[n] = Simd::copysign(s[n], t[n]);
+    high_slopes(least, t, [&] {
+      F s[N];
+      for (int n = 0; n < N; ++n) s[n] = Simd::abs(t[n]);
+      Raise<Polynomial>{power}(s);
+      for (int n = 0; n < N; ++n) t[n] = Simd::copysign(s[n], t[n]);
+    });
   }
 };
 
@@ -223,8 +211,24 @@ struct Slopes {
 
   // Calls `use` with what makes high slopes.
   template <class Use> void with_slope(const Use &use) const {
-    if (whole.squarings > 0) use(SkippedWholeSlope{whole, Simd::set1(least)});
-    else use(SkippedSlope{power, Simd::set1(least)});
+    const F bound = Simd::set1(least);
+    if (whole.squarings <= 0) {
+      if (power.degree == 0) use(HighSlope<false>{power, bound});
+      else use(HighSlope<true>{power, bound});
+    } else if (whole.triple) {
+      switch (whole.squarings) {
+        case 4: return use(HighWholeSlope<4, true>{whole, bound});
+        case 5: return use(HighWholeSlope<5, true>{whole, bound});
+        default: return use(HighWholeSlope<0, true>{whole, bound});
+      }
+    } else {
+      switch (whole.squarings) {
+        case 5: return use(HighWholeSlope<5, false>{whole, bound});
+        case 6: return use(HighWholeSlope<6, false>{whole, bound});
+        case 7: return use(HighWholeSlope<7, false>{whole, bound});
+        default: return use(HighWholeSlope<0, false>{whole, bound});
+      }
+    }
   }
 
 private:

@@ -164,6 +164,17 @@ struct Simd {
     };
     return half(0) | uint64_t(half(32)) << 32;
   }
+  static int64_t places(uint32_t *to, uint32_t first, uint64_t bits) {
+    uint32_t *next = to;
+#pragma GCC unroll 8
+    for (uint32_t k = 0; k < 64; k += 8) {
+      const uint32_t part = uint32_t(bits >> k) & 0xff;
+      const __m256i i = _mm256_add_epi32(lanes(kCompress[part]), _mm256_set1_epi32(int(first + k)));
+      _mm256_storeu_si256(reinterpret_cast<__m256i *>(next), i);
+      next += __builtin_popcount(part);
+    }
+    return next - to;
+  }
   static void transpose(F *r) {
     F t[8];
     for (int i = 0; i < 8; i += 4) {

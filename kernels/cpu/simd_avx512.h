@@ -133,6 +133,19 @@ struct Simd {
                                           _mm512_subs_epu8(v, _mm512_loadu_si512(low)));
     return _mm512_cmpge_epu8_mask(reach, _mm512_set1_epi8(char(least)));
   }
+  // Writes first + i, ascending, for each bit i of a word, and perhaps more than that, up to 64: how many.
+  static int64_t places(uint32_t *to, uint32_t first, uint64_t bits) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t *next = to;
+#pragma GCC unroll 4
+    for (uint32_t k = 0; k < 64; k += 16) {
+      const uint32_t part = uint32_t(bits >> k) & 0xffff;
+      const __m512i i = _mm512_add_epi32(lane, _mm512_set1_epi32(int(first + k)));
+      _mm512_storeu_si512(next, _mm512_maskz_compress_epi32(__mmask16(part), i));
+      next += __builtin_popcount(part);
+    }
+    return next - to;
+  }
   static void transpose(F *r) {
     F t[16];
     for (int i = 0; i < 16; i += 4) {

@@ -144,6 +144,11 @@ struct Simd {
     }
     return bits;
   }
+  static int64_t places(uint32_t *to, uint32_t first, uint64_t bits) {
+    uint32_t *next = to;
+    for (; bits != 0; bits &= bits - 1) *next++ = first + uint32_t(__builtin_ctzll(bits));
+    return next - to;
+  }
   static void transpose(F *r) {
     F t[4];
     for (int i = 0; i < 4; ++i) t[i] = F{r[0][i], r[1][i], r[2][i], r[3][i]};

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from .operations import (
     OPERATIONS,
@@ -65,7 +66,10 @@ MAX_WORK = 2**30
 again: a small file could name the same weights in thousands of nodes. 2 GiB hold fewer."""
 
 
-@dataclass(frozen=True, eq=False)
+_OF_IMAGES = {"low": 0, "high": 1, "unit": 1}
+
+
+@dataclass(frozen=True, eq=False, init=False)
 class InputSpec:
     """What a network takes: inputs of one shape in a box, and how far they may be moved.
 
@@ -82,31 +86,36 @@ class InputSpec:
     """
 
     shape: Shape
-    low: Array | float = 0.0
-    high: Array | float = 1.0
-    unit: Array | float = 1.0
-    images: bool = field(init=False)
+    low: Array
+    high: Array
+    unit: Array
+    images: bool
     """Whether these are images [C, H, W] in [0, 1] with radii in pixels (format 1)."""
 
-    def __post_init__(self) -> None:
-        shape = tuple(self.shape)
+    def __init__(
+        self,
+        shape: Shape,
+        low: npt.ArrayLike = 0.0,
+        high: npt.ArrayLike = 1.0,
+        unit: npt.ArrayLike = 1.0,
+    ) -> None:
+        shape = tuple(shape)
         if not shape or not all(n > 0 for n in shape):
             raise SpecError(f"the input shape must be positive, got {shape}")
         if math.prod(shape) > MAX_UNITS:
             raise SpecError(f"a layer of shape {shape} has more than {MAX_UNITS} units")
-        object.__setattr__(self, "shape", shape)
-        plain = len(shape) == 3
-        for name, of_images in (("low", 0), ("high", 1), ("unit", 1)):
-            given = np.asarray(getattr(self, name))
+        given = {"low": np.asarray(low), "high": np.asarray(high), "unit": np.asarray(unit)}
+        for name, values in given.items():
             with np.errstate(over="ignore"):
-                value = given.astype(np.float32)
-            if given.shape not in ((), shape):
-                raise SpecError(f"the input's {name} must have shape {shape}, got {given.shape}")
-            if not np.isfinite(value).all() or (value != given).any():
+                single = values.astype(np.float32)
+            if values.shape not in ((), shape):
+                raise SpecError(f"the input's {name} must have shape {shape}, got {values.shape}")
+            if not np.isfinite(single).all() or (single != values).any():
                 raise SpecError(f"the input's {name} must be finite float32 numbers")
-            plain = plain and bool((value == of_images).all())
-            object.__setattr__(self, name, np.broadcast_to(value, shape))
-        object.__setattr__(self, "images", plain)
+            object.__setattr__(self, name, np.broadcast_to(single, shape))
+        plain = all((given[name] == value).all() for name, value in _OF_IMAGES.items())
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "images", len(shape) == 3 and bool(plain))
         if (self.low > self.high).any():
             raise SpecError("the input box is empty: low is above high somewhere")
         if (self.unit < 0).any() or not (self.unit > 0).any():
@@ -205,4 +214,5 @@ class Network:
 
 def Activation(kind: str) -> Operation:  # noqa: N802 - goes with the last caller
     """The operation of a name: "relu", "abs" or "tanh"."""
-    return {"relu": ReLU, "abs": Abs, "tanh": Tanh}[kind]()
+    kinds: dict[str, type[Operation]] = {"relu": ReLU, "abs": Abs, "tanh": Tanh}
+    return kinds[kind]()

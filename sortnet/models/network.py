@@ -14,6 +14,7 @@ from sortnet.certificate.network import InputSpec, Network, Op, Shape
 from sortnet.nn.known import (
     check_calls,
     check_layer,
+    check_ranges,
     declared_by,
     layer_operations,
     layer_output_shape,
@@ -111,7 +112,9 @@ def network_of(model: nn.Module, input: InputSpec | Shape | None = None) -> Netw
     for layer in layers:
         ops.extend(layer_operations(layer, shape))
         shape = layer_output_shape(layer, shape)
-    return Network(own, tuple(ops))
+    network = Network(own, tuple(ops))
+    check_ranges(layers, network.input.low, network.input.high)
+    return network
 
 
 def own_input(model: nn.Module) -> InputSpec | None:

@@ -11,7 +11,7 @@ import pytest
 from sortnet.base.units import eps_to_float
 from sortnet.data.sets import load
 from sortnet.export import CertifiedSession, export_model
-from sortnet.export.certify import into_ball
+from sortnet.export.report import into_ball
 
 EPSILONS = ("0.2", "0.1", "0.05")
 

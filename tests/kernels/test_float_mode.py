@@ -18,7 +18,7 @@ from abi import Array, Kernels, Masks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sortnet import ops
+from sortnet.backend import ops
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 SOURCES = sorted(

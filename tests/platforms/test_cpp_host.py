@@ -22,7 +22,7 @@ from targets import TARGETS
 from sortnet.backend import native
 from sortnet.certificate.network import Bias, Flatten, Negate, Network, SortNeuron
 from sortnet.export import CertifiedSession
-from sortnet.export.runtime import Prediction
+from sortnet.export.session import Prediction
 from sortnet.export.writer import build_model
 
 SHAPE = (1, 6, 7)

@@ -23,14 +23,14 @@ class Normalize(Elementwise):
 
     def __post_init__(self) -> None:
         if np.ndim(self.mean) or np.ndim(self.std):
-            for name in ("mean", "std"):
-                value = constant(getattr(self, name), np.ndim(self.mean), f"Normalize {name}")
-                object.__setattr__(self, name, value)
             if np.shape(self.mean) != np.shape(self.std):
                 raise SpecError(
                     f"Normalize mean and std differ in shape: {np.shape(self.mean)} and "
                     f"{np.shape(self.std)}"
                 )
+            for name in ("mean", "std"):
+                value = constant(getattr(self, name), np.ndim(self.mean), f"Normalize {name}")
+                object.__setattr__(self, name, value)
             if not (np.min(self.std) >= 2.0**-60 and np.max(self.std) <= 2.0**60):
                 raise SpecError("Normalize std must be in [2^-60, 2^60] for every feature")
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import threading
@@ -89,6 +90,7 @@ class CertifiedSession:
 
     Attributes:
         network: what the file computes. proof: of its certificates.
+        class_names, feature_names: as the file says, or None; for people.
 
     Raises:
         NotProvedError: the file does not prove its certificates; the message says why.
@@ -126,6 +128,10 @@ class CertifiedSession:
             cuda.library()
         self._names = names
         self._digest = hashlib.sha256(data).hexdigest()
+        metadata = {prop.key: prop.value for prop in model.metadata_props}
+        self.class_names = _names(metadata, "class_names", self.network.classes)
+        features = math.prod(self.network.input_shape)
+        self.feature_names = _names(metadata, "feature_names", features)
         self._library = library
         self._threads = threads
         self._session = self._start(model)
@@ -189,9 +195,9 @@ class CertifiedSession:
             prediction = self.predict(x)
         if len(prediction.label) != len(x):
             raise InputError(f"{len(prediction.label)} predictions for {len(x)} inputs")
-        certified = prediction.radius >= ball
+        certified: BoolArray = prediction.radius >= np.float32(ball)
         rest = np.flatnonzero(~certified)
-        reach = self.network.input.reach(float(ball))
+        reach = self.network.input.reach(ball)
         session = self._interval_session() if len(rest) else None
         for part, batch in self._batches(x, bounds=True, rows=rest):
             assert session is not None
@@ -223,7 +229,7 @@ class CertifiedSession:
                 ):
                     into[part] = found
             return result
-        ball = float(self._ball(eps))
+        ball = self._ball(eps)
         assert self.proof.analysis is not None
         near = np.asarray(self.proof.analysis.value_reach(ball), np.float32)
         reach = self.network.input.reach(ball)
@@ -243,9 +249,9 @@ class CertifiedSession:
                 else "the file is a classifier: use predict or certify"
             )
 
-    def _ball(self, eps: str | float | Fraction) -> np.float32:
+    def _ball(self, eps: str | float | Fraction) -> float:
         most = 1 if self.network.input.images else MAX_UNITS_OF_RADIUS
-        return np.float32(float32_up(parse_eps(eps, most)))
+        return float32_up(parse_eps(eps, most))
 
     def _start(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
@@ -310,6 +316,16 @@ class CertifiedSession:
                 f"this ONNX Runtime's {promise.node} is off by {error:.3g}, more than the bound "
                 "allows"
             )
+
+
+def _names(metadata: dict[str, str], what: str, count: int) -> tuple[str, ...] | None:
+    """Names from the metadata, where they are what they should be."""
+    try:
+        names = json.loads(metadata.get(f"sortnet.{what}", "null"))
+    except ValueError:
+        return None
+    fits = isinstance(names, list) and len(names) == count
+    return tuple(names) if fits and all(isinstance(name, str) for name in names) else None
 
 
 def _reopen(
