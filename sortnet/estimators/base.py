@@ -246,15 +246,10 @@ class SortNetEstimator(BaseEstimator):
 
     def _outputs(self, X: FloatArray) -> torch.Tensor:
         """[N, K] of any finite inputs, inside the box or not."""
-        chain = self._certifier().chain
+        chain = self._certifier.chain
         with torch.no_grad():
             parts = [chain.logits(part) for part in torch.from_numpy(X).split(4096)]
         return torch.cat(parts)
-
-    def _certifier(self) -> Certifier:
-        if not hasattr(self, "_cached_certifier"):
-            self._cached_certifier = Certifier(self.network_)
-        return self._cached_certifier
 
     def _inside(self, X: FloatArray) -> npt.NDArray[np.bool_]:
         inside: npt.NDArray[np.bool_] = ((self.box_low_ <= X) & (self.box_high_ >= X)).all(axis=1)
@@ -270,8 +265,13 @@ class SortNetEstimator(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_cached_certifier", None)
+        state.pop("_certifier", None)  # follows from the network
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "network_"):
+            self._certifier = Certifier(self.network_)
 
     def export(self, path: str | os.PathLike[str], eps: Eps | None = None) -> None:
         """Write the fitted network as one ONNX file that certifies (`sortnet.export`).

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
+from sortnet.evaluation import Certifier
 from sortnet.evaluation.margins import margins
 from sortnet.models import CertifiedNet
 from sortnet.training.schedule import exponential_ramp
@@ -143,7 +144,6 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         eps = float32_up(parse_eps(self.eps, MAX_UNITS_OF_RADIUS))
         config = self._configure(single, len(self.classes_))
         self.network_ = self._build(config, single, seed)
-        self.__dict__.pop("_cached_certifier", None)
         learn, held = _held_out(codes, self.validation_fraction, seed)
         data = [
             torch.from_numpy(a)
@@ -180,6 +180,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             last.bias -= shift  # a logit is a negated distance
             logits = self.network_(data[0])
             self.scale_ = _temperature(logits, data[1], data[2], float(scale.detach()))
+        self._certifier = Certifier(self.network_)
         return self
 
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
@@ -212,7 +213,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         radius = np.zeros(len(single), np.float32)
         if inside.any():
             part = torch.from_numpy(single[inside])
-            radius[inside] = self._certifier().predict(part).radius.numpy()
+            radius[inside] = self._certifier.predict(part).radius.numpy()
         return radius
 
     def certify(self, X: Any, eps: Eps | None = None) -> npt.NDArray[np.bool_]:
@@ -223,7 +224,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         eps = self.eps if eps is None else eps
         if inside.any():
             part = torch.from_numpy(single[inside])
-            certified[inside] = self._certifier().certify(part, eps).numpy()
+            certified[inside] = self._certifier.certify(part, eps).numpy()
         return certified
 
     def robust_score(

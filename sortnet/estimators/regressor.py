@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 
+from sortnet.evaluation import Certifier
 from sortnet.models import CertifiedNet
 
 from .base import Eps, SortNetEstimator
@@ -115,7 +116,6 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
             offset=float(np.float32(offset)),
         )
         self.network_ = self._build(config, single, seed)
-        self.__dict__.pop("_cached_certifier", None)
         every = np.arange(len(y))
         count = round(self.validation_fraction * len(y))
         learn, held = (every, every[:0])
@@ -144,6 +144,7 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
                 judge=judge if len(held) else None,
                 report=report,
             )
+        self._certifier = Certifier(self.network_)
         return self
 
     def _constant(
@@ -185,7 +186,7 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         upper = np.full(len(single), np.inf)
         if inside.any():
             part = torch.from_numpy(single[inside])
-            found = self._certifier().predict_interval(part, self.eps if eps is None else eps)
+            found = self._certifier.predict_interval(part, self.eps if eps is None else eps)
             lower[inside] = found.lower.double().numpy()
             upper[inside] = found.upper.double().numpy()
         return lower, upper

@@ -5,7 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sortnet.estimators import SortNetClassifier, SortNetRegressor
 
-SMALL = {"epochs": 3, "width": 8, "depth": 2, "random_state": 0}
+SMALL = {"epochs": 40, "width": 16, "depth": 2, "random_state": 0}
 
 
 def expected_failures(estimator: object) -> dict[str, str]:
