@@ -57,9 +57,10 @@ class CertifiedNet(nn.Module):
 
     def body(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
         """What enters `head`: [N, width] with an MLP head (1-Lipschitz), else the logits."""
-        if x.ndim != 4 or x.shape[1:] != self.config.input_shape:
+        if x.shape[1:] != self.config.input_shape:
+            what = "images" if len(self.config.input_shape) == 3 else "inputs"
             raise ValueError(
-                f"expected images [N, {', '.join(map(str, self.config.input_shape))}], "
+                f"expected {what} [N, {', '.join(map(str, self.config.input_shape))}], "
                 f"got {list(x.shape)}"
             )
         if not self.training:

@@ -53,7 +53,7 @@ class Objective(nn.Module):
         self.kind = recipe.objective
         # The constant of all that comes before an MLP head; of the logits without one.
         body = net.layers[: len(net.layers) - len(net.head)]
-        self.lipschitz = lipschitz_constant(body) if self.kind != "ibp" else 1.0
+        self.lipschitz = lipschitz_constant(body, net.config.input) if self.kind != "ibp" else 1.0
         self.eps_test = eps_to_float(recipe.eps_test[0])
         # Logits are 1-Lipschitz, so the cross entropy needs a scale of its own.
         unused = self.kind == "ibp" or loss is not None
