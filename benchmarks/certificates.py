@@ -24,7 +24,7 @@ from onnx.utils import Extractor
 
 from sortnet.backend.native import library_path
 from sortnet.base.units import eps_to_float
-from sortnet.cli.onnx import _load
+from sortnet.cli.certify import _load
 from sortnet.export import CertifiedSession
 from sortnet.export.runtime import _MAX_BATCH
 

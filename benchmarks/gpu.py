@@ -658,11 +658,10 @@ def curve(setup: Setup, record: Record) -> None:
     Stops with a checkpoint when the time is nearly up; goes on from it with --resume.
     """
     from sortnet.data.sets import load
-    from sortnet.evaluation.evaluate import evaluate, reestimate_means
+    from sortnet.evaluation.accuracy import evaluate, reestimate_means
     from sortnet.models.net import set_p
-    from sortnet.training import runs
+    from sortnet.training import Trainer, model_config, runs, settings_at
     from sortnet.training.presets import get_preset
-    from sortnet.training.train import Trainer, model_config, settings_at
 
     began = time.monotonic()
     chosen = get_preset("fashion-mnist-0.1-reference").scaled(setup.epochs)

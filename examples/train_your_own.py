@@ -11,11 +11,9 @@ import torch
 
 from sortnet import margin_radius
 from sortnet.data.sets import DataSet, Split
-from sortnet.evaluation.evaluate import evaluate
+from sortnet.evaluation.accuracy import evaluate
 from sortnet.export import CertifiedSession, export_model
-from sortnet.training import runs
-from sortnet.training.presets import Preset, Recipe
-from sortnet.training.train import Trainer, model_config
+from sortnet.training import Preset, Recipe, Trainer, model_config, runs
 
 
 def stripes(count: int, seed: int) -> Split:

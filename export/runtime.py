@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +20,15 @@ from onnx import TensorProto, helper
 from sortnet.backend import cuda
 from sortnet.backend.native import library_path
 from sortnet.base.units import float32_up, parse_eps
-from sortnet.certificate.analysis import TANH_ERROR, ball_reach
+from sortnet.certificate.analysis import ball_reach
 from sortnet.certificate.inputs import InputError, check_box, check_kind
-from sortnet.certificate.network import Activation, Affine, Network, SortConv, SortNeuron
+from sortnet.certificate.network import Network
 
-from .graph import build_interval_model
+from .format import IR_VERSION, OPSET
+from .forms import FORM_OF, Promise
 from .verifier import Proof, verify_model
-from .wire import RefusedError, load_model
+from .wire import RefusedError, parse_model, read_bytes
+from .writer import build_interval_model
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -59,10 +63,13 @@ class Prediction(NamedTuple):
 class CertifiedSession:
     """A verified file, ready to run. Safe to share among threads.
 
+    Among processes it is pickled as its file's path and hash: the copy reads and verifies the file
+    again, and refuses another one.
+
     Args:
         path: an exported file. It is verified first (`sortnet.export.verify`).
-        providers: of ONNX Runtime, "CPUExecutionProvider" or "CUDAExecutionProvider"; None is the
-            CPU.
+        providers: of ONNX Runtime, "CPUExecutionProvider" or "CUDAExecutionProvider", one or
+            several; None is the CPU.
         library: run our native operation; False runs the functions inside the file, slower and in
             small batches.
         threads: of one run; None is one for each core. The certificate holds for any number.
@@ -72,7 +79,8 @@ class CertifiedSession:
 
     Raises:
         NotProvedError: the file does not prove its certificates; the message says why.
-        ValueError: another provider, or threads below 1.
+        ValueError: another provider, one that this ONNX Runtime cannot run on this machine, or
+            threads below 1.
         OSError: the file cannot be read.
         NativeError: the native library is missing.
     """
@@ -80,17 +88,17 @@ class CertifiedSession:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        providers: Sequence[str] | None = None,
+        providers: str | Sequence[str] | None = None,
         library: bool = True,
         threads: int | None = None,
     ) -> None:
-        for name in providers or ():
-            if name not in _PROVIDERS:
-                raise ValueError(f"providers are among {', '.join(_PROVIDERS)}, got {name!r}")
+        names = _provider_names(providers)
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
+        self._path = Path(path).absolute()
         try:
-            model = load_model(path)
+            data = read_bytes(path)
+            model = parse_model(data)
         except RefusedError as error:
             raise NotProvedError(f"{os.fspath(path)}: {error}") from None
         self.proof: Proof = verify_model(model)
@@ -99,18 +107,23 @@ class CertifiedSession:
         self.network: Network = self.proof.network
         # TF32 would break the float-error bound; the GPU library is told where the compiler is.
         self._providers = [
-            (name, {"use_tf32": "0"}) if name == "CUDAExecutionProvider" else name
-            for name in providers or ["CPUExecutionProvider"]
+            (name, {"use_tf32": "0"}) if name == "CUDAExecutionProvider" else name for name in names
         ]
-        if library and "CUDAExecutionProvider" in (providers or []):
+        if library and "CUDAExecutionProvider" in names:
             cuda.library()
+        self._names = names
+        self._digest = hashlib.sha256(data).hexdigest()
         self._library = library
         self._threads = threads
         self._session = self._start(model)
         self._interval: onnxruntime.InferenceSession | None = None
         self._lock = threading.Lock()
-        if any(isinstance(op, Activation) and op.kind == "tanh" for op in self.network.ops):
-            self._check_tanh()
+        for form in {FORM_OF[type(op)] for op in self.network.ops}:
+            if form.promise is not None:
+                self._measure(form.promise)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self._path, self._digest, self._names, self._library, self._threads)
 
     def predict(self, x: FloatArray) -> Prediction:
         """Labels, certified radii and logits.
@@ -177,11 +190,14 @@ class CertifiedSession:
             options.register_custom_ops_library(str(library_path("sortnet_ort")))
         # From the bytes that were verified: a file that changes meanwhile changes nothing.
         try:
-            return onnxruntime.InferenceSession(
+            session = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=self._providers
             )
         except Exception as error:  # ONNX Runtime's own types share no base but this
             raise NotProvedError(f"ONNX Runtime refuses the file: {error}") from None
+        if missing := set(self._names) - set(session.get_providers()):
+            raise ValueError(f"{', '.join(missing)} does not start on this machine")
+        return session
 
     def _interval_session(self) -> onnxruntime.InferenceSession:
         with self._lock:
@@ -207,37 +223,60 @@ class CertifiedSession:
             part = slice(start, min(start + step, size))
             yield part, np.ascontiguousarray(x[part] if rows is None else x[rows[part]])
 
-    def _check_tanh(self) -> None:
-        """The one operation whose accuracy ONNX Runtime does not promise."""
+    def _measure(self, promise: Promise) -> None:
+        """An operation whose accuracy ONNX Runtime does not promise."""
         graph = helper.make_graph(
-            [helper.make_node("Tanh", ["x"], ["y"])],
-            "tanh",
+            [helper.make_node(promise.node, ["x"], ["y"])],
+            "promise",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N"])],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N"])],
         )
-        model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
-        points = np.concatenate([np.linspace(-12, 12, 2**16), np.geomspace(1e-30, 1e30, 2**12)])
-        x = points.astype(np.float32)
-        (y,) = self._start(model).run(None, {"x": x})
-        error = float(np.abs(y.astype(np.float64) - np.tanh(x.astype(np.float64))).max())
-        if not error <= TANH_ERROR / 2:
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, ir_version=IR_VERSION, opset_imports=opsets)
+        (y,) = self._start(model).run(None, {"x": promise.points})
+        exact = promise.exact(promise.points.astype(np.float64))
+        error = float(np.abs(y.astype(np.float64) - exact).max())
+        if not error <= promise.limit:
             raise NotProvedError(
-                f"this ONNX Runtime's Tanh is off by {error:.3g}, more than the bound allows"
+                f"this ONNX Runtime's {promise.node} is off by {error:.3g}, more than the bound "
+                "allows"
             )
+
+
+def _reopen(
+    path: Path, digest: str, providers: list[str], library: bool, threads: int | None
+) -> CertifiedSession:
+    """A session like the one that was pickled, on the same file.
+
+    Raises:
+        NotProvedError: the file has changed. And what `CertifiedSession` raises.
+    """
+    session = CertifiedSession(path, providers, library, threads)
+    if session._digest != digest:
+        raise NotProvedError(f"{path} is not the file that the session was opened with")
+    return session
+
+
+def _provider_names(providers: str | Sequence[str] | None) -> list[str]:
+    names = [providers] if isinstance(providers, str) else list(providers or _PROVIDERS[:1])
+    for name in names:
+        if name not in _PROVIDERS:
+            raise ValueError(f"providers are among {', '.join(_PROVIDERS)}, got {name!r}")
+        if name not in (there := onnxruntime.get_available_providers()):
+            raise ValueError(
+                f"this ONNX Runtime cannot run {name}, only {', '.join(there)}: install "
+                "onnxruntime-gpu for CUDA"
+            )
+    return names
 
 
 def _batch_size(network: Network, bounds: bool, library: bool) -> int:
     """Samples per run, so that activations take about `_MEMORY` bytes."""
     values = max(math.prod(shape) for shape in network.shapes)
     for op in network.ops:
-        if isinstance(op, SortConv):
-            values = max(values, op.patches.size)
-        if not library and isinstance(op, SortNeuron | SortConv):
-            neuron = op.neuron if isinstance(op, SortConv) else op
-            positions = len(op.patches) if isinstance(op, SortConv) else 1
-            values = max(values, positions * neuron.W.size)
-    last = network.ops[-1]
-    if bounds and isinstance(last, Affine):
-        values = max(values, 2 * last.W.size)
+        values = max(values, FORM_OF[type(op)].scratch(op, library))
+    if bounds:
+        last = network.ops[-1]
+        values = max(values, FORM_OF[type(last)].scratch_worst(last))
     copies = 8 if bounds else 4
     return max(1, min(_MAX_BATCH, _MEMORY // (4 * copies * values)))

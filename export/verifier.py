@@ -1,7 +1,7 @@
 """Proves, from an ONNX file alone, what its ``radius`` promises.
 
-The graph is read back into a network (`read`), everything that the certificate needs is derived
-from that network again (`error_bound`), and the constants in the graph are compared with it. The
+The graph is read back into a network (`reader`), everything that the certificate needs is derived
+from that network again (`analyse`), and the constants in the graph are compared with it. The
 metadata is compared as well, and never used.
 """
 
@@ -16,7 +16,7 @@ import onnx
 from sortnet.certificate.analysis import ROOM, Analysis, BoundError, analyse, ball_reach
 from sortnet.certificate.network import Network
 
-from .read import Exported, IntervalRadius, MarginRadius, read_model
+from .reader import Exported, IntervalRadius, MarginRadius, read_model
 from .wire import RefusedError, load_model
 
 

@@ -20,9 +20,9 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from onnx import TensorProto, helper, numpy_helper
 
-from sortnet.certificate.network import Array
+from sortnet.certificate.rounding import Array
 
-from .functions import DOMAIN, OPSET, functions
+from .format import DOMAIN, OPSET
 
 MAX_FILE = 2**31 - 1
 MAX_NODES = 10_000
@@ -87,13 +87,22 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         RefusedError: not an ONNX file, or too large.
         OSError: the file cannot be read.
     """
+    return parse_model(read_bytes(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file that may be one of ours.
+
+    Raises:
+        RefusedError: too large, or no regular file. OSError: it cannot be read.
+    """
     path = Path(path)
     if not stat.S_ISREG(path.stat().st_mode):  # a pipe may never end, a device neither
         raise RefusedError(f"{path} is not a regular file")
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > MAX_FILE:
             raise RefusedError(f"{path} is larger than 2 GiB, more than any exported file")
-        return parse_model(file.read(MAX_FILE))
+        return file.read(MAX_FILE)
 
 
 def parse_model(data: bytes) -> onnx.ModelProto:
@@ -149,22 +158,6 @@ def _no_others(message: Any, what: str, known: str) -> None:
     for descriptor, _ in message.ListFields():
         if descriptor.name not in names:
             raise RefusedError(f"{what} field {descriptor.name!r} has no place in the format")
-
-
-def check_functions(model: onnx.ModelProto, used: set[str]) -> None:
-    ours = functions()
-    seen = set()
-    for function in model.functions:
-        name = function.name
-        if function.domain != DOMAIN or name not in used or name in seen:
-            raise RefusedError(f"function {function.domain}::{name} has no place in the format")
-        if function.SerializeToString(deterministic=True) != ours[name].SerializeToString(
-            deterministic=True
-        ):
-            raise RefusedError(f"the body of function {name} is not the operation's")
-        seen.add(name)
-    if missing := used - seen:
-        raise RefusedError(f"no function is attached for {', '.join(sorted(missing))}")
 
 
 def tensor_shape(info: onnx.ValueInfoProto, element: int) -> list[int | None]:

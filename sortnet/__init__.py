@@ -19,10 +19,10 @@ _moved.install()
 _HOMES = {
     "ModelConfig": "sortnet.models",
     "build_model": "sortnet.models",
-    "certified_accuracy": "sortnet.evaluation.certify",
-    "interval_certified": "sortnet.evaluation.certify",
-    "lipschitz_constant": "sortnet.evaluation.certify",
-    "margin_radius": "sortnet.evaluation.certify",
+    "certified_accuracy": "sortnet.evaluation",
+    "interval_certified": "sortnet.evaluation",
+    "lipschitz_constant": "sortnet.evaluation",
+    "margin_radius": "sortnet.evaluation",
 }
 _MODULES = ("data", "evaluation", "export", "models", "nn", "theory", "training")
 

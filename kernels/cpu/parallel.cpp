@@ -2,7 +2,6 @@
 // of our own.
 #include "parallel.h"
 
-#include <cstdlib>
 #include <new>
 #include <thread>
 #include <vector>
@@ -15,21 +14,26 @@ public:
   Block() = default;
   Block(const Block &) = delete;
   Block &operator=(const Block &) = delete;
-  ~Block() { std::free(data_); }
+  ~Block() { free(); }
 
   void *at_least(size_t bytes) {
     if (bytes > size_) {
-      std::free(data_);
-      size_ = 0;
+      free();
       const size_t rounded = (bytes + 4095) / 4096 * 4096;
-      data_ = std::aligned_alloc(64, rounded);
-      if (data_ == nullptr) throw std::bad_alloc();
+      data_ = ::operator new(rounded, kCacheLine);
       size_ = rounded;
     }
     return data_;
   }
 
 private:
+  static constexpr std::align_val_t kCacheLine{64};
+  void free() {
+    ::operator delete(data_, kCacheLine);
+    data_ = nullptr;
+    size_ = 0;
+  }
+
   void *data_ = nullptr;
   size_t size_ = 0;
 };

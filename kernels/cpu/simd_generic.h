@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 namespace sortnet {
 namespace {
@@ -43,7 +46,11 @@ struct Simd {
   static F min(F a, F b) { return a < b ? a : b; }
   static F abs(F a) { return F(M(a) & int32(0x7fffffff)); }
   static F negate(F a) { return -a; }
+#if defined(__aarch64__) // one instruction, where a comparison and a selection are two
+  static F absmax(F a, F b) { return vmaxq_f32(a, abs(b)); }
+#else
   static F absmax(F a, F b) { return max(a, abs(b)); } // a >= 0
+#endif
   static F copysign(F a, F s) { return F(M(a) | (M(s) & ~int32(0x7fffffff))); }
   static F round(F a) {
     for (int i = 0; i < N; ++i) a[i] = std::nearbyintf(a[i]);
@@ -64,7 +71,12 @@ struct Simd {
   static F zero_unless(M m, F v) { return F(m & M(v)); }
   static F max_bits(F a, F b) { return M(a) > M(b) ? a : b; }
   static F min_bits(F a, F b) { return M(a) < M(b) ? a : b; }
-  static F next_up(F a) { return min(F(M(a) + 1), set1(__builtin_inff())); }
+  // a >= 0, or NaN, above which is infinity. On integers: the pattern after infinity's is a
+  // signalling NaN, which minima of floats may let through.
+  static F next_up(F a) {
+    const M i = (M(a) & int32(0x7fffffff)) + 1, infinity = int32(0x7f800000);
+    return F(i < infinity ? i : infinity);
+  }
   static F next_down(F a) {
     const M i = M(a) - 1;
     return F(i > 0 ? i : int32(0));

@@ -18,9 +18,14 @@ _WORTH_THREADS = 1 << 18
 def _check(x: Tensor, w: Tensor, *others: Tensor) -> None:
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
         raise ValueError(f"expected x [B, I] and w [O, I], got {list(x.shape)} and {list(w.shape)}")
-    for tensor in (x, w, *others):
+    tensors = (x, w, *others)
+    for tensor in tensors:
         if tensor.dtype != torch.float32:
-            raise ValueError(f"expected float32 tensors, got {tensor.dtype}")
+            found = " and ".join(sorted({str(tensor.dtype) for tensor in tensors}))
+            raise ValueError(
+                f"expected float32 tensors (or float64, all of one dtype), got {found}: "
+                "call .float()"
+            )
         if tensor.device != x.device:
             raise ValueError(f"expected tensors on one device, got {x.device} and {tensor.device}")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from sortnet.base.files import check_outputs
+from sortnet.base.files import check_outputs, write_json
 from sortnet.base.units import parse_eps
 
-from .console import accuracy_table, console, plain_bar, print_pairs, training_bar, write_json
+from .console import accuracy_table, console, plain_bar, print_pairs, training_bar
 from .options import json_option, seed_option
 
 
@@ -34,11 +34,11 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     import torch
 
     from sortnet.data.sets import load
-    from sortnet.evaluation.evaluate import check_order, evaluate
+    from sortnet.evaluation.accuracy import check_order, evaluate
     from sortnet.export import CertifiedSession, export_model
     from sortnet.training import runs
     from sortnet.training.presets import get_preset
-    from sortnet.training.train import InterruptedTrainingError, Trainer, model_config
+    from sortnet.training.trainer import InterruptedTrainingError, Trainer
 
     from . import plots
 
@@ -54,7 +54,10 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     eps = preset.recipe.eps_test
     data = load(preset.data)
     config = runs.RunConfig(
-        preset=preset, model=model_config(preset, data), seed=seed, environment=runs.environment()
+        preset=preset,
+        model=runs.model_config(preset, data),
+        seed=seed,
+        environment=runs.environment(),
     )
     trainer = Trainer(config, data, out)
     # What is replaced goes first: after an interruption nothing old lies beside the new.

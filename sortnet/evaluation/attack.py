@@ -8,57 +8,51 @@ gradient of an order statistic is zero in nearly every pixel, which makes plain 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sortnet.models.net import CertifiedNet
-from sortnet.nn import SortConv2d, SortLinear
-from sortnet.nn import functional as F
-from sortnet.training.losses import margins
+from sortnet.base.units import float32_up, parse_eps
+from sortnet.nn.known import layer_smoothed
 
-
-class _SmoothBackward(torch.autograd.Function):
-    """Value of the first argument, gradient of the second."""
-
-    @staticmethod
-    def forward(ctx, exact: Tensor, smooth: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        return exact.clone()
-
-    @staticmethod
-    def backward(ctx, dy: Tensor):  # type: ignore[no-untyped-def]
-        return None, dy
+from .frozen import FrozenChain
+from .margins import margins
 
 
-def smoothed_logits(model: CertifiedNet, x: Tensor, p: float) -> Tensor:
-    """Evaluation logits whose gradient is that of l_p distances instead of order statistics.
+def smoothed_logits(chain: FrozenChain, x: Tensor, p: float) -> Tensor:
+    """Logits whose gradient is that of l_p distances instead of order statistics.
 
     Args:
-        model: a `CertifiedNet` in evaluation mode.
-        x: [N, C, H, W].
-        p: finite exponent of the smooth backward pass; the smaller, the more pixels move.
+        chain: a model as it is in evaluation.
+        x: [N, ...].
+        p: finite exponent of the smooth backward pass; the smaller, the more features move.
 
     Returns:
-        [N, K]; the values are those of `model(x)`.
+        [N, K]; the values are those of the layers in evaluation mode.
     """
-    for layer in model.layers:
-        if not isinstance(layer, SortLinear | SortConv2d):
-            x = layer(x)
-            continue
-        with torch.no_grad():
-            exact = layer(x)
-        if isinstance(layer, SortLinear):
-            smooth = F.lp_distance(x, layer.weight, p)
-        else:
-            patches, grid = F.unfold_patches(x, layer.kernel_size, layer.stride, layer.padding)
-            smooth = F.fold_outputs(F.lp_distance(patches, layer.weight, p), grid)
-        x = _SmoothBackward.apply(exact, smooth)
+    for layer in chain.layers:
+        x = layer_smoothed(layer, x, p)
     return x
 
 
+def inner_ball(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Ends of the largest float32 box inside {x' in [0, 1]: |x' - x| <= eps in exact arithmetic}.
+
+    Args:
+        x: float32 in [0, 1], any shape. eps: > 0.
+    """
+    low, high = (x.double() - eps).clamp_min(0), (x.double() + eps).clamp_max(1)
+    lower, upper = low.float(), high.float()
+    # Sums of two float32 numbers can need more than 53 bits: a step inward covers that rounding.
+    lower = torch.where(lower.double() <= low, lower.nextafter(torch.ones_like(x)), lower)
+    upper = torch.where(upper.double() >= high, upper.nextafter(torch.zeros_like(x)), upper)
+    ends = torch.where(low == 0, 0.0, lower), torch.where(high == 1, 1.0, upper)
+    return torch.minimum(ends[0], x), torch.maximum(ends[1], x)
+
+
 def pgd(
-    model: CertifiedNet,
+    model: nn.Module | FrozenChain,
     x: Tensor,
     y: Tensor,
-    eps: float,
+    eps: str | float,
     steps: int = 100,
     p: float = 8.0,
     seed: int = 0,
@@ -71,46 +65,41 @@ def pgd(
     exact gradient but still over many pixels.
 
     Args:
-        model: a `CertifiedNet`; used in evaluation mode and left as it was.
-        x: [N, C, H, W] in [0, 1]. y: int64 [N].
-        eps: radius in pixels, > 0. steps: at least 1.
+        model: a `CertifiedNet` or `nn.Sequential`, attacked as it is in evaluation mode and left as
+            it was; or a `FrozenChain` of one, which saves a copy per call.
+        x: float32 [N, C, H, W] in [0, 1]. y: int64 [N].
+        eps: radius in pixels, in (0, 1]; rounded up to float32. steps: at least 1.
 
     Returns:
-        A point per sample, [N, C, H, W]: misclassified where the search succeeded; in the ball (up
-        to one rounding in float32) and in [0, 1].
+        A point per sample, [N, C, H, W]: misclassified where the search succeeded; exactly inside
+        the ball and in [0, 1].
 
     Raises:
         ValueError: eps or steps out of range.
     """
-    if not eps > 0 or steps < 1:
-        raise ValueError(f"need eps > 0 and steps >= 1, got {eps} and {steps}")
-    was_training = model.training
-    wanted = [parameter.requires_grad for parameter in model.parameters()]
-    model.eval().requires_grad_(False)
-    try:
-        return _search(model, x, y, eps, steps, p, seed)
-    finally:
-        model.train(was_training)
-        for parameter, flag in zip(model.parameters(), wanted, strict=True):
-            parameter.requires_grad_(flag)
+    ball = float32_up(parse_eps(eps))
+    if steps < 1:
+        raise ValueError(f"need steps >= 1, got {steps}")
+    chain = model if isinstance(model, FrozenChain) else FrozenChain(model)
+    return _search(chain, x, y, ball, steps, p, seed)
 
 
 def _search(
-    model: CertifiedNet, x: Tensor, y: Tensor, eps: float, steps: int, p: float, seed: int
+    chain: FrozenChain, x: Tensor, y: Tensor, eps: float, steps: int, p: float, seed: int
 ) -> Tensor:
-    lower, upper = (x - eps).clamp(0, 1), (x + eps).clamp(0, 1)
+    lower, upper = inner_ball(x, eps)
     with torch.no_grad():
-        active = (model(x).argmax(1) == y).nonzero()[:, 0]
+        active = (chain.logits(x).argmax(1) == y).nonzero()[:, 0]
     generator = torch.Generator(device=x.device).manual_seed(seed)
     noise = torch.rand(x.shape, generator=generator, device=x.device)
     result = x.clone()
     result[active] = (lower + noise * (upper - lower)).clamp(lower, upper)[active]
-    smooth = any(isinstance(layer, SortLinear | SortConv2d) for layer in model.layers)
+    smooth = any(hasattr(layer, "smoothed") for layer in chain.layers)
     for step in range(steps):
         point = result[active].requires_grad_()
         with torch.enable_grad():
             exponent = p if step < (steps + 1) // 2 else 8 * p
-            logits = smoothed_logits(model, point, exponent) if smooth else model(point)
+            logits = smoothed_logits(chain, point, exponent) if smooth else chain.logits(point)
             (slope,) = torch.autograd.grad(margins(logits, y[active]).sum(), point)
         stands = logits.detach().argmax(1) == y[active]
         size = eps * 0.5 * 0.04 ** (step / max(steps - 1, 1))

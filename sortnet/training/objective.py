@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sortnet.base.units import eps_to_float
-from sortnet.evaluation.certify import lipschitz_constant, margin_bounds
+from sortnet.evaluation.intervals import margin_bounds
+from sortnet.evaluation.naive import lipschitz_constant
 from sortnet.models.net import CertifiedNet
-from sortnet.training import losses
 
-from .presets import Recipe
+from . import losses
+from .recipe import Recipe
 
 Masks = dict[int, Tensor | None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the schedules say about a step.
-
-    Attributes:
-        lr: learning rate. p: exponent of the distances. ce_weight: of the cross entropy.
-        dropping: share of the dropping of inputs that takes place, in [0, 1].
-        eps: training radius in pixels. eps_progress: of its ramp, in [0, 1].
-    """
-
-    lr: float
-    p: float
-    dropping: float
-    ce_weight: float
-    eps: float
-    eps_progress: float
 
 
 class Objective(nn.Module):
@@ -63,9 +44,8 @@ class Objective(nn.Module):
         self.net = net
         self.kind = recipe.objective
         # The constant of all that comes before an MLP head; of the logits without one.
-        body = nn.Module()
-        body.layers = net.layers[: len(net.layers) - len(net.head)]
-        self.lipschitz = lipschitz_constant(body) if self.kind != "ibp" else 1.0  # type: ignore[arg-type]
+        body = net.layers[: len(net.layers) - len(net.head)]
+        self.lipschitz = lipschitz_constant(body) if self.kind != "ibp" else 1.0
         self.eps_test = eps_to_float(recipe.eps_test[0])
         # Logits are 1-Lipschitz, so the cross entropy needs a scale of its own.
         scale = None if self.kind == "ibp" else nn.Parameter(torch.ones(()))

@@ -101,9 +101,10 @@ def test_morphology_is_the_extremes_of_windows_and_a_distance_layer(
     x = torch.where(torch.rand_like(x) < 0.3, torch.tensor(below), x)  # ties with neutral terms
     x = torch.where(torch.rand_like(x) < 0.2, torch.tensor(above), x)
     y = layer.train()(x)
-    assert torch.equal(y, snn.SortConv2d.forward(layer.eval(), x))
-    wide = layer.double()
-    assert torch.equal(wide(x.double()), snn.SortConv2d.forward(wide, x.double()))
+    for values in (x, x.double()):
+        patches, grid = F.unfold_patches(values, *layer._patching)
+        neurons = F.fold_outputs(F.lp_distance(patches, layer.weights(values)), grid)
+        assert torch.equal(layer(values), neurons)
     assert not list(layer.parameters()) and not layer.state_dict()
     image, *maps = y.split(channels, 1)
     assert torch.equal(image, x - layer.low)
@@ -196,7 +197,7 @@ def test_mean_shift_survives_a_batch_that_is_not_finite(bad: float) -> None:
     assert shift.running_mean[1] == before[1]
     assert (shift.running_mean[[0, 2]] != before[[0, 2]]).all()
     mask = torch.ones(1, 3, dtype=torch.bool)
-    shift(broken, mask)
+    shift(broken, mask, 16)
     assert shift.running_mean.isfinite().all()
     before = shift.running_mean.clone()
     shift.start_estimate()
@@ -209,9 +210,42 @@ def test_mean_shift_survives_a_batch_that_is_not_finite(bad: float) -> None:
 
 def test_mean_shift_far_apart_means_do_not_overflow_the_state() -> None:
     shift = snn.MeanShift(1, momentum=1.0)
-    shift(torch.tensor([[3e38]]))
-    shift(torch.tensor([[-3e38]]))  # their difference is infinite in float32
+    shift.running_mean.fill_(3e38)
+    shift(torch.tensor([[-3e38], [-1e37]]))  # the difference is infinite in float32
     assert shift.running_mean.item() == torch.tensor(3e38).item()
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1), (1, 3, 1, 1)])
+def test_mean_shift_refuses_one_value_per_unit(shape: tuple[int, ...]) -> None:
+    """Less its own mean it is 0 whatever it was; in evaluation it is welcome."""
+    shift, x = snn.MeanShift(3), torch.randn(shape)
+    with pytest.raises(ValueError, match="more than one value per unit"):
+        shift(x)
+    assert torch.equal(shift.running_mean, torch.zeros(3))
+    shift.start_estimate()
+    with pytest.raises(ValueError, match="more than one value per unit"):
+        shift.eval()(x)
+    shift.stop_estimate()
+    assert torch.equal(shift(x), x)
+    assert snn.MeanShift(3)(torch.randn(0, *shape[1:])).shape == (0, *shape[1:])
+    assert snn.MeanShift(3)(torch.randn(2, *shape[1:])).abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("mask", "group", "message"),
+    [
+        (torch.ones(1, 3, dtype=torch.bool), None, "group of samples"),
+        (torch.ones(1, 3, dtype=torch.bool), 0, "group of samples"),
+        (torch.ones(1, 3, dtype=torch.bool), 16, r"\[ceil\(20 / 16\), 3\]"),
+        (torch.ones(2, 2, dtype=torch.bool), 16, r"\[ceil\(20 / 16\), 3\]"),
+        (torch.ones(2, 3), 16, "float32"),
+    ],
+)
+def test_mean_shift_refuses_masks_of_other_groups(
+    mask: Tensor, group: int | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        snn.MeanShift(3)(torch.randn(20, 3), mask, group)
 
 
 def test_mean_shift_estimate_over_batches() -> None:

@@ -8,7 +8,7 @@ import torch
 from test_compile import Nvrtc
 from torch import Tensor, nn
 
-from sortnet.evaluation.certify import certificates, interval_certified, margin_radius
+from sortnet.evaluation import certificates, interval_certified, margin_radius
 from sortnet.models.net import ModelConfig, build_model, set_p
 
 PARTS = (

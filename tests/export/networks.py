@@ -1,9 +1,8 @@
-"""Random small networks of every kind the format knows, and what they compute in float64."""
+"""Random small networks of every kind the format knows, and what they compute exactly."""
 
 from __future__ import annotations
 
 import functools
-import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,21 +11,23 @@ import onnxruntime
 from hypothesis import strategies as st
 
 from sortnet.backend.native import library_path
-from sortnet.certificate.network import (
-    Activation,
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import (
+    Abs,
     Affine,
-    Array,
     Bias,
     Flatten,
     GroupSort,
     Negate,
-    Network,
     Normalize,
-    Op,
+    Operation,
+    ReLU,
     Shift,
     SortConv,
     SortNeuron,
+    Tanh,
 )
+from sortnet.certificate.rounding import Array
 
 F32 = np.float32
 ZERO = Fraction(0)
@@ -42,7 +43,7 @@ def networks(draw: st.DrawFn, head: bool | None = None, classes: int | None = No
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = tuple(draw(st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3))))
     std = draw(st.sampled_from([1.0, 0.25, float(F32(0.3))]))
-    ops: list[Op] = [Normalize(float(F32(0.2)), std), Flatten()]
+    ops: list[Operation] = [Normalize(float(F32(0.2)), std), Flatten()]
     units = int(np.prod(shape))
     kinds = ["sort", "conv", "affine", "group", "abs", "relu"]
     for _ in range(draw(st.integers(0, 3))):
@@ -66,11 +67,11 @@ def networks(draw: st.DrawFn, head: bool | None = None, classes: int | None = No
             ops += [_affine(rng, units, outputs), GroupSort(size)]
         else:
             outputs = units
-            ops.append(Activation(kind))
+            ops.append(Abs() if kind == "abs" else ReLU())
         units = outputs
     classes = classes or draw(st.integers(2, 4))
     if draw(st.booleans()) if head is None else head:
-        ops += [_affine(rng, units, 5), Activation("tanh"), _affine(rng, 5, classes)]
+        ops += [_affine(rng, units, 5), Tanh(), _affine(rng, 5, classes)]
     else:
         k = draw(st.integers(1, units))
         ops += [neuron(rng, units, classes, k, 0.5), Bias(_vector(rng, classes)), Negate()]
@@ -88,43 +89,6 @@ def _affine(rng: np.random.Generator, inputs: int, outputs: int) -> Affine:
 
 def images(rng: np.random.Generator, network: Network, count: int) -> Array:
     return rng.random((count, *network.input_shape)).astype(F32)
-
-
-def evaluate(network: Network, x: Array) -> Array:
-    """Logits in float64, one obvious line per operation: [N, K]."""
-    v = x.astype(np.float64)
-    for op in network.ops:
-        v = _apply(op, v)
-    return v
-
-
-def _apply(op: Op, v: Array) -> Array:
-    match op:
-        case Normalize():
-            return (v - op.mean) / op.std
-        case Flatten():
-            return v.reshape(len(v), math.prod(v.shape[1:]))
-        case SortNeuron():
-            a = np.abs(v[..., None, :] - op.W.astype(np.float64))
-            return -np.sort(-a, axis=-1)[..., : op.k] @ op.coefficients.astype(np.float64)
-        case SortConv():
-            padded = np.concatenate([v, np.zeros((len(v), 1))], axis=1)
-            y = _apply(op.neuron, padded[:, op.patches])
-            return y.transpose(0, 2, 1).reshape(len(v), y.shape[1] * y.shape[2])
-        case Shift():
-            return v - op.values
-        case Bias():
-            return v + op.values
-        case Negate():
-            return -v
-        case Affine():
-            return v @ op.W.astype(np.float64).T + op.b
-        case GroupSort():
-            groups = v.reshape(len(v), v.shape[1] // op.size, op.size)
-            return -np.sort(-groups, axis=-1).reshape(v.shape)
-        case Activation():
-            return Activation.FUNCTIONS[op.kind](v)
-    raise AssertionError(op)
 
 
 @functools.cache
@@ -151,7 +115,7 @@ def evaluate_exact(network: Network, pixels: list[Fraction]) -> list[Fraction]:
     """Logits over the rational numbers; no tanh."""
     v = pixels
     for op in network.ops:
-        v = _apply_exact(op, v)
+        v = apply_exact(op, v)
     return v
 
 
@@ -159,7 +123,7 @@ def _fractions(array: Array) -> list[Fraction]:
     return [Fraction(float(value)) for value in array]
 
 
-def _apply_exact(op: Op, v: list[Fraction]) -> list[Fraction]:
+def apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
     match op:
         case Normalize():
             return [(x - Fraction(op.mean)) / Fraction(op.std) for x in v]
@@ -174,7 +138,7 @@ def _apply_exact(op: Op, v: list[Fraction]) -> list[Fraction]:
             return result
         case SortConv():
             padded = [*v, ZERO]
-            columns = [_apply_exact(op.neuron, [padded[i] for i in row]) for row in op.patches]
+            columns = [apply_exact(op.neuron, [padded[i] for i in row]) for row in op.patches]
             return [column[o] for o in range(len(op.neuron.W)) for column in columns]
         case Shift():
             return [x - c for x, c in zip(v, _fractions(op.values), strict=True)]
@@ -190,8 +154,8 @@ def _apply_exact(op: Op, v: list[Fraction]) -> list[Fraction]:
         case GroupSort():
             groups = [v[i : i + op.size] for i in range(0, len(v), op.size)]
             return [x for group in groups for x in sorted(group)[::-1]]
-        case Activation(kind="relu"):
+        case ReLU():
             return [max(x, ZERO) for x in v]
-        case Activation(kind="abs"):
+        case Abs():
             return [abs(x) for x in v]
     raise AssertionError(op)

@@ -19,9 +19,9 @@ EPSILONS = ("0.2", "0.1", "0.05")
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> CertifiedSession:
     """A SortNet trained on digits, exported."""
+    from sortnet.training import Trainer, model_config
     from sortnet.training.presets import get_preset
     from sortnet.training.runs import RunConfig
-    from sortnet.training.train import Trainer, model_config
 
     folder = tmp_path_factory.mktemp("run")
     preset = get_preset("digits").scaled(60)

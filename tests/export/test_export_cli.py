@@ -12,7 +12,9 @@ import torch
 from click.testing import CliRunner, Result
 from pyarrow import parquet
 
-from sortnet.cli.onnx import certify_command, export_command, verify_command
+from sortnet.cli.certify import certify_command
+from sortnet.cli.export import export_command
+from sortnet.cli.verify import verify_command
 from sortnet.data.sets import load
 from sortnet.models.net import ModelConfig, build_model, estimate_means
 from sortnet.training.presets import get_preset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,13 +14,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import F32, evaluate, images, networks, start
+from networks import F32, images, networks, start
+from torch.optim.swa_utils import AveragedModel
 
 from sortnet.base.units import eps_to_float
 from sortnet.certificate.analysis import analyse, ball_reach
 from sortnet.certificate.network import Network
 from sortnet.export import ExportError, export_model, network_from_torch
-from sortnet.export.graph import build_interval_model, build_model
+from sortnet.export.writer import build_interval_model, build_model
 from sortnet.models.net import ModelConfig, StemConfig
 from sortnet.models.net import build_model as torch_model
 
@@ -52,7 +54,7 @@ def test_every_host_agrees(network: Network, margin: bool, count: int, seed: int
     analysis = analyse(network)
     model = build_model(network, None if margin else Fraction(1, 50), analysis=analysis)
     onnx.checker.check_model(model, full_check=True)
-    exact = evaluate(network, x)
+    exact = network.value(x)
     hosts = everywhere(model, {"input": x})
     for logits, label, radius in hosts:
         assert logits.shape == (count, network.classes) and logits.dtype == F32
@@ -75,7 +77,7 @@ def test_every_host_agrees(network: Network, margin: bool, count: int, seed: int
 def test_interval_model_agrees_and_holds(network: Network, eps: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = images(rng, network, 4)
-    label = evaluate(network, x).argmax(1)
+    label = network.value(x).argmax(1)
     eps = float(F32(eps))
     model = build_interval_model(network, analyse(network))
     feed = {"input": x, "label": label, "reach": np.asarray(ball_reach(eps), F32)}
@@ -83,7 +85,7 @@ def test_interval_model_agrees_and_holds(network: Network, eps: float, seed: int
     for certified in hosts:
         for _ in range(20):
             near = np.clip(x + rng.choice([-eps, eps, 0], size=x.shape), 0, 1)
-            assert (evaluate(network, near).argmax(1) == label)[certified].all()
+            assert (network.value(near).argmax(1) == label)[certified].all()
 
 
 @FEW
@@ -130,6 +132,32 @@ def test_torch_models_export(config: ModelConfig, tmp_path: Path) -> None:
         # Both are within E of the exact logits; torch sums affine layers in float32.
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=2e-6 + 2 * analysis.error)
         assert (label == expected.argmax(1)).all()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda net: net.layers,
+        lambda net: torch.nn.Sequential(net.layers[:2], torch.nn.Sequential(*net.layers[2:])),
+        torch.nn.DataParallel,
+        AveragedModel,
+        lambda net: torch.nn.Sequential(net),
+    ],
+    ids=["Sequential", "nested", "DataParallel", "AveragedModel", "around a net"],
+)
+def test_wrapped_models_export_like_what_they_wrap(
+    wrap: Callable[[torch.nn.Module], torch.nn.Module], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = torch_model(CONFIGS[0])
+    export_model(model, tmp_path / "plain.onnx")
+    wrapped = wrap(model)
+    export_model(wrapped, tmp_path / "wrapped.onnx", input_shape=(1, 5, 5))
+    plain, other = ((tmp_path / f"{name}.onnx").read_bytes() for name in ("plain", "wrapped"))
+    assert plain == other
+    if isinstance(wrapped, torch.nn.Sequential):
+        with pytest.raises(ValueError, match="shape of one sample is needed"):
+            export_model(wrapped, tmp_path / "none.onnx")
 
 
 def test_what_cannot_be_exported_is_named(tmp_path: Path) -> None:

@@ -14,35 +14,35 @@ from fractions import Fraction
 import numpy as np
 import onnxruntime
 import pytest
-from networks import F32, Array, evaluate, start
+from networks import F32, Array, start
 
 from sortnet.certificate.analysis import analyse
-from sortnet.certificate.network import (
-    Activation,
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import (
     Affine,
     Bias,
     Flatten,
     GroupSort,
-    Network,
     Normalize,
-    Op,
+    Operation,
     Shift,
     SortNeuron,
+    Tanh,
 )
 from sortnet.export.certify import into_ball
-from sortnet.export.graph import build_model
+from sortnet.export.writer import build_model
 
 SHAPE = (1, 2, 2)
 INPUTS = 4
 
 
-def far(rng: np.random.Generator) -> list[Op]:
+def far(rng: np.random.Generator) -> list[Operation]:
     """Weights 1000 away from the data: differences lose 10 bits, and a bias brings them back."""
     W = (1000 + rng.normal(size=(2, INPUTS))).astype(F32)
     return [Flatten(), SortNeuron(W, float(F32(0.3)), 3), Bias(F32([-999.5, -999.5]))]
 
 
-def powers(rng: np.random.Generator) -> list[Op]:
+def powers(rng: np.random.Generator) -> list[Operation]:
     """Weights just beside powers of two, where the spacing of floats changes."""
     W = (2.0 ** rng.integers(3, 9, size=(8, INPUTS))).astype(F32)
     W = np.nextafter(W, rng.choice(F32([-np.inf, np.inf]), size=W.shape))
@@ -50,9 +50,9 @@ def powers(rng: np.random.Generator) -> list[Op]:
     return [Flatten(), SortNeuron(W, 0.5, 4), Shift(W[:, 0]), SortNeuron(V, 0.25, 3)]
 
 
-def deep(rng: np.random.Generator) -> list[Op]:
+def deep(rng: np.random.Generator) -> list[Operation]:
     """Five layers, each with its own cancellation."""
-    ops: list[Op] = [Normalize(float(F32(0.1307)), float(F32(0.3081))), Flatten()]
+    ops: list[Operation] = [Normalize(float(F32(0.1307)), float(F32(0.3081))), Flatten()]
     units = INPUTS
     for outputs in (6, 6, 6, 6, 2):
         W = (64 + 0.5 * rng.normal(size=(outputs, units))).astype(F32)
@@ -61,13 +61,13 @@ def deep(rng: np.random.Generator) -> list[Op]:
     return ops
 
 
-def maximum(rng: np.random.Generator) -> list[Op]:
+def maximum(rng: np.random.Generator) -> list[Operation]:
     """l-inf-distance neurons at 4096: one rounding each, nothing but selection otherwise."""
     W = (4096 + rng.random((2, INPUTS))).astype(F32)
     return [Flatten(), SortNeuron(W, 0.0, 1), Shift(F32([4096, 4096]))]
 
 
-def sorted_groups(rng: np.random.Generator) -> list[Op]:
+def sorted_groups(rng: np.random.Generator) -> list[Operation]:
     """A MaxMin network with large opposite biases."""
     W = (rng.normal(size=(6, INPUTS)) / 8).astype(F32)
     b = F32([2**12] * 6)
@@ -76,16 +76,16 @@ def sorted_groups(rng: np.random.Generator) -> list[Op]:
     return [Flatten(), Affine(W, b), GroupSort(2), Affine(V, c)]
 
 
-def tanh_head(rng: np.random.Generator) -> list[Op]:
+def tanh_head(rng: np.random.Generator) -> list[Operation]:
     """Distances far from 0, then a head."""
     W = (100 + rng.normal(size=(6, INPUTS))).astype(F32)
     head = Affine(rng.normal(size=(4, 6)).astype(F32), rng.normal(size=4).astype(F32))
     last = Affine(rng.normal(size=(2, 4)).astype(F32), np.zeros(2, F32))
     body = [Flatten(), SortNeuron(W, 0.5, 4), Shift(np.full(6, 99.5, F32))]
-    return [*body, head, Activation("tanh"), last]
+    return [*body, head, Tanh(), last]
 
 
-Family = Callable[[np.random.Generator], list[Op]]
+Family = Callable[[np.random.Generator], list[Operation]]
 FAMILIES: list[Family] = [
     far,
     powers,
@@ -104,10 +104,10 @@ class Tally:
     certified: int = 0
 
 
-def balanced(ops: list[Op], rng: np.random.Generator) -> Network:
+def balanced(ops: list[Operation], rng: np.random.Generator) -> Network:
     """With a last bias that puts the decision boundary through a random input."""
     x = rng.random((1, *SHAPE))
-    logits = evaluate(Network(SHAPE, tuple(ops)), x)[0]
+    logits = Network(SHAPE, tuple(ops)).value(x)[0]
     return Network(SHAPE, (*ops, Bias(F32([0, logits[0] - logits[1]]))))
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
+import pickle
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from networks import F32, images, neuron
 
-from sortnet.certificate.network import Activation, Affine, Bias, Flatten, Negate, Network, Shift
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import Affine, Bias, Flatten, Negate, Shift, Tanh
 from sortnet.export import CertifiedSession, InputError, NotProvedError
-from sortnet.export.graph import build_model
+from sortnet.export.writer import build_model
 
 
 def small_network(head: bool = False) -> Network:
@@ -23,7 +31,7 @@ def small_network(head: bool = False) -> Network:
     ops = [Flatten(), neuron(rng, 12, 8, 4, 0.3), Shift(rng.normal(size=8).astype(F32))]
     if head:
         W = rng.normal(size=(3, 8)).astype(F32)
-        return Network((1, 3, 4), (*ops, Activation("tanh"), Affine(W, np.zeros(3, F32))))
+        return Network((1, 3, 4), (*ops, Tanh(), Affine(W, np.zeros(3, F32))))
     tail = [neuron(rng, 8, 3, 2, 0.3), Bias(np.zeros(3, F32)), Negate()]
     return Network((1, 3, 4), (*ops, *tail))
 
@@ -161,10 +169,78 @@ def test_other_providers_and_thread_counts_are_refused(path: Path) -> None:
     for name in ("OpenVINOExecutionProvider", ("CUDAExecutionProvider", {"use_tf32": "1"})):
         with pytest.raises(ValueError, match="providers are among"):
             CertifiedSession(path, providers=[name])  # type: ignore[list-item]
+    for name in ("TensorrtExecutionProvider", "CPU"):
+        with pytest.raises(ValueError, match=f"providers are among .* got '{name}'"):
+            CertifiedSession(path, providers=name)
     with pytest.raises(ValueError, match="threads must be at least 1"):
         CertifiedSession(path, threads=0)
     one = CertifiedSession(path, providers=["CPUExecutionProvider"], threads=1)
     assert one.predict(images(np.random.default_rng(0), one.network, 2)).label.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "form", [str, lambda name: [name], lambda name: ("CPUExecutionProvider", name)]
+)
+def test_a_provider_that_cannot_run_is_refused(
+    path: Path, form: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime would warn and run on the CPU."""
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(ValueError, match=r"cannot run CUDAExecutionProvider, only .*CPU"):
+            CertifiedSession(path, providers=form("CUDAExecutionProvider"))
+    # A build that has it, on a machine that has not: sessions fall back without an error.
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    monkeypatch.setattr(
+        onnxruntime.InferenceSession, "get_providers", lambda self: ["CPUExecutionProvider"]
+    )
+    with (
+        pytest.raises(ValueError, match="CUDAExecutionProvider does not start"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", UserWarning)
+        CertifiedSession(path, providers=form("CUDAExecutionProvider"), library=False)
+
+
+def test_a_plain_string_is_one_provider(path: Path) -> None:
+    session = CertifiedSession(path, providers="CPUExecutionProvider")
+    assert session.predict(images(np.random.default_rng(0), session.network, 2)).label.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
+)
+def test_copies_reopen_the_same_file(
+    path: Path,
+    tmp_path: Path,
+    again: Callable[[CertifiedSession], CertifiedSession],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.onnx").write_bytes(path.read_bytes())
+    session = CertifiedSession("model.onnx", library=False, threads=1)
+    monkeypatch.chdir("/")  # a relative path means the folder of its time
+    other = again(session)
+    x = images(np.random.default_rng(3), session.network, 9)
+    assert (other.predict(x).radius == session.predict(x).radius).all()
+    assert (other.certify(x, 0.02) == session.certify(x, 0.02)).all()
+    assert other is not session and other._threads == 1 and not other._library
+    # Another network that is proved as well.
+    onnx.save(build_model(small_network(), preset="other"), tmp_path / "model.onnx")
+    with pytest.raises(NotProvedError, match="not the file that the session was opened with"):
+        again(session)
+    (tmp_path / "model.onnx").unlink()
+    with pytest.raises(OSError, match=r"model\.onnx"):
+        again(session)
+
+
+def test_a_process_pool_certifies(path: Path) -> None:
+    session = CertifiedSession(path, threads=1)
+    batches = [images(np.random.default_rng(seed), session.network, 5) for seed in range(4)]
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        results = list(pool.map(session.predict, batches))
+    for x, prediction in zip(batches, results, strict=True):
+        assert (prediction.radius == session.predict(x).radius).all()
 
 
 def test_threads_share_a_session(path: Path) -> None:

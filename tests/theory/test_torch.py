@@ -12,18 +12,21 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sortnet import nn as sn
+from sortnet.certificate.operations import Affine as SpecAffine
 from sortnet.cli.theory import theory_command
 from sortnet.export import export_model
 from sortnet.models.net import Abs, ModelConfig, build_model
-from sortnet.theory import boolean_impossibility, model_check, search
-from sortnet.theory import strategies as draw
-from sortnet.theory.boolean import cyclic_pairs
-from sortnet.theory.boolean_impossibility import best_radius, bound
-from sortnet.theory.convert import exact_network
-from sortnet.theory.mass import masses
-from sortnet.theory.networks import Affine, Network, Scale, Sort
-from sortnet.theory.order_statistics import best_error
-from sortnet.theory.results import Refuted
+from sortnet.theory.objects import strategies as draw
+from sortnet.theory.objects.boolean import cyclic_pairs
+from sortnet.theory.objects.convert import exact_network
+from sortnet.theory.objects.networks import Affine, Network, Scale, Sort
+from sortnet.theory.objects.results import Refuted
+from sortnet.theory.report import model_check
+from sortnet.theory.search import trained as search
+from sortnet.theory.theorems import boolean_impossibility
+from sortnet.theory.theorems.boolean_impossibility import best_radius, bound
+from sortnet.theory.theorems.mass import masses
+from sortnet.theory.theorems.order_statistics import best_error
 from sortnet.training.presets import get_preset
 from sortnet.training.runs import RunConfig, write_config, write_model
 
@@ -266,7 +269,7 @@ def test_an_onnx_file_and_its_run_agree(run_folder, tmp_path):
 
 def test_weights_that_break_the_constraint_are_seen(run_folder, monkeypatch):
     folder, _ = run_folder("standard")
-    monkeypatch.setattr(model_check, "_factors", lambda op: (0.01, 1))
+    monkeypatch.setattr(SpecAffine, "moves", lambda op, moves: np.full(len(op.W), 0.01))
     assert not model_check.check_model(folder).within
     result = CliRunner().invoke(theory_command, ["check", str(folder)])
     assert result.exit_code == 1
@@ -298,9 +301,9 @@ def test_a_layer_without_a_known_bound_is_named(run_folder, monkeypatch):
     folder, model = run_folder("learned")
     model.layers.append(nn.GELU())
     monkeypatch.setattr("sortnet.training.runs.load_run", lambda path: (model, None))
-    with pytest.raises(ValueError, match="no mass bound is known for a GELU layer"):
+    with pytest.raises(ValueError, match="no mass bound is known: GELU at layers"):
         model_check.check_model(folder)
-    with pytest.raises(ValueError, match="GELU layer has no exact form"):
+    with pytest.raises(ValueError, match=r"GELU at layers\.\d+ is not a layer that is known"):
         model_check.check_model(folder, exact=True)
 
 

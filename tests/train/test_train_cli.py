@@ -10,10 +10,8 @@ import pytest
 import tiny
 
 from sortnet.cli import main as cli
-from sortnet.cli import reproduce
 from sortnet.data import sets as data
-from sortnet.training import presets, runs
-from sortnet.training.train import Trainer
+from sortnet.training import Trainer, presets, reproduction, runs
 
 
 @pytest.fixture
@@ -231,9 +229,9 @@ def test_a_busy_moment_does_not_shorten_a_run(monkeypatch):
         steps[0] += 1
         clock[0] += 10.0 if steps[0] % 6 == 0 else 0.1
 
-    monkeypatch.setattr(reproduce, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(reproduction, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(Trainer, "train_step", step)
-    epochs = reproduce.epochs_within(tiny.config(), tiny.dataset(), budget=40.0)
+    epochs = reproduction.epochs_within(tiny.config(), tiny.dataset(), budget=40.0)
     assert epochs == pytest.approx(0.9 * 40.0 / (4 * 0.1))  # 4 steps an epoch
 
 

@@ -17,11 +17,11 @@ from sortnet.data.images import ImageFiles
 from sortnet.data.split import Split
 from sortnet.training import losses, runs, schedule
 from sortnet.training.objective import Objective
-from sortnet.training.train import (
+from sortnet.training.schedule import settings_at
+from sortnet.training.trainer import (
     InterruptedTrainingError,
     Trainer,
     TrainingDivergedError,
-    settings_at,
 )
 
 
@@ -86,7 +86,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import tiny
 from pathlib import Path
-from sortnet.training.train import Trainer
+from sortnet.training import Trainer
 run = Trainer(tiny.config(), tiny.dataset(), Path(sys.argv[2]), checkpoint_seconds=0)
 run.resume()
 run.run(lambda state: print(state.step, flush=True))

@@ -1,0 +1,155 @@
+"""`sortnet certify`: certify data with an ONNX file, without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from sortnet.base.files import check_outputs, write_json
+
+from .console import one_line
+from .options import ONNX_FILE, Eps, OutFile, json_option, root_option
+
+if TYPE_CHECKING:
+    from sortnet.certificate.network import Network
+    from sortnet.data.sets import Split
+    from sortnet.export.certify import Attack, Report
+
+
+@click.command("certify")
+@click.argument("model", type=ONNX_FILE)
+@click.option("--data", required=True, help="A preset's name, a data set's name, or an .npz file.")
+@root_option()
+@click.option(
+    "--eps",
+    "epsilons",
+    type=Eps(),
+    multiple=True,
+    required=True,
+    help="Radius in pixels such as 8/255; several allowed.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Certify only the first samples.")
+@click.option(
+    "--pgd",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="STEPS",
+    help="Attack with so many PGD steps beside it (needs torch): an upper bound, and a check.",
+)
+@click.option(
+    "--library/--functions",
+    default=True,
+    show_default=True,
+    help="Run our native operation, or the functions inside the file.",
+)
+@click.option(
+    "--samples",
+    type=OutFile({".jsonl": None, ".parquet": "pyarrow"}),
+    help="Write one row per sample to a .jsonl or .parquet file.",
+)
+@click.option(
+    "--plot",
+    "plot_path",
+    type=OutFile(dict.fromkeys((".png", ".pdf", ".svg"), "matplotlib")),
+    help="Draw certified accuracy against eps into a .png, .pdf or .svg file.",
+)
+@json_option
+def certify_command(
+    model: Path,
+    data: str,
+    data_root: Path | None,
+    epsilons: tuple[str, ...],
+    limit: int | None,
+    pgd: int,
+    library: bool,
+    samples: Path | None,
+    plot_path: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Certify the test samples of DATA with the ONNX file MODEL, at one or more radii.
+
+    The file is verified first; a file that does not prove its certificates is refused. An .npz
+    holds x [N, ...] (uint8, or float in [0, 1]) and y [N]. Radii are in pixels in [0, 1], exact
+    fractions, rounded up: a sample counts only if its whole ball is certified.
+
+    \b
+    Examples:
+      sortnet certify digits.onnx --data digits --eps 0.05 --eps 0.1
+      sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
+    """
+    with one_line():
+        from sortnet.data.sets import user_folder
+        from sortnet.export.certify import certify_split, plot, summary, write_samples
+        from sortnet.export.runtime import CertifiedSession
+
+        check_outputs(
+            {"--samples": samples, "--plot": plot_path, "--json": json_file},
+            inputs=[model, *([Path(data)] if data.endswith(".npz") else [])],
+            data=user_folder(data, data_root),
+        )
+        split = _load(data, data_root, limit)
+        session = CertifiedSession(model, library=library)
+        attack = _pgd(session.network, pgd) if pgd else None
+        columns = (TextColumn("certifying"), BarColumn(), MofNCompleteColumn())
+        console = Console(stderr=True)
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+            task = bar.add_task("", total=len(split))
+            report = certify_split(
+                session, split, epsilons, attack, lambda done: bar.update(task, completed=done)
+            )
+        document = summary(report, session)
+        if samples is not None:
+            write_samples(report, samples)
+        if plot_path is not None:
+            plot(report, plot_path, f"{model.name} on {data}")
+        write_json(json_file, document)
+    _print_report(report, model.name, document["claim"])
+
+
+def _load(data: str, root: Path | None, limit: int | None) -> Split:
+    import numpy as np
+
+    from sortnet.data import sets
+
+    if data.endswith(".npz"):
+        split = sets.load_npz(data)
+    elif data in sets.NAMES or data.startswith("folder:"):
+        split = sets.load(data, root).test
+    else:
+        from sortnet.training.presets import get_preset
+
+        split = sets.load(get_preset(data).data, root).test
+    return split if limit is None else split.take(np.arange(min(limit, len(split))))
+
+
+def _pgd(network: Network, steps: int) -> Attack:
+    from sortnet.export.attack import pgd_attack
+
+    return pgd_attack(network, steps)
+
+
+def _print_report(report: Report, name: str, claim: str) -> None:
+    click.echo(f"{name}: {len(report.truth)} samples, clean accuracy {report.clean:.2%}")
+    table = Table()
+    table.add_column("eps")
+    table.add_column("certified", justify="right")
+    if report.fooled:
+        table.add_column("PGD", justify="right")
+    for eps in report.certified:
+        row = [eps, f"{report.certified_accuracy(eps):.2%}"]
+        table.add_row(*row, *([f"{report.attacked_accuracy(eps):.2%}"] if report.fooled else []))
+    console = Console()
+    console.print(table)
+    console.print(f"Claim: {claim}.", highlight=False)
