@@ -86,7 +86,7 @@ function build(certified, scans) {
   const attackCanvas = element("canvas", { role: "img", "aria-label": "The picture that fools the network" });
   const meter = element("div", { class: "sn-meter", "aria-hidden": "true" }, element("span"), element("i"));
   const scanText = element("small", { "data-sn": "scan" });
-  const live = element("p", { class: "md-visually-hidden", role: "status", "data-sn": "live" });
+  const live = element("p", { class: "sn-hidden", role: "status", "data-sn": "live" });
 
   root.replaceChildren(
     element(
@@ -95,7 +95,7 @@ function build(certified, scans) {
       element(
         "div", { class: "sn-row" },
         element("button", { type: "button", "data-sn": "clear", onclick: () => set(new Float32Array(64), -1) }, "Clear"),
-        element("button", { type: "button", "data-sn": "previous", onclick: () => pick(chosen - 1) }, "◀ Scan"),
+        element("button", { type: "button", "data-sn": "previous", onclick: () => pick(Math.max(chosen, 0) - 1) }, "◀ Scan"),
         element("button", { type: "button", "data-sn": "next", onclick: () => pick(chosen + 1) }, "Scan ▶"),
       ),
       scanText,
