@@ -668,7 +668,7 @@ def curve(setup: Setup, record: Record) -> None:
     if setup.dry:
         small = ["data=digits", "model.width=32", "recipe.crop=0", "recipe.batch_size=64"]
         chosen = chosen.override(small).scaled(0.5)
-    data = load(chosen.data, setup.data)
+    data = load(chosen.data, None if setup.dry else setup.data)
     config = runs.RunConfig(preset=chosen, model=model_config(chosen, data))
     folder = setup.output / "curve"
     trainer = Trainer(config, data, folder, device=setup.device, checkpoint_seconds=30)

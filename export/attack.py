@@ -11,12 +11,12 @@ from sortnet.evaluation.attack import pgd
 from sortnet.evaluation.frozen import FrozenChain
 
 if TYPE_CHECKING:
-    from .certify import Attack
-    from .runtime import FloatArray, IntArray
+    from .report import Attack
+    from .session import FloatArray, IntArray
 
 
 def pgd_attack(network: Network, steps: int) -> Attack:
-    """An attack for `certify.certify_split`: PGD with ``steps`` steps on a torch twin."""
+    """An attack for `report.certify_split`: PGD with ``steps`` steps on a torch twin."""
     chain = FrozenChain.of_network(network)
 
     def attack(x: FloatArray, y: IntArray, radius: float) -> FloatArray:

@@ -6,48 +6,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from sortnet.base.files import check_outputs, write_json
 
-from .console import one_line
-from .options import ONNX_FILE, Eps, OutFile, json_option, root_option
+from .console import console, plain_bar
+from .options import (
+    ONNX_FILE,
+    Command,
+    OutFile,
+    data_option,
+    eps_option,
+    json_option,
+    limit_option,
+    pgd_steps_option,
+    plot_option,
+    root_option,
+)
+from .results import data_files, first
 
 if TYPE_CHECKING:
     from sortnet.certificate.network import Network
     from sortnet.data.sets import Split
-    from sortnet.export.certify import Attack, Report
+    from sortnet.export.report import Attack, Report
 
 
-@click.command("certify")
+@click.command("certify", cls=Command, renamed={"--pgd": "--pgd-steps"})
 @click.argument("model", type=ONNX_FILE)
-@click.option("--data", required=True, help="A preset's name, a data set's name, or an .npz file.")
-@root_option()
-@click.option(
-    "--eps",
-    "epsilons",
-    type=Eps(),
-    multiple=True,
-    required=True,
-    help="Radius in pixels such as 8/255; several allowed.",
-)
-@click.option("--limit", type=click.IntRange(min=1), help="Certify only the first samples.")
-@click.option(
-    "--pgd",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="STEPS",
-    help="Attack with so many PGD steps beside it (needs torch): an upper bound, and a check.",
-)
+@data_option("A preset's name, a data set's name, folder:PATH or a file.", required=True)
+@root_option
+@eps_option(required=True)
+@limit_option
+@pgd_steps_option(0)
 @click.option(
     "--library/--functions",
     default=True,
@@ -59,23 +49,18 @@ if TYPE_CHECKING:
     type=OutFile({".jsonl": None, ".parquet": "pyarrow"}),
     help="Write one row per sample to a .jsonl or .parquet file.",
 )
-@click.option(
-    "--plot",
-    "plot_path",
-    type=OutFile(dict.fromkeys((".png", ".pdf", ".svg"), "matplotlib")),
-    help="Draw certified accuracy against eps into a .png, .pdf or .svg file.",
-)
+@plot_option
 @json_option
 def certify_command(
     model: Path,
     data: str,
     data_root: Path | None,
-    epsilons: tuple[str, ...],
+    eps: tuple[str, ...],
     limit: int | None,
-    pgd: int,
+    pgd_steps: int,
     library: bool,
     samples: Path | None,
-    plot_path: Path | None,
+    plot_file: Path | None,
     json_file: Path | None,
 ) -> None:
     """Certify the test samples of DATA with the ONNX file MODEL, at one or more radii.
@@ -89,49 +74,42 @@ def certify_command(
       sortnet certify digits.onnx --data digits --eps 0.05 --eps 0.1
       sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
     """
-    with one_line():
-        from sortnet.data.sets import user_folder
-        from sortnet.export.certify import certify_split, plot, summary, write_samples
-        from sortnet.export.runtime import CertifiedSession
+    from sortnet.data.sets import user_folder
+    from sortnet.export.report import certify_split, plot, summary, write_samples
+    from sortnet.export.session import CertifiedSession
 
-        check_outputs(
-            {"--samples": samples, "--plot": plot_path, "--json": json_file},
-            inputs=[model, *([Path(data)] if data.endswith(".npz") else [])],
-            data=user_folder(data, data_root),
-        )
-        split = _load(data, data_root, limit)
-        session = CertifiedSession(model, library=library)
-        attack = _pgd(session.network, pgd) if pgd else None
-        columns = (TextColumn("certifying"), BarColumn(), MofNCompleteColumn())
-        console = Console(stderr=True)
-        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-            task = bar.add_task("", total=len(split))
-            report = certify_split(
-                session, split, epsilons, attack, lambda done: bar.update(task, completed=done)
-            )
-        document = summary(report, session)
-        if samples is not None:
-            write_samples(report, samples)
-        if plot_path is not None:
-            plot(report, plot_path, f"{model.name} on {data}")
-        write_json(json_file, document)
+    spec = _spec(data)
+    check_outputs(
+        {"--samples": samples, "--plot": plot_file, "--json": json_file},
+        inputs=[model, *data_files(spec, data_root)],
+        data=user_folder(spec, data_root),
+    )
+    split = first(_load(spec, data_root), limit)
+    session = CertifiedSession(model, library=library)
+    attack = _pgd(session.network, pgd_steps) if pgd_steps else None
+    with plain_bar("certifying") as progress:
+        report = certify_split(session, split, eps, attack, lambda done: progress(done, len(split)))
+    document = summary(report, session)
+    if samples is not None:
+        write_samples(report, samples)
+    if plot_file is not None:
+        plot(report, plot_file, f"{model.name} on {data}")
+    write_json(json_file, document)
     _print_report(report, model.name, document["claim"])
 
 
-def _load(data: str, root: Path | None, limit: int | None) -> Split:
-    import numpy as np
+def _spec(data: str) -> str:
+    """What `sortnet.data` reads; a preset's name means its data."""
+    from sortnet.data.sets import NAMES
+    from sortnet.training.presets import PRESETS
 
-    from sortnet.data import sets
+    return PRESETS[data].data if data in PRESETS and data not in NAMES else data
 
-    if data.endswith(".npz"):
-        split = sets.load_npz(data)
-    elif data in sets.NAMES or data.startswith("folder:"):
-        split = sets.load(data, root).test
-    else:
-        from sortnet.training.presets import get_preset
 
-        split = sets.load(get_preset(data).data, root).test
-    return split if limit is None else split.take(np.arange(min(limit, len(split))))
+def _load(spec: str, root: Path | None) -> Split:
+    from sortnet.data.sets import load_samples
+
+    return load_samples(spec, root)
 
 
 def _pgd(network: Network, steps: int) -> Attack:
@@ -150,6 +128,5 @@ def _print_report(report: Report, name: str, claim: str) -> None:
     for eps in report.certified:
         row = [eps, f"{report.certified_accuracy(eps):.2%}"]
         table.add_row(*row, *([f"{report.attacked_accuracy(eps):.2%}"] if report.fooled else []))
-    console = Console()
     console.print(table)
     console.print(f"Claim: {claim}.", highlight=False)

@@ -19,7 +19,7 @@ from .options import (
     plot_option,
     root_option,
 )
-from .results import accuracy_plot, first, part_of, show
+from .results import accuracy_plot, data_files, first, part_of, show
 
 
 @click.command(cls=Command, renamed={"--npz": "--data"})
@@ -28,7 +28,7 @@ from .results import accuracy_plot, first, part_of, show
 @data_option("Evaluate on this data set, folder:PATH or file instead of the run's own.")
 @root_option
 @limit_option
-@pgd_steps_option
+@pgd_steps_option(100)
 @click.option(
     "--pgd-samples", type=click.IntRange(0), help="Attack so many, evenly spaced [default: all]."
 )
@@ -71,7 +71,7 @@ def evaluate_command(
         spec, root = resolve(data, data_root)
     check_outputs(
         {"--plot": plot_file, "--json": json_file},
-        inputs=runs.own_files(run),
+        inputs=[*runs.own_files(run), *data_files(spec, root)],
         data=user_folder(spec, root),
     )
     if data is None:

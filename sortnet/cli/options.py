@@ -126,13 +126,6 @@ root_option = click.option(
     metavar="DIR",
     help="Folder of the data set's files.",
 )
-pgd_steps_option = click.option(
-    "--pgd-steps",
-    type=click.IntRange(0),
-    default=100,
-    show_default=True,
-    help="Steps of the attack beside it; 0 for none.",
-)
 limit_option = click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples only."
 )
@@ -143,6 +136,17 @@ plot_option = click.option(
     metavar="FILE",
     help="Draw accuracy against eps into a .png, .pdf or .svg file.",
 )
+
+
+def pgd_steps_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--pgd-steps`."""
+    return click.option(
+        "--pgd-steps",
+        type=click.IntRange(0),
+        default=default,
+        show_default=True,
+        help="Steps of a PGD attack beside it (needs torch); 0 for none.",
+    )
 
 
 def eps_option(**more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

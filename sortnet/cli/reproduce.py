@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import statistics
 from pathlib import Path
 from typing import Any
@@ -11,28 +11,25 @@ import click
 
 from sortnet.base.files import atomic_write, check_outputs, write_json
 
-from .console import console, training_bar
-from .options import Duration, json_option, root_option
-from .results import finish_run
+from .console import console, plain_bar, training_bar
+from .options import Command, Duration, data_option, folder_option, json_option, root_option
+from .results import data_files, finish_run
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("preset")
 @click.option("--budget", type=Duration(), default="20m", show_default=True, help="Per training.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs per row.")
 @click.option("--row", "rows", multiple=True, help="Only this row; several allowed [default: all].")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder [default: runs/reproduce-PRESET].",
-)
-@root_option("--data")
+@folder_option("Folder [default: runs/reproduce-PRESET].")
+@data_option("Compare on this data set, folder:PATH or file instead of the preset's.")
+@root_option
 @click.option(
     "--pgd-samples",
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="Attack so many test images.",
+    help="Attack so many test images; fewer, if that took more than half of the budget.",
 )
 @json_option
 def reproduce_command(
@@ -41,85 +38,104 @@ def reproduce_command(
     seeds: int,
     rows: tuple[str, ...],
     out: Path | None,
+    data: str | None,
     data_root: Path | None,
     pgd_samples: int,
     json_file: Path | None,
 ) -> None:
     """Train SortNet and every family it is compared with on PRESET's data, and write one table.
 
-    Every row trains for the same wall-clock budget on this machine: its speed is measured first and
-    its recipe squeezed or stretched to fit. Our recipes were chosen on held-out training images
-    (the baselines' on digits); the test split is looked at once per run, at the end.
-    Finished runs are kept, so that an interrupted command goes on where it stopped. The folder gets
-    table.md, table.json, table.png.
+    Every row trains for the same wall-clock budget on this machine: first all rows are built and
+    their speed is measured, and their recipes squeezed or stretched to fit. Our recipes were chosen
+    on held-out training images (the baselines' on digits); the test split is looked at once per
+    run, at the end. Finished runs are kept, so that an interrupted command goes on where it
+    stopped. The folder gets table.md, table.json, table.png.
 
     \b
     Examples:
       sortnet reproduce fashion-mnist-0.1 --budget 20m
       sortnet reproduce digits --budget 30s --seeds 1 --row sortnet --row maxmin
     """
-    from sortnet.data.sets import load, user_folder
-    from sortnet.training import comparison, presets, reproduction, runs
+    from sortnet.data.sets import load, resolve, user_folder
+    from sortnet.training import comparison, presets, runs
+    from sortnet.training.reproduction import ATTACK_SHARE, Reproduction
 
     base = presets.get_preset(preset)
-    chosen = [comparison.comparison_row(base, row) for row in rows or comparison.ROWS]
+    spec, root = resolve(data or base.data, data_root)
+    base = dataclasses.replace(base, data=spec)
     folder = out or runs.default_folder(f"reproduce-{preset}")
-    places = {
-        (seed, row.name): folder / f"{row.name.partition(':')[2]}-seed{seed}"
-        for seed, row in itertools.product(range(seeds), chosen)
-    }
-    own = [folder / name for name in reproduction.TABLES]
-    own += [path for place in places.values() for path in runs.own_files(place)]
+    chosen = tuple(comparison.comparison_row(base, row) for row in rows or comparison.ROWS)
+    work = Reproduction(base, chosen, seeds, budget, pgd_samples, folder, root)
     check_outputs(
         {"--json": json_file},
         folder=folder,
-        inputs=own,
-        data=user_folder(base.data, data_root),
+        inputs=[*work.own_files(), *data_files(spec, root)],
+        data=user_folder(spec, root),
     )
-    reproduction.check_budget(folder, budget)
-    for seed, row in itertools.product(range(seeds), chosen):
-        reproduction.check_recipe(places[seed, row.name], row)
-    data = load(base.data, data_root)
+    work.check()
+    loaded = load(spec, root)
+    count = len(chosen) * seeds
+    most = (1 + ATTACK_SHARE) * count * budget
+    with plain_bar("measuring") as progress:
+        plan = work.plan(loaded, progress)
+    text = f"{count} runs of {_time(budget)}, up to {_time(most)} in all, less what is finished"
+    click.echo(text, err=True)
 
     def finish(*run: Any) -> None:
-        finish_run(*run, pgd_samples)
+        finish_run(*run).check()
 
-    results: dict[str, list[dict[str, Any]]] = {row.name: [] for row in chosen}
-    for seed, row in itertools.product(range(seeds), chosen):
-        place = places[seed, row.name]
-        result = reproduction.finished_run(place) or reproduction.train_within(
-            row, data, place, seed, budget, data_root, training_bar, finish
-        )
-        results[row.name].append({"seed": seed, **result})
-        document = reproduction.comparison_document(base, budget, data, chosen, results)
+    for document in work.run(loaded, plan, training_bar, finish):
         _write_tables(folder, document)
     console.print(_markdown(document), markup=False, highlight=False, soft_wrap=True)
     write_json(json_file, document)
 
 
-def _markdown(document: dict[str, Any]) -> str:
-    def percent(cell: dict[str, float]) -> str:
-        return f"{100 * cell['mean']:.2f} ± {100 * cell['std']:.2f}"
+def _time(seconds: float) -> str:
+    """In the largest unit of which there is at least one."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
-    seeds = sorted({run["seed"] for row in document["rows"] for run in row["runs"]})
-    attacked = document["rows"][0]["runs"][0]["pgd_samples"]
+
+def _markdown(document: dict[str, Any]) -> str:
+    def percent(cell: dict[str, Any]) -> str:
+        deviation = "" if cell["std"] is None else f" ± {100 * cell['std']:.2f}"
+        return f"{100 * cell['mean']:.2f}{deviation}"
+
+    rows = document["rows"]
+    every = [(row["name"], run) for row in rows for run in row["runs"]]
+    seeds = sorted({run["seed"] for _, run in every})
+    what = "mean ± sample standard deviation over seeds" if len(seeds) > 1 else "seed"
     machine = ", ".join(f"{k} {v}" for k, v in document["environment"].items())
+    heads = [f"PGD {eps} | certified {eps}" for eps in document["eps"]]
     lines = [
-        f"{document['data']}, eps {document['eps']}, {document['budget_seconds']:.0f} s of "
-        "training per run; mean ± sample standard deviation over seeds "
-        f"{', '.join(map(str, seeds))}, in %; "
-        f"{document['test_samples']} test images, PGD-100 on {attacked} of them.",
+        f"{document['data']}, {document['budget_seconds']:.0f} s of training per run; {what} "
+        f"{', '.join(map(str, seeds))}, in %; {document['test_samples']} test images, PGD-100 on "
+        f"{every[0][1]['pgd_samples']} of them. {len(every)} runs, "
+        f"{_time(document['total_seconds'])} of training and evaluation in all.",
         f"Machine: {machine}.",
         "",
-        "| row | clean | PGD | certified | epochs | training s |",
-        "|---|---|---|---|---|---|",
+        f"| row | clean | {' | '.join(heads)} | epochs | training s |",
+        "|---" * (4 + 2 * len(heads)) + "|",
     ]
-    for row in document["rows"]:
+    for row in rows:
         epochs = statistics.mean(run["epochs"] for run in row["runs"])
+        cells = [
+            f"{percent(row['pgd'][eps])} | {percent(row['certified'][eps])}"
+            for eps in document["eps"]
+        ]
         lines.append(
-            f"| {row['name']} | {percent(row['clean'])} | {percent(row['pgd'])} | "
-            f"{percent(row['certified'])} | {epochs:.1f} | {row['seconds']['mean']:.0f} |"
+            f"| {row['name']} | {percent(row['clean'])} | {' | '.join(cells)} | {epochs:.1f} "
+            f"| {row['seconds']['mean']:.0f} |"
         )
+    idle = [f"{name} (seed {run['seed']})" for name, run in every if not run["learned"]]
+    if idle:
+        lines += [
+            "",
+            f"Never learned: {', '.join(idle)}. Their clean accuracy is not above that of always "
+            f"naming one class ({100 * document['best_guess']:.2f} % with two standard errors).",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -132,5 +148,4 @@ def _write_tables(folder: Path, document: dict[str, Any]) -> None:
     write_json(as_json, document)
     with atomic_write(as_text) as path:
         path.write_text(_markdown(document))
-    title = f"{document['data']}, eps {document['eps']}"
-    plots.comparison_plot(as_plot, title, document["rows"])
+    plots.comparison_plot(as_plot, document["data"], document["eps"], document["rows"])

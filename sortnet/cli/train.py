@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -14,7 +14,10 @@ from sortnet.base.files import check_outputs, write_json
 
 from .console import training_bar
 from .options import Command, data_option, folder_option, json_option, root_option, seed_option
-from .results import finish_run, part_of
+from .results import data_files, finish_run, part_of
+
+if TYPE_CHECKING:
+    from sortnet.evaluation.accuracy import Evaluation
 
 
 @click.command(cls=Command)
@@ -105,6 +108,7 @@ def train_command(
     if not 0 <= hold_out < 1:
         raise click.UsageError(f"--hold-out must be in [0, 1), got {hold_out}")
     folder = out or runs.default_folder(preset)
+    config: runs.RunConfig | None = None
     if resume:
         config = runs.read_config(folder)
         if config.preset.name != preset:
@@ -125,21 +129,18 @@ def train_command(
     check_outputs(
         {"--json": json_file},
         folder=folder,
-        inputs=runs.own_files(folder),
+        inputs=[*runs.own_files(folder), *data_files(spec, root)],
         data=user_folder(spec, root),
     )
-    with processes() as device:
-        if resume:
-            loaded = part_of(load(spec, root, download), config.hold_out)
-        else:
-            loaded = part_of(load(spec, root, download), hold_out)
+    if not resume:
+        chosen = dataclasses.replace(chosen, data=spec)
+
+    def work(device: Any) -> tuple[Evaluation, float] | None:
+        nonlocal config
+        loaded = part_of(load(spec, root, download), config.hold_out if config else hold_out)
+        if config is None:
             config = runs.new_config(
-                dataclasses.replace(chosen, data=spec),
-                loaded,
-                seed=seed,
-                hold_out=hold_out,
-                data_root=root,
-                precision=precision,
+                chosen, loaded, seed=seed, hold_out=hold_out, data_root=root, precision=precision
             )
         trainer = Trainer(config, loaded, folder, device=device, compile=compiled)
         if resume:
@@ -149,11 +150,18 @@ def train_command(
                 trainer.run()
             except InterruptedTrainingError as stop:
                 sys.exit(128 + stop.signal)  # the first process says it
-            return
+            return None
         with training_bar(preset) as listener:
             model = trainer.run(listener)
         result = finish_run(folder, config, model, loaded, trainer.seconds, pgd_samples)
-    write_json(json_file, {**result.summary(), "seconds": trainer.seconds, "run": str(folder)})
+        return result, trainer.seconds
+
+    with processes() as device:
+        done = work(device)
+    if done is not None:
+        result, seconds = done
+        write_json(json_file, {**result.summary(), "seconds": seconds, "run": str(folder)})
+        result.check()  # last: nothing of a finished training is lost
 
 
 def _refuse_changes(

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from sortnet.base.files import check_outputs, write_json
 
-from .console import one_line
-from .options import ONNX_FILE, json_option
+from .console import console
+from .options import ONNX_FILE, Command, json_option
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @click.argument("model", type=ONNX_FILE)
 @json_option
 def verify_command(model: Path, json_file: Path | None) -> None:
@@ -22,13 +21,11 @@ def verify_command(model: Path, json_file: Path | None) -> None:
 
     Needs no torch and believes no metadata. The exit code is 0 only if everything is proved.
     """
-    with one_line():
-        from sortnet.export.verifier import verify
+    from sortnet.export.verifier import verify
 
-        check_outputs({"--json": json_file}, inputs=[model])
-        proof = verify(model)
-        write_json(json_file, proof.to_json())
-    console = Console()
+    check_outputs({"--json": json_file}, inputs=[model])
+    proof = verify(model)
+    write_json(json_file, proof.to_json())
     if proof.network is not None and proof.analysis is not None:
         table = Table(title=f"{model.name}, operation by operation (box [0, 1])")
         for column in ("operation", "units", "Lipschitz", "range", "error"):

@@ -1,7 +1,9 @@
 """Data sets as splits, their loaders, augmentation and batches. See docs/data.md."""
 
+from .arrays import load_npz
 from .box import Box
 from .convert import encode_labels
+from .images import ImageFiles
 from .partition import folds, stratified_split
 from .schema import Schema
 from .sets import BUNDLED, NAMES, load, load_samples, resolve
@@ -12,11 +14,13 @@ __all__ = [
     "NAMES",
     "Box",
     "DataSet",
+    "ImageFiles",
     "Schema",
     "Split",
     "encode_labels",
     "folds",
     "load",
+    "load_npz",
     "load_samples",
     "resolve",
     "stratified_split",

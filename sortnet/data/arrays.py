@@ -46,29 +46,30 @@ def load_npz_set(
     path = Path(path)
     try:
         arrays = _read(path)
-        if all(name in arrays for name in _FOUR):
-            x, y, x_test, y_test = (arrays[name] for name in _FOUR)
-            notes = []
-        else:
+        settings = _settings(arrays, levels, layout)
+        names = settings["class_names"]
+        notes = []
+        if "x" in arrays:
             x, y = arrays["x"], arrays["y"]
             _check_lengths(x, y)
-        regression = y.dtype.kind == "f" if regression is None else regression
-        settings = _settings(arrays, levels, layout)
-        if "x_test" not in arrays or "x_train" not in arrays:
-            labels, names = (as_labels(y), None) if regression else encode_labels(y)
-            first, second = stratified_split(labels, test_fraction, seed, names)
+            regression = y.dtype.kind == "f" if regression is None else regression
+            groups, found = (as_labels(y), None) if regression else encode_labels(y, names)
+            first, second = stratified_split(groups, test_fraction, seed, found)
             x, y, x_test, y_test = x[first], y[first], x[second], y[second]
-            notes = [split_note(len(first), len(second), seed, regression)]
-        if not regression:
-            _check_counted(y, settings["class_names"])
-        box, note = _box(arrays, settings["layout"], (x, x_test))
+            notes.append(split_note(len(first), len(second), seed, regression))
+        else:
+            x, y, x_test, y_test = (arrays[name] for name in _FOUR)
+            regression = y.dtype.kind == "f" if regression is None else regression
+        if not regression and names is None:
+            _check_counted(y)
+        box, note = _box(arrays, settings, (x, x_test))
         levels = _levels(settings["levels"], x, x_test) if box is None else None
         return DataSet.of(
             path.name,
             (x, y),
             (x_test, y_test),
             regression=regression,
-            class_names=settings["class_names"],
+            class_names=names,
             feature_names=settings["feature_names"],
             levels=levels,
             box=box,
@@ -103,21 +104,32 @@ def load_npz(
         arrays = _read(path)
         x, y = ("x_test", "y_test") if "x_test" in arrays else ("x", "y")
         settings = _settings(arrays, levels, layout)
-        labels = arrays[y]
-        _check_lengths(arrays[x], labels)
-        if like is None:
-            like = Schema((), -1, 0, settings["class_names"], None, _given_box(arrays))
-        if like.class_names is not None:
-            labels, _ = encode_labels(labels, like.class_names)
-        elif labels.dtype.kind == "f" and not like.regression:
+        inputs, labels = arrays[x], arrays[y]
+        _check_lengths(inputs, labels)
+        names, box, regression = settings["class_names"], _given_box(arrays), False
+        levels, layout = settings["levels"], settings["layout"]
+        if like is not None:
+            names, box, regression = like.class_names, like.box, like.regression
+            levels = like.levels if levels is None and like.levels > 1 else levels
+            layout = _layout_of(inputs.shape, like.input_shape) if layout is None else layout
+        if names is not None:
+            labels, _ = encode_labels(labels, names)
+        elif labels.dtype.kind == "f" and not regression:
             raise ValueError(f"integer y [N] expected, got {labels.dtype}")
-        box, levels = like.box, settings["levels"]
-        if levels is None and like.levels > 1 and arrays[x].dtype.kind in "iu":
-            levels = like.levels
-        levels = _levels(levels, arrays[x]) if box is None else None
-        return Split(arrays[x], labels, levels, box, settings["layout"])
+        if inputs.dtype.kind not in "iu":
+            levels = settings["levels"]
+        levels = _levels(levels, inputs) if box is None else None
+        return Split(inputs, labels, levels, box, layout)
     except ValueError as error:
         raise _named(path, error) from None
+
+
+def _layout_of(shape: tuple[int, ...], sample: tuple[int, ...]) -> Layout | None:
+    """The layout that makes samples of a known shape of an array, where one does."""
+    whole: dict[int, Layout] = {1: "ND", 2: "NCT", 3: "NCHW"}
+    if shape[1:] == sample:
+        return whole.get(len(sample))
+    return "NHW" if (1, *shape[1:]) == sample else None
 
 
 def split_note(train: int, test: int, seed: int, regression: bool) -> str:
@@ -199,19 +211,16 @@ def _given_box(arrays: dict[str, Any]) -> Box | None:
 
 
 def _box(
-    arrays: dict[str, Any], layout: str | None, inputs: tuple[np.ndarray, ...]
+    arrays: dict[str, Any], settings: dict[str, Any], inputs: tuple[np.ndarray, ...]
 ) -> tuple[Box | None, list[str]]:
     """The file's box, one around the data, or None for [0, 1]; and what to say of it."""
-    given = _given_box(arrays)
-    if given is not None:
-        return given, []
+    given, layout = _given_box(arrays), settings["layout"]
     free = layout == "NCT" or (layout in (None, "ND") and inputs[0].ndim == 2)
-    if not free or any(part.dtype.kind != "f" for part in inputs):
-        return None, []
+    if given is not None or not free or any(part.dtype.kind != "f" for part in inputs):
+        return given, []
     if all((part >= 0).all() and (part <= 1).all() for part in inputs):
         return None, []
-    names = [str(text) for text in arrays["feature_names"]] if "feature_names" in arrays else None
-    return Box.around(*inputs, names=names), [BOX_NOTE]
+    return Box.around(*inputs, names=settings["feature_names"]), [BOX_NOTE]
 
 
 BOX_NOTE = "box: the range of all samples in each feature, widened by a tenth of it on each side"
@@ -224,9 +233,9 @@ def _check_lengths(x: np.ndarray, y: np.ndarray) -> None:
         )
 
 
-def _check_counted(y: np.ndarray, names: object) -> None:
+def _check_counted(y: np.ndarray) -> None:
     """Integer labels without names are class numbers, so that every file means the same by them."""
-    if names is not None or y.dtype.kind not in "iu" or not y.size:
+    if y.dtype.kind not in "iu" or not y.size:
         return
     found = np.unique(y)
     if int(found[0]) < 0 or int(found[-1]) >= len(found):

@@ -17,7 +17,7 @@ from .split import Split
 
 
 class BatchRecipe(Protocol):
-    """The part of a training recipe that batches depend on (`training.presets.Recipe` has it)."""
+    """The part of a training recipe that batches depend on (`sortnet.training.Recipe` has it)."""
 
     @property
     def batch_size(self) -> int: ...

@@ -85,6 +85,7 @@ def as_inputs(
     box: Box | None = None,
     layout: Layout | None = None,
     names: Sequence[str] | None = None,
+    first: int = 0,
 ) -> tuple[np.ndarray, int]:
     """Samples as uint8 or float32 [N, ...], and the value that means 1 (`levels`).
 
@@ -98,6 +99,7 @@ def as_inputs(
         layout: of the axes. Without it rank 4 means NCHW, and is refused if the last axis looks
             like channels; rank 3 means NHW without a box and NCT with one; rank 2 means ND.
         names: of features, for messages.
+        first: number of the first sample, for messages.
 
     Raises:
         ValueError: other kinds of values, NaN, infinities, values out of range, other axes.
@@ -116,7 +118,7 @@ def as_inputs(
             raise ValueError(f"levels={levels} is for integer pixels, but the samples are floats")
         with np.errstate(over="ignore"):  # what is too large for float32 is found below
             floats = np.ascontiguousarray(array, np.float32)
-        _check_range(floats, box, names)
+        _check_range(floats, box, names, first)
         return floats, 1
     if array.dtype.kind == "b":
         if levels not in (None, 1):
@@ -128,8 +130,10 @@ def as_inputs(
     if array.size and not (array.dtype == np.uint8 and levels == 255):
         low, high = int(array.min()), int(array.max())
         if low < 0 or high > levels:
+            strange = int(np.argwhere((array < 0) | (array > levels))[0][0])
             raise ValueError(
-                f"integer pixels must lie in 0..{levels} (levels={levels}), got {low}..{high}"
+                f"sample {first + strange}: integer pixels must lie in 0..{levels} "
+                f"(levels={levels}), got {low}..{high}"
                 + ("; deeper pixels go in as floats in [0, 1]" if levels == 255 else "")
             )
     return np.ascontiguousarray(array, np.uint8), levels
@@ -162,7 +166,9 @@ def _arranged(array: np.ndarray, layout: Layout | None, box: Box | None) -> np.n
     return array
 
 
-def _check_range(floats: np.ndarray, box: Box | None, names: Sequence[str] | None) -> None:
+def _check_range(
+    floats: np.ndarray, box: Box | None, names: Sequence[str] | None, first: int
+) -> None:
     """Refuse NaN, infinities and values outside the box, naming sample and feature."""
     low, high = (0.0, 1.0) if box is None else (box.low, box.high)
     for start in range(0, len(floats), _CHUNK):
@@ -172,7 +178,7 @@ def _check_range(floats: np.ndarray, box: Box | None, names: Sequence[str] | Non
             continue
         sample, at = (int(i) for i in np.argwhere(~inside.reshape(len(part), -1))[0])
         value = float(part[sample].flat[at])
-        where = f"sample {start + sample}, {feature_name(at, names)}"
+        where = f"sample {first + start + sample}, {feature_name(at, names)}"
         if not np.isfinite(value):
             kind = "NaN" if np.isnan(value) else "infinity (or too large for float32)"
             raise ValueError(f"{where}: {kind}; fill it in or leave the sample out")
@@ -225,6 +231,7 @@ def encode_labels(
     Args:
         values: array-like [N].
         names: the K classes in order; by default those that occur, sorted (numbers by value).
+            Integers mean the names that they spell, or, where no name is a number, places 0..K-1.
 
     Returns:
         int64 [N] and the K names.
@@ -251,6 +258,9 @@ def encode_labels(
     number = {name: place for place, name in enumerate(names)}
     if len(number) != len(names):
         raise ValueError("class names must differ from each other")
+    if array.dtype.kind in "biu" and not any(_is_integer(name) or name in texts for name in names):
+        number = {str(place): place for place in range(len(names))}
+        texts = [str(int(value)) for value in found.tolist()]
     unseen = [text for text in texts if text not in number]
     if unseen:
         raise ValueError(
@@ -258,3 +268,7 @@ def encode_labels(
             f"{', '.join(map(repr, list(names)[:10]))}{', ...' if len(names) > 10 else ''}"
         )
     return np.array([number[text] for text in texts], np.int64)[codes], tuple(names)
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()

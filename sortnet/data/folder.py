@@ -43,15 +43,10 @@ def load_folder(
     Raises:
         FileNotFoundError: no such folder, or no folders of classes in it.
         ValueError: fewer than two classes, a class without images, a test class that train lacks,
-            folders inside of a class, files that are no images, images of several sizes or kinds.
+            folders inside of a class, images outside of all, other folders beside train where a
+            split is missing, files that are no images, images of several sizes or kinds.
     """
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "no such folder"
-        raise FileNotFoundError(f"{name}: {root}: {what}; expected a folder of classes")
-    held = next((root / n for n in ("test", "val") if (root / n).is_dir()), None)
-    place = root / "train" if (root / "train").is_dir() else root
-    if held is not None and place is root:
-        raise FileNotFoundError(f"{name}: {held} exists, but {root / 'train'} does not")
+    place, held = _places(name, root)
     classes = [folder.name for folder in _folders(place)]
     if not classes:
         raise FileNotFoundError(
@@ -68,15 +63,38 @@ def load_folder(
         train, test = [files[i] for i in first], [files[i] for i in second]
         notes = [split_note(len(train), len(test), seed, regression=False)]
     else:
-        strangers = [f.name for f in _folders(held) if f.name not in classes]
-        if strangers:
-            raise ValueError(f"{name}: {held} has classes that train lacks: {', '.join(strangers)}")
+        _refuse_strangers(name, held, classes)
         train, test, notes = files, _listing(held, classes), []
+        if held.name == "test" and (root / "val").is_dir():
+            notes.append("val/ is left alone: test/ is the test split")
         absent = sorted({*range(len(classes))} - {label for _, label in test})
         if absent and test:
             shown = ", ".join(repr(classes[label]) for label in absent)
-            notes = [f"no test image of class {shown}"]
+            notes.append(f"no test image of class {shown}")
     return from_files(name, train, test, classes, colour, notes)
+
+
+def folder_samples(
+    name: str, root: Path, classes: Sequence[str] | None = None, colour: Colour | None = None
+) -> Split:
+    """The images of `root/test` (or `val`), or all where there is one split only.
+
+    Args:
+        name, root, colour: as for `load_folder`.
+        classes: those that a network learned, in order; by default those of the folders. Not all
+            of them need images here.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_folder`; no images, a class that is not learned.
+    """
+    place, held = _places(name, root)
+    known = [folder.name for folder in _folders(place)] if classes is None else classes
+    place = place if held is None else held
+    _refuse_strangers(name, place, known)
+    files = _listing(place, known)
+    if not files:
+        raise ValueError(f"{name}: no images in the folders of classes of {place}")
+    return _split(files, read_image(files[0][0], colour).shape, colour)
 
 
 def from_files(
@@ -90,18 +108,23 @@ def from_files(
     """A data set of image files, all of the first one's size; held in memory if small enough."""
     if not train or not test:
         raise ValueError(f"{name}: found {len(train)} training and {len(test)} test images")
-    channels, height, width = read_image(train[0][0], colour).shape
-    shape = (channels, height, width)
-
-    def split(items: Files) -> Split:
-        inputs: Inputs = ImageFiles([p for p, _ in items], shape, colour)
-        if len(items) * int(np.prod(shape)) <= MEMORY_LIMIT:
-            inputs = inputs[:]
-        return Split(inputs, np.asarray([label for _, label in items], np.int64))
-
+    shape = read_image(train[0][0], colour).shape
     return DataSet(
-        name, split(train), split(test), len(classes), tuple(classes), notes=tuple(notes)
+        name,
+        _split(train, shape, colour),
+        _split(test, shape, colour),
+        len(classes),
+        tuple(classes),
+        notes=tuple(notes),
     )
+
+
+def _split(items: Files, shape: tuple[int, ...], colour: Colour | None) -> Split:
+    channels, height, width = shape
+    inputs: Inputs = ImageFiles([p for p, _ in items], (channels, height, width), colour)
+    if len(items) * channels * height * width <= MEMORY_LIMIT:
+        inputs = inputs[:]
+    return Split(inputs, np.asarray([label for _, label in items], np.int64))
 
 
 def image_paths(folder: Path) -> list[Path]:
@@ -138,6 +161,39 @@ def refuse_empty_classes(name: str, place: Path, classes: Sequence[str], files: 
     if empty:
         shown = ", ".join(repr(classes[label]) for label in empty[:10])
         raise ValueError(f"{name}: no images of class {shown} in {place}")
+
+
+def _places(name: str, root: Path) -> tuple[Path, Path | None]:
+    """The folder of the training classes, and that of the test classes if there is one."""
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "no such folder"
+        raise FileNotFoundError(f"{name}: {root}: {what}; expected a folder of classes")
+    held = next((root / n for n in ("test", "val") if (root / n).is_dir()), None)
+    place = root / "train" if (root / "train").is_dir() else root
+    if held is not None and place is root:
+        raise FileNotFoundError(f"{name}: {held} exists, but {root / 'train'} does not")
+    for folder in (place, held):
+        _refuse_strays(name, folder)
+    if place is not root and held is None and (others := _folders(root)) != [place]:
+        found = ", ".join(other.name for other in others if other != place)
+        raise ValueError(
+            f"{name}: beside train/ there is {found}; the other split is test/ or val/"
+        )
+    return place, held
+
+
+def _refuse_strangers(name: str, place: Path, classes: Sequence[str]) -> None:
+    strangers = [folder.name for folder in _folders(place) if folder.name not in classes]
+    if strangers:
+        raise ValueError(f"{name}: {place} has classes that train lacks: {', '.join(strangers)}")
+
+
+def _refuse_strays(name: str, folder: Path | None) -> None:
+    """Images beside the folders of classes are of no class: they would be lost."""
+    strays = [] if folder is None else [p for p in folder.iterdir() if not is_hidden(p.name)]
+    images = sorted(p for p in strays if p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir())
+    if images:
+        raise ValueError(f"{name}: {images[0]} lies beside the folders of classes, in none of them")
 
 
 def _folders(place: Path) -> list[Path]:

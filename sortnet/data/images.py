@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -73,7 +74,10 @@ class ImageFiles:
 
 
 def read_image(
-    path: Path, colour: Colour | None = None, shape: tuple[int, int, int] | None = None
+    file: Path | BytesIO,
+    colour: Colour | None = None,
+    shape: tuple[int, int, int] | None = None,
+    name: str | None = None,
 ) -> np.ndarray:
     """The pixels of an image file as uint8 [C, H, W], C = 1 (grey) or 3 (RGB).
 
@@ -81,9 +85,10 @@ def read_image(
     Opaque alpha is dropped.
 
     Args:
-        path: the file.
+        file: its path, or its bytes.
         colour: "grey" or "rgb" converts (by ITU-R 601); None keeps what the file is.
         shape: what it must have; checked before the pixels are decoded.
+        name: for errors; by default the path.
 
     Raises:
         FileNotFoundError: no such file.
@@ -92,35 +97,40 @@ def read_image(
     """
     from PIL import Image, ImageOps
 
+    name = str(file) if name is None else name
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            _check_header(path, image, shape)
+        with Image.open(file, formats=_FORMATS) as image:
+            _check_header(image, shape)
             image.load()
             upright = ImageOps.exif_transpose(image)
             kind = _kind(upright)
             if colour is None and shape is not None and kind != ("L" if shape[0] == 1 else "RGB"):
-                names = {"L": "grey", "RGB": "colour"}
-                other = next(name for mode, name in names.items() if mode != kind)
+                kinds = {"L": "grey", "RGB": "colour"}
+                other = next(word for mode, word in kinds.items() if mode != kind)
                 raise _RefusedError(
-                    f"a {names[kind]} image, but the first image is {other}; convert them, or "
+                    f"a {kinds[kind]} image, but the first image is {other}; convert them, or "
                     'ask for colour="rgb" (grey repeated) or colour="grey" (luminance)'
                 )
             mode = {"grey": "L", "rgb": "RGB", None: kind}[colour]
-            pixels = np.asarray(upright.convert(kind).convert(mode))
+            for wanted in (kind, mode):  # palette to colour to luminance
+                upright = upright if upright.mode == wanted else upright.convert(wanted)
+            pixels = np.asarray(upright)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
+        raise FileNotFoundError(f"{name}: no such file") from None
     except _RefusedError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
     except Exception as error:  # Pillow's decoders raise a dozen kinds on damage
         system = getattr(error, "strerror", None)  # such as "Permission denied"
         reason = system or " ".join(str(error).split())[:200]
-        if str(path) in reason:  # "cannot identify image file PATH" says nothing more
+        if (
+            str(file) in reason or "BytesIO" in reason
+        ):  # "cannot identify image file PATH" says nothing more
             reason = "unknown or damaged format"
         reason = reason or type(error).__name__
-        raise ValueError(f"{path}: not a readable image ({reason})") from None
+        raise ValueError(f"{name}: not a readable image ({reason})") from None
     planes = pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
     if shape is not None and planes.shape != shape:
-        raise ValueError(f"{path}: {_size_problem((planes.shape[2], planes.shape[1]), shape)}")
+        raise ValueError(f"{name}: {_size_problem((planes.shape[2], planes.shape[1]), shape)}")
     return np.ascontiguousarray(planes)
 
 
@@ -128,7 +138,7 @@ class _RefusedError(Exception):
     """Why an image that can be read is not."""
 
 
-def _check_header(path: Path, image: Image, shape: tuple[int, int, int] | None) -> None:
+def _check_header(image: Any, shape: tuple[int, int, int] | None) -> None:
     """Refuse what cannot become bytes without loss, or is too large, before decoding it."""
     from PIL.Image import MAX_IMAGE_PIXELS
 
@@ -137,11 +147,11 @@ def _check_header(path: Path, image: Image, shape: tuple[int, int, int] | None) 
     if MAX_IMAGE_PIXELS is not None and image.width * image.height > MAX_IMAGE_PIXELS:
         raise _RefusedError(f"{image.width}x{image.height} pixels are too many")
     if image.format == "PPM":
-        largest = _netpbm_maximum(path)
+        largest = _netpbm_maximum(image.fp)
         if largest is not None and largest != 255:
             raise _RefusedError(f"its largest value is {largest}, not 255; {_INSTEAD}")
     if image.format == "TIFF":
-        tags = image.tag_v2  # type: ignore[attr-defined]
+        tags = image.tag_v2
         if any(sign not in (1, 4) for sign in np.atleast_1d(tags.get(339, 1))):
             raise _RefusedError(f"signed or floating-point pixels (mode {image.mode}); {_INSTEAD}")
         # Some versions of Pillow (13.0) scramble the pixels of a turned TIFF.
@@ -177,10 +187,12 @@ def _kind(image: Image) -> str:
     return "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
 
 
-def _netpbm_maximum(path: Path) -> int | None:
+def _netpbm_maximum(file: IO[bytes]) -> int | None:
     """The largest value that a PGM or PPM header declares; None for bitmaps, which have none."""
-    with open(path, "rb") as file:
-        head = file.read(1 << 16)
+    place = file.tell()
+    file.seek(0)
+    head = file.read(1 << 16)
+    file.seek(place)
     if head[:2] in (b"P1", b"P4"):
         return None
     gap = rb"(?:\s|#[^\n]*\n)+"

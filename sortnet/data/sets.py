@@ -16,10 +16,11 @@ from .bundled import (
 )
 from .cifar import load_cifar
 from .convert import Layout
-from .folder import load_folder
+from .folder import folder_samples, load_folder
 from .idx import load_idx_set
 from .imagenet import load_imagenet64, load_tinyimagenet
 from .images import Colour
+from .lake import lake_samples
 from .schema import Schema
 from .split import DataSet, Split
 from .tables import SUFFIXES, load_table, table_samples
@@ -57,15 +58,16 @@ BUNDLED = tuple(_BUNDLED)
 """Names that need no files."""
 NAMES = (*_BUNDLED, *_WITH_FILES)
 """Names that `load` knows."""
-_OWN = "folder:PATH, npz:FILE, table:FILE"
+_OWN = "folder:PATH, npz:FILE, table:FILE, parquet:DIR"
 
 
 def resolve(spec: str, root: str | Path | None = None) -> tuple[str, str | None]:
     """What a stored run keeps: the same data, whatever the working directory is.
 
     Args:
-        spec: one of `NAMES`, `folder:PATH`, `npz:FILE`, `table:FILE`, or the path of an .npz, .csv,
-            .tsv or .parquet file. A relative path lies under `root`, by default where we are.
+        spec: one of `NAMES`, `folder:PATH`, `npz:FILE`, `table:FILE`, `parquet:DIR`, or the path of
+            an .npz, .csv, .tsv or .parquet file. A relative path lies under `root`, by default
+            under the working directory.
         root: the folder that holds the files of a named set, or that a relative path starts from.
 
     Returns:
@@ -90,7 +92,7 @@ def resolve(spec: str, root: str | Path | None = None) -> tuple[str, str | None]
 def _parsed(spec: str) -> tuple[str, str]:
     """(kind, path) of the user's own data; kind is empty for a known name."""
     kind, colon, path = spec.partition(":")
-    if colon and kind in ("folder", "npz", "table"):
+    if colon and kind in ("folder", "npz", "table", "parquet"):
         if not path:
             raise ValueError(f"{spec}: a path is missing")
         return kind, path
@@ -141,6 +143,10 @@ def load(
     spec, root = resolve(spec, root)
     kind, path = _parsed(spec)
     _check_arguments(spec, kind, target, regression, colour, levels, layout, drop)
+    if kind == "parquet":
+        raise ValueError(
+            f"{spec} is for certifying; to learn from, name a table: table:FILE.parquet"
+        )
     if kind == "folder":
         folder = Path(path)
         return load_folder(spec, folder, colour=colour, seed=seed, test_fraction=test_fraction)
@@ -179,8 +185,8 @@ def load_samples(
 ) -> Split:
     """The samples to evaluate a finished network on.
 
-    The test split of data that has two; every sample of a file that has one. (What a network has
-    learned from is in there, if it is the file that it learned from: `load` parts that.)
+    The test split of data that has two; every sample of a file or folder that has one. (Of the file
+    that the network learned from, that is the training part too: `load` parts it.)
 
     Args:
         spec, root, target, colour, levels, layout: as for `load`.
@@ -195,11 +201,16 @@ def load_samples(
     _check_arguments(spec, kind, target, None, colour, levels, layout, ())
     if kind == "npz":
         return load_npz(path, levels=levels, layout=layout, like=like)
-    if kind == "table":
+    if kind in ("table", "parquet"):
         if like is None:
             raise ValueError(f"{path}: a table needs the data that the network learned from")
+        if kind == "parquet":
+            return lake_samples(path, like, target or "y")
         return table_samples(path, target, like)
-    data = load(spec, root, colour=colour)
+    if kind == "folder":
+        known = None if like is None else like.class_names
+        return folder_samples(spec, Path(path), known, colour)
+    data = load(spec, root)
     if like is not None and like.class_names and data.class_names != like.class_names:
         raise ValueError(
             f"{spec} has the classes {_shown(data.schema)}, the network learned {_shown(like)}"
@@ -210,7 +221,7 @@ def load_samples(
 def user_folder(spec: str, root: str | Path | None) -> Path | None:
     """The folder that `load(spec, root)` reads, where the user named one; None for a file."""
     kind, _, path = spec.partition(":")
-    if kind == "folder":
+    if kind in ("folder", "parquet"):
         return Path(path) if root is None else Path(root) / path
     if kind in ("npz", "table") or Path(spec).suffix.lower() in (".npz", *SUFFIXES):
         return None
@@ -229,7 +240,7 @@ def _check_arguments(
 ) -> None:
     """Refuse what this kind of data would ignore."""
     allowed = {
-        "target column": ("table", target),
+        "target column": ("table parquet", target),
         "columns to drop": ("table", drop or None),
         "colour": ("folder", colour),
         "levels": ("npz", levels),

@@ -177,7 +177,8 @@ class DataSet:
         notes: what loading decided, a sentence each: for whoever shows what was done.
 
     Raises:
-        ValueError: splits that do not fit together, or another number of names.
+        ValueError: splits that do not fit together, labels out of range, or another number of
+            names.
     """
 
     name: str
@@ -197,6 +198,16 @@ class DataSet:
             )
         if self.train.regression != self.test.regression:
             raise ValueError(f"{self.name}: one split has classes, the other has float targets")
+        for split in (self.train, self.test):
+            labels = split.labels
+            if split.regression or not len(labels):
+                continue
+            low, high = int(labels.min()), int(labels.max())
+            if low < 0 or high >= self.classes:
+                raise ValueError(
+                    f"{self.name}: {self.classes} classes have labels 0..{self.classes - 1}, got "
+                    f"{low}..{high}"
+                )
         if self.class_names is not None and len(self.class_names) != self.classes:
             raise ValueError(f"{len(self.class_names)} class names for {self.classes} classes")
         if self.feature_names is not None and len(self.feature_names) != np.prod(shapes[0]):

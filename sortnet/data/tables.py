@@ -153,7 +153,7 @@ def read_table(
             raise ValueError(f"features must be numbers; drop or encode {kinds}")
         features = np.empty((table.num_rows, len(chosen)), np.float64)
         for place, name in enumerate(chosen):
-            features[:, place] = _numbers(table.column(name), name)
+            features[:, place] = column_numbers(table.column(name), name)
         large = [
             name
             for place, name in enumerate(chosen)
@@ -162,7 +162,9 @@ def read_table(
         ]
         notes = [f"{n!r}: integers beyond 2^24 are rounded to float32" for n in large]
         assert target is not None
-        return Columns(features, tuple(chosen), _target(table.column(target), target), tuple(notes))
+        return Columns(
+            features, tuple(chosen), column_target(table.column(target), target), tuple(notes)
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -205,6 +207,9 @@ def _check_names(
     twice = sorted({name for name in have if have.count(name) > 1})
     if twice:
         raise ValueError(f"two columns have the name {twice[0]!r}")
+    index = [name for name in have if not name or name.startswith(("Unnamed: ", "__index_level_"))]
+    if keep is None and (index := [name for name in index if name not in (*drop, target)]):
+        raise ValueError(f"column {index[0]!r} looks like a saved index; drop it, or name it")
     if have and all(_is_float(name) for name in have):
         raise ValueError(f"the first line must name the columns, got {shown}")
     if target is None:
@@ -238,13 +243,19 @@ def _is_number(kind: Any) -> bool:
     )
 
 
-def _numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
-    """A column of numbers; a missing value or NaN is an error that names its row."""
+def column_numbers(column: Any, name: str, first: int = 0) -> npt.NDArray[np.float64]:
+    """An Arrow column as numbers, the rows being counted from `first`.
+
+    Raises:
+        ValueError: no numbers, a missing value, NaN or infinity; names column and row.
+    """
     import pyarrow
 
+    if not _is_number(column.type):
+        raise ValueError(f"column {name!r} is {column.type}; expected numbers")
     missing = _first(column.is_null().to_numpy())
     if missing is not None:
-        raise ValueError(f"column {name!r}: missing value in row {missing}")
+        raise ValueError(f"column {name!r}: missing value in row {first + missing}")
     if pyarrow.types.is_decimal(column.type) or pyarrow.types.is_boolean(column.type):
         values = np.array([float(value) for value in column.to_pylist()], np.float64)
     else:
@@ -252,12 +263,16 @@ def _numbers(column: Any, name: str) -> npt.NDArray[np.float64]:
     strange = _first(~np.isfinite(values))
     if strange is not None:
         kind = "NaN" if np.isnan(values[strange]) else "infinity"
-        raise ValueError(f"column {name!r}: {kind} in row {strange}")
+        raise ValueError(f"column {name!r}: {kind} in row {first + strange}")
     return values
 
 
-def _target(column: Any, name: str) -> np.ndarray:
-    """Numbers, booleans or text."""
+def column_target(column: Any, name: str, first: int = 0) -> np.ndarray:
+    """An Arrow column of numbers, booleans or text, the rows being counted from `first`.
+
+    Raises:
+        ValueError: of another type, a missing value or empty text; names column and row.
+    """
     import pyarrow
 
     kind = column.type
@@ -266,18 +281,18 @@ def _target(column: Any, name: str) -> np.ndarray:
         column = column.cast(kind)
     missing = _first(column.is_null().to_numpy())
     if missing is not None:
-        raise ValueError(f"target {name!r}: missing value in row {missing}")
+        raise ValueError(f"target {name!r}: missing value in row {first + missing}")
     if pyarrow.types.is_boolean(kind):
         return np.array(column.to_pylist(), np.bool_)
     if pyarrow.types.is_integer(kind):
         return np.asarray(column.to_numpy())
     if _is_number(kind):
-        return _numbers(column, name)
+        return column_numbers(column, name, first)
     if kind in (pyarrow.string(), pyarrow.large_string()):
         values = np.array(column.to_pylist(), np.str_)
         empty = _first(values == "")
         if empty is not None:
-            raise ValueError(f"target {name!r}: missing value in row {empty}")
+            raise ValueError(f"target {name!r}: missing value in row {first + empty}")
         return values
     raise ValueError(f"target {name!r} is {kind}; expected text or numbers")
 

@@ -67,7 +67,7 @@ class CertifiedNet(nn.Module):
         if not self.training:
             masks = {}
         elif masks is None:
-            masks = self.draw_masks(len(x))
+            masks = self.draw_masks(x.shape[0])
         wanted = self._wanted_outputs(masks)
         for position, layer in enumerate(self.layers[: self._body_length()]):
             if isinstance(layer, SortLinear):

@@ -14,6 +14,7 @@ from sortnet.certificate.network import Network, Op, Shape
 from sortnet.nn.known import (
     check_calls,
     check_layer,
+    check_ranges,
     declared_by,
     layer_operations,
     layer_output_shape,
@@ -107,7 +108,9 @@ def network_of(model: nn.Module, input_shape: Shape | None = None) -> Network:
     for layer in layers:
         ops.extend(layer_operations(layer, shape))
         shape = layer_output_shape(layer, shape)
-    return Network(tuple(input_shape), tuple(ops))
+    network = Network(tuple(input_shape), tuple(ops))
+    check_ranges(layers, network.input.low, network.input.high)
+    return network
 
 
 def _own_shape(model: nn.Module) -> Shape | None:

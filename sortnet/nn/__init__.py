@@ -7,6 +7,7 @@ from .layer import Layer, LayerError
 from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
 from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
 from .morphology import Morphology1d, Morphology2d
+from .rank import RankFilter1d, RankFilter2d
 from .shift import MeanShift, Negate, Normalize
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Normalize",
     "OrderStatisticLinear",
     "PiecewiseLinear",
+    "RankFilter1d",
+    "RankFilter2d",
     "SortConv1d",
     "SortConv2d",
     "SortLinear",

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sortnet.certificate.network import (
     Array,
@@ -23,6 +23,7 @@ from . import functional as F
 from .arguments import per_dimension, positive
 from .distance import Distance
 from .layer import array
+from .linear import SortTwin
 
 
 def patch_indices(
@@ -212,3 +213,21 @@ class LInfDistConv1d(SortConv1d):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, 1.0, 1, bias, device, dtype
         )
+
+
+class ConvTwin(nn.Module):
+    def __init__(self, op: SortConv) -> None:
+        super().__init__()
+        self.neuron = SortTwin(op.neuron)
+        self.patches = torch.from_numpy(op.patches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.neuron(self._rows(x))
+        return y.transpose(1, 2).flatten(1)
+
+    def smoothed(self, x: Tensor, p: float) -> Tensor:
+        """As `sortnet.nn.SortConv2d.smoothed`."""
+        return self.neuron.smoothed(self._rows(x), p).transpose(1, 2).flatten(1)
+
+    def _rows(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(x, (0, 1))[:, self.patches]

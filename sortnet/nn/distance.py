@@ -125,9 +125,11 @@ class Distance(Layer):
             return None
         group = positive("group", self.group)
         rows = (batch + group - 1) // group
-        device = self.weight.device if generator is None else generator.device
-        draw = torch.rand(rows, self.weight.shape[1], generator=generator, device=device)
-        return (draw < keep).to(self.weight.device)
+        device = self.weight.device
+        if generator is None:  # which torch.rand must not be told when it is compiled
+            return torch.rand(rows, self.weight.shape[1], device=device) < keep
+        draw = torch.rand(rows, self.weight.shape[1], generator=generator, device=generator.device)
+        return (draw < keep).to(device)
 
     def _neurons(self, x: Tensor, in_mask: Tensor | None, out_mask: Tensor | None) -> Tensor:
         if self.training:

@@ -54,7 +54,10 @@ def lp_distance(
     if not p >= 1:
         raise ValueError(f"p must be in [1, inf], got {p}")
     flat = _flat(x, weight)
-    run = ops.lp_distance if _native(x, weight) else reference.lp_distance
+    native = _native(x, weight)
+    if not native:
+        ops.check_lp(flat, weight, p, in_mask, out_mask, group, torch.float64)
+    run = ops.lp_distance if native else reference.lp_distance
     return run(flat, weight, p, in_mask, out_mask, group).reshape(*x.shape[:-1], len(weight))
 
 
@@ -83,7 +86,10 @@ def sort_linear(
             f"{coefficients.shape[-1]} coefficients for {weight.shape[1]} inputs: "
             "there are only as many order statistics as inputs"
         )
-    run = ops.sort_neuron if _native(x, weight) else reference.sort_neuron
+    native = _native(x, weight, coefficients)
+    if not native:
+        ops.check_sort(flat, weight, coefficients, dtype=torch.float64)
+    run = ops.sort_neuron if native else reference.sort_neuron
     y = run(flat, weight, coefficients).reshape(*x.shape[:-1], len(weight))
     return y if bias is None else y + bias
 
@@ -99,10 +105,17 @@ def lp_distance_bounds(
         p: in [1, inf].
 
     Returns:
-        Lower and upper bounds, each [..., O].
+        Lower and upper bounds, each [..., O]; -inf and inf where lower > upper or anything is NaN.
+
+    Raises:
+        ValueError: shapes, dtypes or p do not fit.
     """
-    run = ops.lp_distance_bounds if _native(lower, weight) else reference.lp_distance_bounds
-    low, high = run(_flat(lower, weight), _flat(upper, weight), weight, p)
+    below, above = _flat(lower, weight), _flat(upper, weight)
+    native = _native(lower, upper, weight)
+    if not native:
+        ops.check_lp_bounds(below, above, weight, p, torch.float64)
+    run = ops.lp_distance_bounds if native else reference.lp_distance_bounds
+    low, high = run(below, above, weight, p)
     shape = (*lower.shape[:-1], len(weight))
     return low.reshape(shape), high.reshape(shape)
 
@@ -125,10 +138,17 @@ def sort_linear_bounds(
         bias: [O] or None.
 
     Returns:
-        Lower and upper bounds, each [..., O].
+        Lower and upper bounds, each [..., O]; -inf and inf where lower > upper or anything is NaN.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit.
     """
-    run = ops.sort_neuron_bounds if _native(lower, weight) else reference.sort_neuron_bounds
-    low, high = run(_flat(lower, weight), _flat(upper, weight), weight, coefficients)
+    below, above = _flat(lower, weight), _flat(upper, weight)
+    native = _native(lower, upper, weight, coefficients)
+    if not native:
+        ops.check_sort_bounds(below, above, weight, coefficients, torch.float64)
+    run = ops.sort_neuron_bounds if native else reference.sort_neuron_bounds
+    low, high = run(below, above, weight, coefficients)
     shape = (*lower.shape[:-1], len(weight))
     low, high = low.reshape(shape), high.reshape(shape)
     return (low, high) if bias is None else (low + bias, high + bias)

@@ -7,7 +7,7 @@ lets pass computes what its class says. Everything after it reads the class's ow
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as registry
 from torch.nn.utils import parametrize
 
-from sortnet.certificate.network import Activation, Flatten, Op, Shape
+from sortnet.certificate.network import Activation, Array, Flatten, Op, Shape
 
 from .conv import LInfDistConv1d, LInfDistConv2d, SortConv1d, SortConv2d
 from .functional import linear_bounds
@@ -24,6 +24,7 @@ from .layer import Layer, LayerError, affine, check_features
 from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
 from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
 from .morphology import Morphology1d, Morphology2d
+from .rank import RankFilter1d, RankFilter2d
 from .shift import MeanShift, Negate, Normalize
 
 LAYERS: tuple[type[Layer], ...] = (
@@ -41,6 +42,8 @@ LAYERS: tuple[type[Layer], ...] = (
     Normalize,
     OrderStatisticLinear,
     PiecewiseLinear,
+    RankFilter1d,
+    RankFilter2d,
     SortConv1d,
     SortConv2d,
     SortLinear,
@@ -201,6 +204,36 @@ def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor
     if bounds is None:
         raise LayerError(f"no interval bounds are known for {type(layer).__name__}")
     return cast(tuple[Tensor, Tensor], bounds(lower, upper))
+
+
+@torch.no_grad()
+def check_ranges(layers: Sequence[nn.Module], low: Array, high: Array) -> None:
+    """Make sure that layers made for inputs of one range (`input_range`) get no others.
+
+    Args:
+        layers: a chain of known layers.
+        low, high: ends of the box of its inputs, of the shape of one sample.
+
+    Raises:
+        LayerError: the layers before one may give it values outside its range.
+    """
+    limited = [i for i, layer in enumerate(layers) if hasattr(layer, "input_range")]
+    if not limited:
+        return
+    state = (value for layer in layers for value in (*layer.parameters(), *layer.buffers()))
+    like = next(state, torch.empty(0))
+    lower, upper = (torch.tensor(ends[None]).to(like) for ends in (low, high))
+    for layer in layers[: limited[-1] + 1]:
+        if hasattr(layer, "input_range"):
+            least, most = layer.input_range
+            found = float(lower.min()), float(upper.max())
+            slack = (most - least) / 32
+            if not (least - slack <= found[0] and found[1] <= most + slack):
+                raise LayerError(
+                    f"{type(layer).__name__} is made for inputs in [{least}, {most}], "
+                    f"here they may reach from {found[0]} to {found[1]}"
+                )
+        lower, upper = layer_bounds(layer, lower, upper)
 
 
 def layer_lipschitz(layer: nn.Module) -> float:

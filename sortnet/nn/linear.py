@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from sortnet.certificate.network import Bias, Op, Shape, SortNeuron
+from sortnet.certificate.operations import OrderStatistic
 
 from . import functional as F
 from .arguments import positive
-from .distance import Distance
-from .layer import Layer, LayerError, array, check_features
+from .distance import Distance, geometric_series
+from .layer import Layer, array, check_features
 
 
 class SortLinear(Distance):
@@ -164,10 +165,10 @@ class OrderStatisticLinear(Layer):
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
 
     def operations(self, shape: Shape) -> Iterator[Op]:
-        raise LayerError(
-            "OrderStatisticLinear has no exported form yet: "
-            "its certificates are those of sortnet.evaluation.naive"
-        )
+        check_features(type(self).__name__, shape)
+        yield OrderStatistic(array(self.weight), array(self.coefficients()))
+        if self.bias is not None:
+            yield Bias(array(self.bias))
 
     @property
     def lipschitz(self) -> float:
@@ -178,3 +179,28 @@ class OrderStatisticLinear(Layer):
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, k={self.order_weight.shape[1]}"
+
+
+class SortTwin(SortLinear):
+    """SortLinear with the weights of an operation."""
+
+    def __init__(self, op: SortNeuron) -> None:
+        super().__init__(op.W.shape[1], len(op.W), 1 - op.rho, op.k)
+        self.weight.data = torch.from_numpy(op.W.copy())
+        self.series = geometric_series(op.rho, op.k)
+
+
+class OrderStatisticTwin(nn.Module):
+    """OrderStatisticLinear with the weights of an operation."""
+
+    def __init__(self, op: OrderStatistic) -> None:
+        super().__init__()
+        self.weight = torch.from_numpy(op.W.copy())
+        self.coefficients = torch.from_numpy(op.coefficients.copy())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.sort_linear(x, self.weight, self.coefficients)
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """As `OrderStatisticLinear.bounds`."""
+        return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients)

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from sortnet.certificate import network as spec
+from sortnet.certificate import operations
 from sortnet.certificate.network import Op, Shape
 
 from . import functional as F
 from .arguments import integer, positive
-from .layer import Layer, LayerError, affine, check_features
+from .layer import Layer, LayerError, affine, array, check_features
 
 
 class LipschitzLinear(Layer):
@@ -169,8 +170,12 @@ class PiecewiseLinear(Layer):
         if not bool((self.knots.diff() > 0).all()):
             raise LayerError("PiecewiseLinear has knots that do not ascend")
 
+    def _slopes(self) -> Tensor:
+        """Of the pieces, [F, knots + 1]."""
+        return self.slope.clamp(-1, 1)
+
     def forward(self, x: Tensor) -> Tensor:
-        slopes = self.slope.clamp(-1, 1)
+        slopes = self._slopes()
         t = self.knots
         y = slopes[:, 0] * (x.clamp_max(t[0]) - t[0]) + slopes[:, -1] * (x.clamp_min(t[-1]) - t[-1])
         for j in range(len(t) - 1):
@@ -188,10 +193,8 @@ class PiecewiseLinear(Layer):
         return 1.0
 
     def operations(self, shape: Shape) -> Iterator[Op]:
-        raise LayerError(
-            "PiecewiseLinear has no exported form yet: "
-            "its certificates are those of sortnet.evaluation.naive"
-        )
+        check_features(type(self).__name__, shape)
+        yield operations.PiecewiseLinear(array(self.knots), array(self._slopes()))
 
 
 class Abs(Layer):
@@ -211,3 +214,31 @@ class Abs(Layer):
 
     def operations(self, shape: Shape) -> Iterator[Op]:
         yield spec.Activation("abs")
+
+
+class PiecewiseLinearTwin(PiecewiseLinear):
+    """PiecewiseLinear with the knots and slopes of an operation, which may be steeper than 1."""
+
+    def __init__(self, op: operations.PiecewiseLinear) -> None:
+        super().__init__(len(op.slopes))  # knots and slopes follow
+        self.knots = torch.from_numpy(op.knots.copy())
+        self.slope.data = torch.from_numpy(op.slopes.copy())
+
+    def _slopes(self) -> Tensor:
+        return self.slope
+
+
+class GroupSortTwin(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_sort(x, self.size)
+
+
+def affine_twin(op: spec.Affine) -> nn.Linear:
+    linear = nn.Linear(op.W.shape[1], len(op.W))
+    linear.weight.data = torch.from_numpy(op.W.copy())
+    linear.bias.data = torch.from_numpy(op.b.copy())
+    return linear

@@ -33,6 +33,8 @@ class _Morphology(Layer):
             raise ValueError(f"need finite below <= 0 <= above, not equal; got {below}, {above}")
         self.windows = odd
         self.out_channels = self.in_channels * (1 + 2 * len(odd))
+        # Neutral terms stay neutral up to 1/16 of the range beyond it; see `check_ranges`.
+        self.input_range = (float(below), float(above))
         # Beyond half the range, so that neutral terms stay smaller after rounding too.
         room = 0.625 * above - 0.625 * below
         # Float32, so that `forward` and the weights agree in float64 as well.
@@ -43,6 +45,9 @@ class _Morphology(Layer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state["_buffers"].pop("weight", None)  # of version 0.1
+        if "input_range" not in state:
+            room = (state["high"] - state["low"]) * (5 / 18)  # 5/8 of the range, which is 4/9 of it
+            state["input_range"] = (state["low"] + room, state["high"] - room)
         super().__setstate__(state)  # type: ignore[no-untyped-call]
 
     @property

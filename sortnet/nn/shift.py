@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from sortnet.certificate import network as spec
 from sortnet.certificate.network import Op, Shape, SpecError
+from sortnet.certificate.rounding import Array
 
 from .arguments import positive
 from .layer import Layer, LayerError, array
@@ -152,12 +153,13 @@ class MeanShift(Layer):
         mean = total / count.clamp_min(1)
         with torch.no_grad():
             if self._estimate is not None:
-                self._estimate = (self._estimate[0] + total, self._estimate[1] + count)
+                sums, counts = self._estimate
+                self._estimate = (sums + total.detach(), counts + count)
             else:
-                step = self.momentum * (mean - self.running_mean).to(self.running_mean.dtype)
-                moved = self.running_mean + step
+                old = self.running_mean
+                moved = old + self.momentum * (mean.detach() - old).to(old.dtype)
                 sound = (count > 0) & moved.isfinite()
-                self.running_mean.copy_(moved.where(sound, self.running_mean))
+                self.running_mean.copy_(moved.where(sound, old))
         return x - mean.view(shape)
 
     def _batch_sums(
@@ -177,7 +179,7 @@ class MeanShift(Layer):
             batch = x.shape[0]
             if group is None or group < 1 or x.ndim != 2:
                 raise ValueError("a mask needs inputs [N, F] and the group of samples per row")
-            if mask.dtype != torch.bool or mask.shape != (-(-batch // group), x.shape[1]):
+            if mask.dtype != torch.bool or mask.shape != ((batch + group - 1) // group, x.shape[1]):
                 raise ValueError(
                     f"expected a bool mask [ceil({batch} / {group}), {x.shape[1]}], "
                     f"got {mask.dtype} {list(mask.shape)}"
@@ -223,3 +225,24 @@ class _SumOverProcesses(torch.autograd.Function):
         dy = dy.clone()
         dist.all_reduce(dy)
         return dy
+
+
+class AddTwin(nn.Module):
+    def __init__(self, values: Array) -> None:
+        super().__init__()
+        self.values = torch.from_numpy(values.copy())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.values
+
+
+class NormalizeTwin(nn.Module):
+    """Normalisation with scalars, or with a mean and a standard deviation for each feature."""
+
+    def __init__(self, op: spec.Normalize) -> None:
+        super().__init__()
+        self.mean = torch.tensor(op.mean)
+        self.std = torch.tensor(op.std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std

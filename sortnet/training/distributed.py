@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 
@@ -14,7 +15,8 @@ import torch.distributed as dist
 def processes() -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; gives this process's device.
 
-    NCCL on GPUs, gloo on CPUs.
+    NCCL on GPUs, gloo on CPUs. What is made inside the block should be gone at its end (put the
+    work into a function): threads that outlive the process group may abort the process at its exit.
     """
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
@@ -28,6 +30,7 @@ def processes() -> Iterator[torch.device]:
     try:
         yield device
     finally:
+        gc.collect()
         dist.destroy_process_group()
 
 

@@ -88,6 +88,11 @@ class Recipe:
                 raise ValueError(
                     f"need 0 <= start <= end <= epochs = {self.epochs:g}, got {name} {ramp}"
                 )
+        if self.objective == "margin" and self.eps_ramp:
+            raise ValueError(
+                f"eps_ramp has no meaning for objective 'margin', whose hinge needs a radius > 0; "
+                f"got {self.eps_ramp:g}"
+            )
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if min(self.ce_weight) <= 0:
@@ -197,7 +202,9 @@ def first_problem(error: ValidationError, kind: type) -> str:
 
     A field that does not exist gets the nearest one that does.
     """
-    first = error.errors(include_url=False, include_context=False)[0]
+    found = error.errors(include_url=False, include_context=False)
+    # A misspelt field goes first: that another is missing follows from it.
+    first = min(found, key=lambda problem: problem["type"] != "unexpected_keyword_argument")
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] != "unexpected_keyword_argument":
         return f"{place}: {first['msg']}" if place else first["msg"]
@@ -206,7 +213,8 @@ def first_problem(error: ValidationError, kind: type) -> str:
         hint = get_type_hints(kind).get(str(part))
         kind = next((k for k in (hint, *get_args(hint)) if dataclasses.is_dataclass(k)), kind)  # type: ignore[misc]
     known = [field.name for field in dataclasses.fields(kind)]
-    return f"{place}: no such field{did_you_mean(str(name), known)}"
+    meant = did_you_mean(str(name), known) or f"; there are: {', '.join(known)}"
+    return f"{place}: no such field{meant}"
 
 
 def recipe_table() -> str:

@@ -113,6 +113,27 @@ def new_config(preset: Preset, data: DataSet, **more: Any) -> RunConfig:
     )
 
 
+def differences(before: Any, after: Any) -> list[tuple[str, object, object]]:
+    """(field, value before, value after) wherever two presets or run configs differ.
+
+    Tuples and lists, and numbers of the same value, count as the same, as they do in JSON.
+    """
+    old, new = _flat(dataclasses.asdict(before)), _flat(dataclasses.asdict(after))
+    return [
+        (name, old.get(name, "unset"), new.get(name, "unset"))
+        for name in {**old, **new}
+        if old.get(name, "unset") != new.get(name, "unset")
+    ]
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in json.loads(json.dumps(document)).items():
+        name = prefix + key
+        flat |= _flat(value, name + ".") if isinstance(value, dict) else {name: value}
+    return flat
+
+
 def environment() -> dict[str, str]:
     """Versions and machine of this process."""
     return {

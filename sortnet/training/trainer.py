@@ -7,6 +7,7 @@ checkpoint is weights, optimizer moments and a step number, and resuming is bit-
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import signal
 import time
@@ -32,7 +33,7 @@ from sortnet.models.net import (
 from . import runs
 from .distributed import rank_and_world
 from .log import Log, Progress, Recent
-from .objective import Masks, Objective
+from .objective import Loss, Masks, Objective
 from .recipe import Recipe
 from .schedule import Settings, settings_at
 from .signals import Stop, stop_on_signals
@@ -67,6 +68,9 @@ class Trainer:
         config: the run; its seed fixes weights, data order, augmentation and masks.
         data: already loaded; only its training split is read.
         folder: the run folder; created if missing.
+        loss: an own loss in place of the recipe's: (logits [N, K], labels int64 [N], eps) ->
+            scalar, eps the training radius in the logits' units (see `objective.Loss`). The run's
+            config then names it, and only code that has it can resume the run.
         device: "cpu" or "cuda"...
         compile: put the whole step but the optimizer through torch.compile.
         checkpoint_seconds: at least so much time between checkpoints.
@@ -84,12 +88,15 @@ class Trainer:
         data: DataSet,
         folder: Path,
         *,
+        loss: Loss | None = None,
         device: torch.device | str = "cpu",
         compile: bool = False,
         checkpoint_seconds: float = 60.0,
         log_steps: int = 50,
     ) -> None:
-        self.config, self.data, self.folder = config, data, Path(folder)
+        name = None if loss is None else getattr(loss, "__qualname__", type(loss).__qualname__)
+        self.config = dataclasses.replace(config, loss=name)
+        self.data, self.folder = data, Path(folder)
         self.recipe = config.preset.recipe
         self.device = torch.device(device)
         self.rank, self.world = rank_and_world()
@@ -104,7 +111,7 @@ class Trainer:
             )
         torch.manual_seed(config.seed)
         self.net: CertifiedNet = build_model(config.model).to(self.device)
-        self.objective = Objective(self.net, self.recipe).to(self.device)
+        self.objective = Objective(self.net, self.recipe, loss).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.objective.parameters(),
             lr=self.recipe.lr,
@@ -120,9 +127,6 @@ class Trainer:
         self._run_step: nn.Module = self.objective
         if compile:
             self._run_step = _compiled(self.objective, self.recipe)
-        if self.world > 1:
-            # The mean shift keeps its buffers equal on all processes by itself.
-            self._run_step = DistributedDataParallel(self._run_step, broadcast_buffers=False)
         with runs.clear_disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -130,11 +134,17 @@ class Trainer:
         """Continue from the folder's checkpoint; from the start if it has none.
 
         Raises:
-            RunError: the checkpoint is damaged or of another run.
+            RunError: the checkpoint is damaged or of another run, or the folder's config says
+                something else than this run's.
         """
         path = self.folder / runs.CHECKPOINT
         if not path.is_file():
             return
+        if (self.folder / runs.CONFIG).is_file():
+            before = runs.read_config(self.folder)
+            for name, old, new in runs.differences(before, self.config):
+                if name.partition(".")[0] not in ("data_root", "data_schema", "environment"):
+                    raise runs.RunError(f"{self.folder} holds a run with {name} {old}, not {new}")
         tensors, metadata = runs.read_tensors(path)
         problem = f"{path} does not fit this run"
         parameters = dict(self.objective.named_parameters())
@@ -204,7 +214,7 @@ class Trainer:
         end = steps if until is None else min(until, steps)
         self.stop = Stop()
         stopping = stop_on_signals(self.stop, alone=self.world == 1)
-        with stopping, contextlib.ExitStack() as stack:
+        with stopping, self._averaged_gradients(), contextlib.ExitStack() as stack:
             if writer is not None:
                 stack.callback(writer.close)
             for x, y in self.batches.loader(self.step, self.device):
@@ -241,6 +251,20 @@ class Trainer:
             if self.stop.asked:
                 self._interrupt("after the last step; --resume evaluates the trained network")
             return self.net
+
+    @contextlib.contextmanager
+    def _averaged_gradients(self) -> Iterator[None]:
+        """Of several processes, each steps with the gradients of all."""
+        if self.world == 1:
+            yield
+            return
+        alone = self._run_step
+        # The mean shift keeps its buffers equal on all processes by itself.
+        self._run_step = DistributedDataParallel(alone, broadcast_buffers=False)
+        try:
+            yield
+        finally:
+            self._run_step = alone
 
     def _stopped(self) -> bool:
         """Whether this process, of several the whole run, was asked to stop."""

@@ -307,6 +307,57 @@ def test_bad_arguments_are_named(make, message: str) -> None:  # type: ignore[no
         make()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, w, c: F.lp_distance(x, w, 0.5), "p must be"),
+        (lambda x, w, c: F.lp_distance(x, w, math.nan), "p must be"),
+        (lambda x, w, c: F.lp_distance(x[:, 1:], w), "expected input"),
+        (lambda x, w, c: F.lp_distance(x, w, 2.0, x > 0, None, 2), "in_mask must be bool"),
+        (lambda x, w, c: F.lp_distance(x, w, 2.0, None, w > 0, 6), "out_mask must be bool"),
+        (lambda x, w, c: F.lp_distance(x, w, 2.0, x[:1], None, 6), "in_mask must be bool"),
+        (lambda x, w, c: F.lp_distance(x, w, 2.0, None, None, 0), "group must be"),
+        (lambda x, w, c: F.lp_distance(x, w.half()), "one dtype"),
+        (lambda x, w, c: F.sort_linear(x, w, c[:, :2].T), "coef must be"),
+        (lambda x, w, c: F.sort_linear(x, w, torch.ones(9, dtype=x.dtype)), "as many"),
+        (lambda x, w, c: F.sort_linear(x, w, c.half()), "one dtype"),
+        (lambda x, w, c: F.lp_distance_bounds(x, x[1:], w), "one shape"),
+        (lambda x, w, c: F.lp_distance_bounds(x, x, w, 0.5), "p must be"),
+        (lambda x, w, c: F.lp_distance_bounds(x, x.half(), w), "one dtype"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x[1:], w, c), "one shape"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x, w, c[:, :2].T), "coef must be"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x, w, c[1:]), "coef must be"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x[:, 1:], w, c), "expected input"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x.bfloat16(), w, c), "one dtype"),
+    ],
+)
+def test_both_precisions_make_the_same_checks(call, message: str, dtype: torch.dtype) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=message):
+        call(*(torch.randn(n, 5, dtype=dtype) for n in (6, 3, 3)))
+
+
+@given(st.integers(0, 99), st.sampled_from([1.0, 3.0, math.inf, None]))
+def test_both_precisions_say_nothing_of_the_same_intervals(seed: int, p: float | None) -> None:
+    torch.manual_seed(seed)
+    lower, w, coef = torch.randn(4, 3), torch.randn(5, 3), torch.randn(5, 2)
+    upper = lower + torch.rand(4, 3)
+    for tensor in (lower, upper, w, coef):
+        place = torch.rand_like(tensor)
+        tensor[place < 0.06] = math.nan
+        tensor[(place > 0.9) & (place < 0.94)] = -9.0  # an empty interval, where it is the upper
+    wide = (value.double() for value in (lower, upper, w, coef))
+    if p is None:
+        single, double = F.sort_linear_bounds(lower, upper, w, coef), F.sort_linear_bounds(*wide)
+    else:
+        single = F.lp_distance_bounds(lower, upper, w, p)
+        double = F.lp_distance_bounds(*list(wide)[:3], p)
+    assert torch.equal(single[0].isneginf(), double[0].isneginf())
+    assert torch.equal(single[1].isposinf(), double[1].isposinf())
+    for ours, theirs in zip(single, double, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-5)
+
+
 def test_no_samples_give_no_outputs() -> None:
     for layer in layers(6, 5, 0):
         for shape in ((0, 6), (0, 3, 6), (2, 0, 6)):

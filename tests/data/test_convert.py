@@ -79,10 +79,24 @@ def test_classes_of_every_kind_are_numbered_and_keep_their_names(data, container
         encode_labels([*map(str, values), "another"], names)
 
 
+def test_integers_are_names_where_names_are_integers_else_places():
+    assert encode_labels([5, 25, 5], ["5", "15", "25"])[0].tolist() == [0, 2, 0]
+    assert encode_labels([2, 0], ["cat", "dog", "owl"])[0].tolist() == [2, 0]
+    assert encode_labels([True, False], ["no", "yes"])[0].tolist() == [1, 0]
+    assert encode_labels([True, False], ["True", "False"])[0].tolist() == [0, 1]
+    for values, names in (([3], ["a", "b", "c"]), ([-1], ["a", "b"]), ([0], ["5", "6"])):
+        with pytest.raises(ValueError, match="unseen classes"):
+            encode_labels(values, names)
+    for values in (["a", ""], [0.5, 1.0], [[1, 2]], [np.datetime64("2020-01-01")]):
+        with pytest.raises(ValueError, match="labels: "):
+            encode_labels(values)
+    with pytest.raises(ValueError, match="differ"):
+        encode_labels(["a"], ["a", "a"])
+
+
 BAD_LABELS = {
     "text": (["cat", "dog", "cat"], "text such as 'cat'"),
     "byte text": (np.array([b"a", b"b", b"c"]), "text such as 'a'"),
-    "numpy strings": (np.array(["a", "b", "c"], np.dtypes.StringDType()), "text such as 'a'"),
     "pandas text": (pd.Series(["a", "b", "a"]), "text such as 'a'"),
     "none": ([0, None, 1], "missing value in row 1"),
     "no labels": (None, "missing value"),
@@ -106,6 +120,11 @@ BAD_LABELS = {
     "fewer": ([0, 1], "3 samples, but 2 labels"),
     "more": (range(4), "3 samples, but 4 labels"),
 }
+
+
+if hasattr(np.dtypes, "StringDType"):  # NumPy 2
+    strings = np.array(["a", "b", "c"], np.dtypes.StringDType())
+    BAD_LABELS["numpy strings"] = (strings, "text such as 'a'")
 
 
 @pytest.mark.parametrize("name", BAD_LABELS)
@@ -178,7 +197,7 @@ BAD_INPUTS = {
     "x * 255, one list": ([[0.0, 255.0]] * 3, {}, "divide by 255"),
     "0..16": (np.linspace(0, 16, 12).reshape(3, 4), {}, "divide by 255"),
     "normalised": (np.linspace(-2, 2, 12).reshape(3, 4), {}, "give a box"),
-    "just above": (np.full((3, 2), np.nextafter(np.float32(1), 2)), {}, r"\[0, 1\]"),
+    "just above": (np.full((3, 2), np.nextafter(np.float32(1), np.float32(2))), {}, r"\[0, 1\]"),
     "NaN": (np.array([[0, 0], [0, np.nan], [0, 0]]), {}, "sample 1, feature 1: NaN"),
     "infinity": (np.full((3, 2), np.inf), {}, "infinity"),
     "too large": (np.full((3, 2), 1e39), {"box": BOX}, "infinity"),
@@ -285,6 +304,13 @@ def test_data_sets_from_arrays():
         DataSet.of("own", (x, [0, 1] * 3), (x[:, :1], [0, 1] * 3))
     with pytest.raises(ValueError, match="all training targets are 1"):
         DataSet.of("own", (x, [1] * 6), (x, [1] * 6), regression=True)
+    split = Split(x, [0, 1, 2, 0, 1, 3])
+    for classes, good in ((4, True), (3, False), (0, False)):
+        if good:
+            assert DataSet("own", split, split, classes).classes == 4
+        else:
+            with pytest.raises(ValueError, match=r"got 0\.\.3"):
+                DataSet("own", split, split, classes)
     with pytest.raises(ValueError, match="3 feature names"):
         DataSet.of("own", (x, [0, 1] * 3), (x, [0, 1] * 3), feature_names=["a", "b", "c"])
 

@@ -94,6 +94,24 @@ def test_the_layout_of_tiny_imagenet_is_read_where_all_classes_have_it(tmp_path)
         load(f"folder:{tmp_path}")
 
 
+def test_nothing_is_lost_without_a_word(tmp_path):
+    photos(tmp_path, ("train",), 5)
+    for name in ("valid", "Test"):
+        photos(tmp_path, (name,))
+    with pytest.raises(ValueError, match="beside train/ there is Test, valid"):
+        load(f"folder:{tmp_path}")
+    photos(tmp_path, ("test", "val"))
+    assert load(f"folder:{tmp_path}").notes == ("val/ is left alone: test/ is the test split",)
+    for part in ("train", "test"):
+        save_image(tmp_path / part / "stray.png")
+        with pytest.raises(ValueError, match=rf"{part}/stray\.png lies beside the folders"):
+            load(f"folder:{tmp_path}")
+        (tmp_path / part / "stray.png").unlink()
+    photos(tmp_path / "named", ("training", "testing"))
+    with pytest.raises(ValueError, match="inside of a class"):
+        load(f"folder:{tmp_path / 'named'}")
+
+
 def test_classes_without_images_are_named(tmp_path):
     photos(tmp_path)
     for name in ("fox", "owl"):

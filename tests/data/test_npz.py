@@ -105,6 +105,17 @@ def test_tables_and_signals_get_a_box(tmp_path):
         load_npz(save(tmp_path / "t.npz", x=signals * 10, y=np.arange(20) % 2), like=small)
 
 
+def test_samples_take_the_shape_that_the_network_knows(tmp_path):
+    signals = np.random.default_rng(0).random((20, 3, 8))
+    path = save(tmp_path / "s.npz", x=signals, y=np.arange(20) % 2)
+    assert load_npz(path).inputs.shape == (20, 1, 3, 8)
+    learned = load(f"npz:{path}", layout="NCT").schema
+    assert load_npz(path, like=learned).inputs.shape == (20, 3, 8)
+    thin = save(tmp_path / "t.npz", x=np.zeros((20, 9, 9, 1)), y=np.arange(20) % 2)
+    learned = load(f"npz:{thin}", layout="NCHW").schema
+    assert load_npz(thin, like=learned).inputs.shape == (20, 9, 9, 1)
+
+
 def test_float_targets_are_a_regression(tmp_path):
     y = np.random.default_rng(0).normal(size=30)
     loaded = load(f"npz:{save(tmp_path / 'r.npz', x=X, y=y)}")
@@ -120,6 +131,11 @@ def test_names_of_the_file_are_kept(tmp_path):
     names = np.array(["cat", "dog", "owl"])
     loaded = load(f"npz:{save(tmp_path / 'a.npz', x=BYTES, y=names[Y], class_names=names[::-1])}")
     assert loaded.class_names == ("owl", "dog", "cat")
+    numbered = save(tmp_path / "d.npz", x=BYTES, y=Y, class_names=names)
+    assert load(f"npz:{numbered}").class_names == tuple(names)
+    assert np.array_equal(load_npz(numbered).labels, Y)
+    with pytest.raises(ValueError, match="unseen classes '3'"):
+        load_npz(save(tmp_path / "e.npz", x=BYTES, y=Y + 1, class_names=names))
     other = save(tmp_path / "b.npz", x=BYTES[:2], y=np.array(["dog", "owl"]))
     assert load_npz(other, like=loaded.schema).labels.tolist() == [1, 0]
     strange = save(tmp_path / "c.npz", x=BYTES[:2], y=np.array(["dog", "fox"]))

@@ -165,6 +165,17 @@ def test_damaged_and_wrong_files(tmp_path):
         load(str(tmp_path / "t.parquet"), target="state", drop=["x"])
 
 
+@pytest.mark.parametrize("index", ["", "Unnamed: 0", "__index_level_0__"])
+def test_a_saved_index_is_no_feature(tmp_path, index):
+    table = frame().reset_index(names=index)
+    path = str(write(table, tmp_path / "t.csv"))
+    with pytest.raises(ValueError, match="looks like a saved index"):
+        load(path, target="state")
+    loaded = load(path, target="state", drop=[index])
+    assert loaded.feature_names == ("pressure", "turns", "open", "hours")
+    assert len(load_samples(path, like=loaded.schema, target="state")) == 40
+
+
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     path = write(frame(), tmp_path / "t.csv")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)

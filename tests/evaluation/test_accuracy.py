@@ -87,7 +87,7 @@ def test_images_and_labels_of_another_network_are_refused():
         wrong = dataclasses.replace(test, labels=labels)
         with pytest.raises(ValueError, match=rf"0\.\.2; 1 are not, e\.g\. {label} of sample 7"):
             evaluate(network(), wrong, ["0.1"])
-    wide = dataclasses.replace(test, images=test.images.repeat(2, 3))
+    wide = dataclasses.replace(test, inputs=test.inputs.repeat(2, 3))
     with pytest.raises(ValueError, match=r"takes images \[1, 6, 6\], the data has \[1, 6, 12\]"):
         evaluate(network(), wide, ["0.1"])
 

@@ -11,7 +11,7 @@ import pytest
 from sortnet.base.units import eps_to_float
 from sortnet.data.sets import load
 from sortnet.export import CertifiedSession, export_model
-from sortnet.export.certify import into_ball
+from sortnet.export.report import into_ball
 
 EPSILONS = ("0.2", "0.1", "0.05")
 
@@ -48,7 +48,7 @@ def test_attacks_stay_outside(session: CertifiedSession, name: str) -> None:
     from art.estimators.classification import BlackBoxClassifierNeuralNetwork, PyTorchClassifier
 
     from sortnet.evaluation.attack import smoothed_logits
-    from sortnet.export.attack import TorchNetwork
+    from sortnet.nn.twins import TorchNetwork
 
     class Smoothed(TorchNetwork):
         """The same logits with the gradients of l_p distances, which come ten times as fast here.

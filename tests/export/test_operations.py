@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import F32, apply_exact, evaluate_exact, images, networks
+from networks import F32, any_networks, apply_exact, evaluate_exact, images
 
 import sortnet.certificate
 import sortnet.export
@@ -22,7 +22,7 @@ from sortnet.export.forms import FORM_OF, FORMS
 from sortnet.export.forms.base import Form
 
 FEW = settings(max_examples=40, deadline=None)
-Chain = networks(head=False)
+Chain = any_networks(head=False)
 
 
 def rational(values: np.ndarray) -> list[Fraction]:
@@ -106,7 +106,7 @@ def test_a_stranger_is_no_operation() -> None:
         Network((1, 2, 2), (Doubled(), neuron))
 
 
-ENGINES = ("writer", "reader", "builder", "matcher", "wire", "functions", "verifier", "runtime")
+ENGINES = ("writer", "reader", "builder", "matcher", "wire", "functions", "verifier", "session")
 
 
 def test_engines_know_no_operation_by_name() -> None:
@@ -115,7 +115,7 @@ def test_engines_know_no_operation_by_name() -> None:
     engines = [
         folder / f"{n}.py" for n in ["writer", "reader", "builder", "matcher", "wire", "functions"]
     ]
-    engines += [folder / f"{n}.py" for n in ["verifier", "runtime"]]
+    engines += [folder / f"{n}.py" for n in ["verifier", "session"]]
     engines.append(Path(sortnet.certificate.__file__).parent / "analysis.py")
     for engine in engines:
         code = re.sub(r'""".*?"""|#[^\n]*|"[^"\n]*"', "", engine.read_text(), flags=re.DOTALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import threading
@@ -19,8 +20,7 @@ from onnx import TensorProto, helper
 
 from sortnet.backend import cuda
 from sortnet.backend.native import library_path
-from sortnet.base.units import float32_up, parse_eps
-from sortnet.certificate.analysis import ball_reach
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
 from sortnet.certificate.inputs import InputError, check_box, check_kind
 from sortnet.certificate.network import Network
 
@@ -52,12 +52,26 @@ class Prediction(NamedTuple):
 
     Attributes:
         label: int64 [N]. radius: float32 [N], in input units: every float32 input in the box that
-        differs by at most this in every pixel gets the same label. logits: float32 [N, K].
+        differs by at most this in every pixel (in feature i: by this many units of it) gets the
+        same label. logits: float32 [N, K].
     """
 
     label: IntArray
     radius: FloatArray
     logits: FloatArray
+
+
+class ValueBounds(NamedTuple):
+    """What a batch of N inputs gets from a regression.
+
+    Attributes:
+        value: float32 [N]. lower, upper: float32 [N]: no float32 input of the ball, run on any
+        host that the certificate covers, gets a value outside.
+    """
+
+    value: FloatArray
+    lower: FloatArray
+    upper: FloatArray
 
 
 class CertifiedSession:
@@ -76,6 +90,7 @@ class CertifiedSession:
 
     Attributes:
         network: what the file computes. proof: of its certificates.
+        class_names, feature_names: as the file says, or None; for people.
 
     Raises:
         NotProvedError: the file does not prove its certificates; the message says why.
@@ -113,6 +128,10 @@ class CertifiedSession:
             cuda.library()
         self._names = names
         self._digest = hashlib.sha256(data).hexdigest()
+        metadata = {prop.key: prop.value for prop in model.metadata_props}
+        self.class_names = _names(metadata, "class_names", self.network.classes)
+        features = math.prod(self.network.input_shape)
+        self.feature_names = _names(metadata, "feature_names", features)
         self._library = library
         self._threads = threads
         self._session = self._start(model)
@@ -126,14 +145,16 @@ class CertifiedSession:
         return _reopen, (self._path, self._digest, self._names, self._library, self._threads)
 
     def predict(self, x: FloatArray) -> Prediction:
-        """Labels, certified radii and logits.
+        """Labels, certified radii and logits of a classifier.
 
         Args:
-            x: float32 [N, C, H, W] in [0, 1]; any N, run in batches of bounded memory.
+            x: float32 [N, *shape] in the input box (images: [N, C, H, W] in [0, 1]); any N, run in
+                batches of bounded memory.
 
         Raises:
-            InputError: another dtype, shape or range, or NaN.
+            InputError: another dtype, shape or range, or NaN. ValueError: a regression.
         """
+        self._expect(regression=False)
         self._check(x)
         size = len(x)
         result = Prediction(
@@ -156,24 +177,27 @@ class CertifiedSession:
 
         Args:
             x: as in `predict`.
-            eps: radius in input units, in (0, 1]; "8/255" is exact; rounded up to float32.
+            eps: radius in input units: in (0, 1] for pixels, else in multiples of the unit of each
+                feature; "8/255" is exact; rounded up to float32.
             prediction: of the same x, if already known.
 
         Returns:
             bool [N].
 
         Raises:
-            InputError: as `predict`, or a prediction of another length. ValueError: a bad eps.
+            InputError: as `predict`, or a prediction of another length. ValueError: a bad eps, or a
+            regression.
         """
-        ball = np.float32(float32_up(parse_eps(eps)))
+        self._expect(regression=False)
+        ball = self._ball(eps)
         self._check(x)
         if prediction is None:
             prediction = self.predict(x)
         if len(prediction.label) != len(x):
             raise InputError(f"{len(prediction.label)} predictions for {len(x)} inputs")
-        certified = prediction.radius >= ball
+        certified: BoolArray = prediction.radius >= np.float32(ball)
         rest = np.flatnonzero(~certified)
-        reach = np.asarray(ball_reach(float(ball)), np.float32)
+        reach = self.network.input.reach(ball)
         session = self._interval_session() if len(rest) else None
         for part, batch in self._batches(x, bounds=True, rows=rest):
             assert session is not None
@@ -181,6 +205,53 @@ class CertifiedSession:
             feed = {"input": batch, "label": prediction.label[rows], "reach": reach}
             certified[rows] = session.run(["certified"], feed)[0]
         return certified
+
+    def predict_interval(
+        self, x: FloatArray, eps: str | float | Fraction | None = None
+    ) -> ValueBounds:
+        """Values of a regression, and bounds that no input of the ball can leave.
+
+        Args:
+            x: as in `predict`.
+            eps: radius as in `certify`; None is the one that the file was exported with.
+
+        Raises:
+            InputError: as `predict`. ValueError: a bad eps, or a classifier.
+        """
+        self._expect(regression=True)
+        self._check(x)
+        result = ValueBounds(*(np.empty(len(x), np.float32) for _ in ValueBounds._fields))
+        names = list(ValueBounds._fields)
+        if eps is None:
+            for part, batch in self._batches(x, bounds=True):
+                for found, into in zip(
+                    self._session.run(names, {"input": batch}), result, strict=True
+                ):
+                    into[part] = found
+            return result
+        ball = self._ball(eps)
+        assert self.proof.analysis is not None
+        near = np.asarray(self.proof.analysis.value_reach(ball), np.float32)
+        reach = self.network.input.reach(ball)
+        session = self._interval_session()
+        for part, batch in self._batches(x, bounds=True):
+            (value,) = self._session.run(["value"], {"input": batch})
+            feed = {"input": batch, "value": value, "reach": reach, "value_reach": near}
+            result.value[part] = value
+            result.lower[part], result.upper[part] = session.run(names[1:], feed)
+        return result
+
+    def _expect(self, regression: bool) -> None:
+        if self.network.regression != regression:
+            raise ValueError(
+                "the file is a regression: use predict_interval"
+                if self.network.regression
+                else "the file is a classifier: use predict or certify"
+            )
+
+    def _ball(self, eps: str | float | Fraction) -> float:
+        most = 1 if self.network.input.images else MAX_UNITS_OF_RADIUS
+        return float32_up(parse_eps(eps, most))
 
     def _start(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
@@ -211,7 +282,11 @@ class CertifiedSession:
     def _check(self, x: FloatArray) -> None:
         array = isinstance(x, np.ndarray)
         check_kind(x, x.dtype if array else None, np.shape(x), self.network.input_shape)
-        check_box(x)
+        spec = self.network.input
+        if spec.images:
+            check_box(x)
+        else:
+            check_box(x, spec.low, spec.high)
 
     def _batches(
         self, x: FloatArray, bounds: bool, rows: IntArray | None = None
@@ -241,6 +316,16 @@ class CertifiedSession:
                 f"this ONNX Runtime's {promise.node} is off by {error:.3g}, more than the bound "
                 "allows"
             )
+
+
+def _names(metadata: dict[str, str], what: str, count: int) -> tuple[str, ...] | None:
+    """Names from the metadata, where they are what they should be."""
+    try:
+        names = json.loads(metadata.get(f"sortnet.{what}", "null"))
+    except ValueError:
+        return None
+    fits = isinstance(names, list) and len(names) == count
+    return tuple(names) if fits and all(isinstance(name, str) for name in names) else None
 
 
 def _reopen(

@@ -19,11 +19,11 @@ import pytest
 from machines import ROOT
 from targets import TARGETS
 
-from sortnet import native
+from sortnet.backend import native
+from sortnet.certificate.network import Bias, Flatten, Negate, Network, SortNeuron
 from sortnet.export import CertifiedSession
-from sortnet.export.graph import build_model
-from sortnet.export.runtime import Prediction
-from sortnet.export.spec import Bias, Flatten, Negate, Network, SortNeuron
+from sortnet.export.session import Prediction
+from sortnet.export.writer import build_model
 
 SHAPE = (1, 6, 7)
 SOURCE = ROOT / "examples/cpp/host.cpp"
@@ -125,6 +125,7 @@ EMULATED = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", EMULATED)
 @pytest.mark.parametrize("op_library", [True, False])
 def test_other_platforms(
@@ -152,6 +153,6 @@ def test_other_platforms(
     subprocess.run([*zig, "-std=c++17", "-O1", str(SOURCE), "-o", str(program)], check=True)
     ops = unpacked(name) / "sortnet/lib" / machines.library_file(name, "sortnet_ort")
     command = [str(program), *arguments(files, str(library), str(ops) if op_library else "-")]
-    ran = machines.run(name, command, capi, tmp_path)
+    ran = machines.run(name, command, capi)
     assert ran.returncode == 0, ran.stderr
     check(ran.stdout, want, bits=op_library)

@@ -6,16 +6,19 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sortnet.base.files import atomic_write
-from sortnet.base.units import eps_to_float, parse_eps
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
+from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.rounding import Array
 from sortnet.data.sets import Split
 
-from .runtime import BoolArray, CertifiedSession, FloatArray, IntArray, Prediction
+from .session import BoolArray, CertifiedSession, FloatArray, IntArray, Prediction
 
 Attack = Callable[[FloatArray, IntArray, float], FloatArray]
 """(images, labels, radius) -> points that it hopes are misclassified."""
@@ -78,9 +81,12 @@ def certify_split(
     """
     if len(split) == 0:
         raise ValueError("there are no samples to certify")
-    split.check(session.network.input_shape, session.network.classes)
+    if session.network.regression:
+        raise ValueError("a regression has no labels to certify")
+    spec = session.network.input
+    split.check(spec.shape, session.network.classes, spec.low, spec.high)
     # A certificate at one radius is one at every smaller radius.
-    falling = sorted(epsilons, key=parse_eps, reverse=True)
+    falling = sorted(epsilons, key=_exact, reverse=True)
     size = len(split)
     label, radius = np.empty(size, np.int64), np.empty(size, np.float32)
     certified = {eps: np.zeros(size, np.bool_) for eps in epsilons}
@@ -104,8 +110,10 @@ def certify_split(
         for eps in fooled:
             assert attack is not None
             right = np.flatnonzero(prediction.label == truth)
-            radius_eps = eps_to_float(eps)
-            points = into_ball(attack(x[right], truth[right], radius_eps), x[right], radius_eps)
+            radius_eps = float32_up(_exact(eps))
+            points = into_ball(
+                attack(x[right], truth[right], radius_eps), x[right], radius_eps, spec
+            )
             fooled[eps][done + right] = session.predict(points).label != truth[right]
             _no_contradiction(certified[eps][part] & fooled[eps][part], done, eps)
         done += len(x)
@@ -113,17 +121,35 @@ def certify_split(
     return Report(np.asarray(split.labels), label, radius, certified, fooled, seconds)
 
 
-def into_ball(point: FloatArray, x: FloatArray, radius: float) -> FloatArray:
+def _exact(eps: str) -> Fraction:
+    return parse_eps(eps, MAX_UNITS_OF_RADIUS)  # a session knows what its inputs allow
+
+
+def into_ball(
+    point: FloatArray, x: FloatArray, radius: float | FloatArray, spec: InputSpec | None = None
+) -> FloatArray:
     """The float32 point nearest to ``point`` in the ball around x and in the box, exactly.
 
-    Shapes [N, ...]; x in [0, 1]; radius a float32.
+    Shapes [N, ...]; x in the box; radius a float32, or one for each sample. None: images in [0, 1].
     """
-    low, high = x.astype(np.float64) - radius, x.astype(np.float64) + radius
-    least = np.maximum(low, 0).astype(np.float32)
-    most = np.minimum(high, 1).astype(np.float32)
-    least = np.where(least < low, np.nextafter(least, np.float32(2)), least)
-    most = np.where(most > high, np.nextafter(most, np.float32(-1)), most)
-    return np.clip(point, least, most).astype(np.float32)
+    unit, least, most = (1.0, 0.0, 1.0) if spec is None else (spec.unit, spec.low, spec.high)
+    wide = x.astype(np.float64)
+    step = np.float64(radius) * np.float64(unit)  # exact: two float32
+    low = np.maximum(_sum_inward(wide, -step, np.inf), least)
+    high = np.minimum(_sum_inward(wide, step, -np.inf), most)
+    lower, upper = low.astype(np.float32), high.astype(np.float32)
+    lower = np.where(lower < low, np.nextafter(lower, np.float32(np.inf)), lower)
+    upper = np.where(upper > high, np.nextafter(upper, np.float32(-np.inf)), upper)
+    return np.clip(point, lower, upper).astype(np.float32)
+
+
+def _sum_inward(x: Array, step: Array, to: float) -> Array:
+    """x + step in float64; where that is inexact, not on the outer side of the exact sum."""
+    total = x + step
+    part = total - x
+    error = (x - (total - part)) + (step - part)  # total + error is exact (Knuth)
+    outside = error > 0 if to > 0 else error < 0
+    return np.where(outside, np.nextafter(total, to), total)
 
 
 def _no_contradiction(both: BoolArray, start: int, eps: str) -> None:
@@ -142,17 +168,23 @@ def summary(report: Report, session: CertifiedSession) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "lipschitz": proof["lipschitz"],
         "error_bound": proof["error_bound"],
-        "claim": CLAIM,
+        "claim": claim(session.network),
     }
     if report.fooled:
         result["pgd"] = {eps: report.attacked_accuracy(eps) for eps in report.fooled}
     return result
 
 
-CLAIM = (
-    "for this file run by ONNX Runtime on the CPU in float32, every float32 input in [0, 1] "
-    "within the radius of a certified sample in every pixel gets the same label"
-)
+def claim(network: Network) -> str:
+    """What the report of a file says, with its scope."""
+    if network.input.images:
+        what, ball = "float32 input in [0, 1]", "in every pixel"
+    else:
+        what, ball = "float32 input in the box", "times the unit of each feature"
+    return (
+        f"for this file run by ONNX Runtime on the CPU in float32, every {what} "
+        f"within the radius of a certified sample {ball} gets the same label"
+    )
 
 
 def write_samples(report: Report, path: Path) -> None:
@@ -199,8 +231,8 @@ def plot(report: Report, path: Path, title: str) -> None:
         raise ValueError("a plot needs matplotlib (pip install matplotlib)") from None
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
-    epsilons = sorted(report.certified, key=parse_eps)
-    places = [float(parse_eps(eps)) for eps in epsilons]
+    epsilons = sorted(report.certified, key=_exact)
+    places = [float(_exact(eps)) for eps in epsilons]
     right = report.label == report.truth
     if (report.radius[right] > 0).any() and len(np.unique(report.radius)) > 2:
         # The margin radius certifies at every eps at once: a curve, not points.
