@@ -16,16 +16,11 @@ if TYPE_CHECKING:
 
 
 def pgd_attack(network: Network, steps: int) -> Attack:
-    """An attack for `report.certify_split`: PGD with ``steps`` steps on a torch twin.
-
-    Raises:
-        ValueError: the network takes no images, whose pixels are all that the attack moves.
-    """
-    if not network.input.images:
-        raise ValueError("PGD moves pixels in [0, 1]; this file has a box and a unit per feature")
+    """An attack for `report.certify_split`: PGD with ``steps`` steps on a torch twin."""
     chain = FrozenChain.of_network(network)
 
     def attack(x: FloatArray, y: IntArray, radius: float) -> FloatArray:
-        return pgd(chain, torch.from_numpy(x), torch.from_numpy(y), radius, steps).numpy()
+        samples, labels = torch.from_numpy(x), torch.from_numpy(y)
+        return pgd(chain, samples, labels, radius, steps, input=network.input).numpy()
 
     return attack
