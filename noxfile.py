@@ -58,7 +58,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation site, strictly: a dead link is an error; then the page "Try it" in Chromium.
+    """The documentation site, strictly: a dead link is an error; then its page in Chromium.
 
     The page needs npm, for ONNX Runtime's WebAssembly build; its tests Chromium and ChromeDriver.
     """
