@@ -36,10 +36,9 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         lipschitz: how far y may move per unit of all features, > 0; "auto" takes the 90 % quantile
             of |y_i - y_j| / ||x_i - x_j|| over pairs of the training data (features in units,
             l-inf), which is a choice, not a bound.
-        eps, unit, immutable, box, family, depth, width, keep, epochs, batch_size, learning_rate,
-            weight_decay, validation_fraction, patience, random_state, n_jobs, verbose: as in
-            `SortNetClassifier`; the network kept is the one with the smallest error on what is held
-            out. eps only sets what `predict_interval` and `export` use by default.
+        eps: what `predict_interval` and `export` use by default; it does not change the fit.
+        unit, immutable, box, family, depth: as in `SortNetClassifier`, and so is all else; the
+            network kept is the one with the smallest error on what is held out.
 
     Attributes:
         lipschitz_: the constant used, in y per unit. network_, box_low_, box_high_, unit_,
