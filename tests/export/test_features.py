@@ -243,8 +243,15 @@ def test_points_are_pulled_into_the_ball_exactly() -> None:
             assert distance <= Fraction(radius) * Fraction(float(u))
 
 
-def test_pgd_says_that_it_knows_pixels_only() -> None:
+def test_pgd_moves_every_feature_by_its_unit() -> None:
     from sortnet.export.attack import pgd_attack
 
-    with pytest.raises(ValueError, match="PGD moves pixels"):
-        pgd_attack(table(), 5)
+    network = table()
+    spec = network.input
+    rng = np.random.default_rng(0)
+    x = np.clip(rng.normal(size=(40, *spec.shape)).astype(F32), spec.low, spec.high)
+    y = network.value(x).argmax(1)
+    point = pgd_attack(network, 8)(x, y, 0.25)
+    assert point.dtype == F32 and (point != x).any()
+    assert ((point >= spec.low) & (point <= spec.high)).all()
+    assert (np.abs(point.astype(float) - x) <= 0.25 * spec.unit.astype(float)).all()
