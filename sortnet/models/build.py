@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -38,7 +39,9 @@ def build_layers(config: ModelConfig) -> Iterator[nn.Module]:
 def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
     inputs, depth = math.prod(config.input_shape), config.depth
     if config.morphology:
-        below, above = -config.mean / config.std, (1 - config.mean) / config.std
+        # The configuration makes sure that both are scalars here.
+        mean, std = (float(np.asarray(numbers)) for numbers in (config.mean, config.std))
+        below, above = -mean / std, (1 - mean) / std
         morphology = Morphology2d(config.input_shape[0], config.morphology, below, above)
         yield morphology
         yield MeanShift(morphology.out_channels)

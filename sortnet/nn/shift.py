@@ -31,7 +31,7 @@ class Normalize(Layer):
     def __init__(self, mean: npt.ArrayLike = 0.0, std: npt.ArrayLike = 1.0) -> None:
         super().__init__()
         if not (np.isfinite(mean).all() and np.isfinite(std).all() and (np.asarray(std) > 0).all()):
-            raise ValueError(f"need a finite mean and std > 0, got {mean} and {std}")
+            raise ValueError(f"need a finite mean and std > 0, got {mean!r} and {std!r}")
         self.mean: float | npt.NDArray[np.float32]
         self.std: float | npt.NDArray[np.float32]
         if np.ndim(mean) or np.ndim(std):
@@ -44,12 +44,13 @@ class Normalize(Layer):
             self.mean, self.std = float(np.asarray(mean)), float(np.asarray(std))
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.mean, float):
-            return (x - self.mean) / self.std
-        if x.shape[1:] != self.mean.shape:
-            raise ValueError(f"expected inputs [N, {', '.join(map(str, self.mean.shape))}]")
-        mean, std = (torch.from_numpy(numbers).to(x) for numbers in (self.mean, self.std))
-        return (x - mean) / std
+        mean, std = self.mean, self.std
+        if isinstance(mean, float) and isinstance(std, float):
+            return (x - mean) / std
+        mean, std = np.asarray(mean), np.asarray(std)
+        if x.shape[1:] != mean.shape:
+            raise ValueError(f"expected inputs [N, {', '.join(map(str, mean.shape))}]")
+        return (x - torch.from_numpy(mean).to(x)) / torch.from_numpy(std).to(x)
 
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         return self(lower), self(upper)

@@ -129,7 +129,7 @@ def test_certified_accuracy_counts_right_answers_only() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"classes": 1},
+        {"classes": 0},
         {"keep": 0.0},
         {"family": "other"},
         {"family": "groupsort", "width": 11},
