@@ -116,7 +116,7 @@ def test_refuses(host: Path, files: Path, position: int, value: str, message: st
     assert ran.returncode == 1 and message in ran.stderr, ran.stderr
 
 
-# ONNX Runtime's wheels for other platforms, from PyPI; musl has none. That of aarch64 is older since
+# ONNX Runtime's wheels for other platforms, from PyPI; musl has none. That of aarch64 is older as
 # from 1.30 on it crashes in Debian 12's qemu (7.2), whatever the model.
 EMULATED = {
     "manylinux-aarch64": ("manylinux_2_28_aarch64", "libonnxruntime.so.*", "1.24.4"),
