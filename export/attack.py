@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 
 from sortnet.certificate.network import Network
 from sortnet.evaluation.attack import pgd
-from sortnet.nn.twins import TorchNetwork
+from sortnet.evaluation.frozen import FrozenChain
 
 if TYPE_CHECKING:
-    from sortnet.models.net import CertifiedNet
-
-    from .certify import Attack
-    from .runtime import FloatArray, IntArray
+    from .report import Attack
+    from .session import FloatArray, IntArray
 
 
 def pgd_attack(network: Network, steps: int) -> Attack:
-    """An attack for `certify.certify_split`: PGD with ``steps`` steps on a torch twin."""
-    # PGD asks no more of a CertifiedNet than its chain of layers.
-    model = cast("CertifiedNet", TorchNetwork(network))
+    """An attack for `report.certify_split`: PGD with ``steps`` steps on a torch twin."""
+    chain = FrozenChain.of_network(network)
 
     def attack(x: FloatArray, y: IntArray, radius: float) -> FloatArray:
-        return pgd(model, torch.from_numpy(x), torch.from_numpy(y), radius, steps).numpy()
+        samples, labels = torch.from_numpy(x), torch.from_numpy(y)
+        return pgd(chain, samples, labels, radius, steps, input=network.input).numpy()
 
     return attack

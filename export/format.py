@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-FORMAT_VERSION = "1"
-"""What is written. A change of what a file may hold gets a new number; a reader refuses numbers
-that it does not know, and reads every earlier one for ever (tests/export/golden)."""
+READABLE = (1, 2)
+"""Format versions that are read. A change of what a file may hold gets a new number; a file is
+written in the lowest that can hold it. A reader refuses numbers that it does not know, and reads
+every earlier one for ever (tests/export/golden).
 
-READABLE = ("1",)
-"""Format versions that are read."""
+1: images [N, C, H, W] in [0, 1], radii in pixels, classification.
+2: inputs of any rank, a box and a unit for each feature, regression; RankFilter,
+   OrderStatistic, PiecewiseLinear.
+"""
+
+CLASSIFIER = ("logits", "label", "radius")
+REGRESSION = ("value", "lower", "upper", "eps")
+"""Outputs. In format 2 a last one, "unit", repeats the unit of each feature."""
 
 DOMAIN = "ai.sortnet"
 """Of our operations."""

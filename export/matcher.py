@@ -96,6 +96,12 @@ class Matcher:
         """A float32 scalar."""
         return float(self.array(value, np.float32, 0, what))
 
+    def floats(self, value: Value, what: str) -> Any:
+        """A float32 scalar, or an array of one float32 for each feature."""
+        if isinstance(value, Const) and value.tensor.dims:
+            return self.array(value, np.float32, len(value.tensor.dims), what)
+        return self.float(value, what)
+
     def expect(self, value: Value, expected: Any, dtype: Any, what: str) -> None:
         """Whether a value is this very constant."""
         array = self.array(value, dtype, np.ndim(expected), what)
@@ -120,7 +126,8 @@ def same(a: Operation, b: Operation) -> bool:
         x, y = getattr(a, entry.name), getattr(b, entry.name)
         if x is y:
             continue
-        if isinstance(x, np.ndarray):
+        if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+            x, y = np.asarray(x), np.asarray(y)
             if x.dtype != y.dtype or x.shape != y.shape or x.tobytes() != y.tobytes():
                 return False
         elif isinstance(x, Operation):

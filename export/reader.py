@@ -14,8 +14,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from sortnet.certificate.network import Network
+from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.operations import SpecError
+from sortnet.certificate.rounding import Array
 
 from .format import DOMAIN, READABLE
 from .forms import FORM_OF, FORMS, AnyForm, Found, Place
@@ -47,26 +48,45 @@ class MarginRadius:
 class IntervalRadius:
     """radius = eps where bounds over x +- reach are more than slack apart, else 0.
 
+    reach: float32, one for all pixels (format 1) or one for each feature.
     widen: what is taken off the bounds before each affine operation, by its index.
     """
 
     eps: float
-    reach: float
+    reach: Array
     slack: float
     widen: dict[int, float]
 
 
 @dataclass(frozen=True)
+class ValueBounds:
+    """[lower, upper] holds the value over x +- reach: the tighter of value +- value_reach and of
+    interval bounds moved out by slack. Fields as in `IntervalRadius`."""
+
+    eps: float
+    reach: Array
+    slack: float
+    value_reach: float
+    widen: dict[int, float]
+
+
+@dataclass(frozen=True)
 class Exported:
-    """What a file computes, as derived from its graph."""
+    """What a file computes, as derived from its graph.
+
+    Attributes:
+        network: what it computes. radius: what it claims, and by which constants.
+        version: the lowest format version that could hold it. metadata: not believed.
+    """
 
     network: Network
-    radius: MarginRadius | IntervalRadius
+    radius: MarginRadius | IntervalRadius | ValueBounds
+    version: int
     metadata: dict[str, str]
 
 
 def read_model(model: onnx.ModelProto) -> Exported:
-    """Derive the network and the form of its radius from the graph.
+    """Derive the network and the form of its claim from the graph.
 
     Raises:
         RefusedError: with the name of what is unknown or out of place.
@@ -83,11 +103,35 @@ def _read(model: onnx.ModelProto) -> Exported:
     _check_version(metadata)
     outputs, nodes = wire(model.graph)
     match = Matcher()
-    logits, label, radius = outputs
-    network = _network(match, logits, input_shape(model.graph))
-    (labelled,) = match.take(label, "ArgMax", 1, axis=1, keepdims=0, select_last_index=0)
-    match.same_value(labelled, logits, "label")
-    kind = _radius(match, radius, logits, label, network)
+    shape = input_shape(model.graph)
+    version = 2 if "unit" in outputs else 1
+    if version == 1 and len(shape) != 3:
+        raise RefusedError(f"'input' must be [N, C, H, W], N free, got {[None, *shape]}")
+    regression = "value" in outputs
+    if regression:
+        (logits,) = _squeezed(match, outputs["value"])
+    else:
+        logits = outputs["logits"]
+    steps = _steps(match, logits)
+    for step in steps:
+        if FORM_OF[type(step.op)].since(step.op) > version:
+            raise RefusedError(f"{type(step.op).__name__} of this kind has no place in format 1")
+    inside = _inside_of(match, outputs)
+    low, high = _box(match, inside, shape, version)
+    unit = _unit(match, outputs["unit"], shape) if version > 1 else 1.0
+    network = Network(InputSpec(shape, low, high, unit), tuple(step.op for step in steps))
+    if network.regression != regression:
+        raise RefusedError(f"{network.classes} outputs do not fit {list(outputs)}")
+    for before, step in zip(network.shapes, steps, strict=False):
+        step.check_units(before)
+    kind: MarginRadius | IntervalRadius | ValueBounds
+    if regression:
+        kind = _value_bounds(match, outputs, network, inside)
+    else:
+        label = outputs["label"]
+        (labelled,) = match.take(label, "ArgMax", 1, axis=1, keepdims=0, select_last_index=0)
+        match.same_value(labelled, logits, "label")
+        kind = _radius(match, outputs["radius"], logits, label, network, version)
     for node in nodes:
         if id(node) not in match.visited:
             raise RefusedError(f"node {node.name!r} ({node.op}) has no place in the format")
@@ -102,16 +146,17 @@ def _read(model: onnx.ModelProto) -> Exported:
     except Exception as error:
         reason = str(error).strip().splitlines() or [repr(error)]
         raise RefusedError(f"ONNX's checker refuses the file: {reason[0]}") from None
-    return Exported(network, kind, metadata)
+    return Exported(network, kind, version, metadata)
 
 
 def _check_version(metadata: dict[str, str]) -> None:
     """The one use of metadata, which can only refuse: a file of a later version may mean more than
     is seen here. Without a version the graph alone decides, as always."""
-    version = metadata.get("sortnet.format_version", READABLE[-1])
-    if version not in READABLE:
+    known = [str(version) for version in READABLE]
+    version = metadata.get("sortnet.format_version", known[-1])
+    if version not in known:
         raise RefusedError(
-            f"the file has format version {version!r}; this release reads {', '.join(READABLE)}"
+            f"the file has format version {version!r}; this release reads {', '.join(known)}"
         )
 
 
@@ -134,10 +179,15 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _check_outputs(graph: onnx.GraphProto, network: Network) -> None:
-    expected = {
+    expected: dict[str, tuple[int, list[int | None]]] = {
         "logits": (TensorProto.FLOAT, [None, network.classes]),
         "label": (TensorProto.INT64, [None]),
         "radius": (TensorProto.FLOAT, [None]),
+        "value": (TensorProto.FLOAT, [None]),
+        "lower": (TensorProto.FLOAT, [None]),
+        "upper": (TensorProto.FLOAT, [None]),
+        "eps": (TensorProto.FLOAT, []),
+        "unit": (TensorProto.FLOAT, list(network.input_shape)),
     }
     for info in graph.output:
         element, shape = expected[info.name]
@@ -152,7 +202,7 @@ def _name(node: Node) -> str:
 def _form(match: Matcher, value: Value) -> AnyForm:
     """The form with the longest tail that fits the last nodes behind ``value``."""
     last = match.node(value)
-    names = []
+    names: list[str] = []
     node: Node | None = last
     while node is not None and len(names) < _LONGEST:
         names.append(_name(node))
@@ -168,27 +218,64 @@ _BY_TAIL = {form.tail: form for form in FORMS}
 _LONGEST = max(map(len, _BY_TAIL))
 
 
-def _network(match: Matcher, logits: Value, shape: tuple[int, ...]) -> Network:
+def _steps(match: Matcher, logits: Value) -> list[Found]:
+    """The operations behind ``logits``, first to last."""
     steps: list[Found] = []
     value = logits
     while not isinstance(value, Input):
         steps.append(_form(match, value).recognise(match, value))
         value = steps[-1].source
-    steps.reverse()
-    network = Network(shape, tuple(step.op for step in steps))
-    for before, step in zip(network.shapes, steps, strict=False):
-        step.check_units(before)
-    return network
+    return steps[::-1]
+
+
+def _inside_of(match: Matcher, outputs: dict[str, Value]) -> Value:
+    """The box test behind the claim."""
+    if "value" in outputs:
+        return match.take(outputs["lower"], "Where", 3)[0]
+    condition, sure, _ = match.take(outputs["radius"], "Where", 3)
+    if isinstance(sure, Const):
+        return match.take(condition, "And", 2)[1]
+    return condition
+
+
+def _box(
+    match: Matcher, inside: Value, shape: tuple[int, ...], version: int
+) -> tuple[Array, Array]:
+    """The ends of the box that an input is tested for."""
+    least, zero = match.take(inside, "Greater", 2)
+    match.expect(zero, 0.0, np.float32, "box test")
+    numbers, axes = match.take(least, "ReduceMin", 2, keepdims=0)
+    match.expect(axes, list(range(1, len(shape) + 1)), np.int64, "box test axes")
+    (both,) = match.take(numbers, "Cast", 1, to=TensorProto.FLOAT)
+    above, below = match.take(both, "And", 2)
+    ends = []
+    for side, name, bound in ((above, "GreaterOrEqual", 0.0), (below, "LessOrEqual", 1.0)):
+        x, limit = match.take(side, name, 2)
+        match.input(x)
+        if version == 1:
+            match.expect(limit, bound, np.float32, "box")
+        ends.append(match.array(limit, np.float32, 0 if version == 1 else len(shape), "box"))
+    return ends[0], ends[1]
+
+
+def _unit(match: Matcher, value: Value, shape: tuple[int, ...]) -> Array:
+    (unit,) = match.take(value, "Identity", 1)
+    return match.array(unit, np.float32, len(shape), "unit")
+
+
+def _squeezed(match: Matcher, value: Value) -> tuple[Value]:
+    x, axis = match.take(value, "Squeeze", 2)
+    match.expect(axis, [1], np.int64, "axis of the value")
+    return (x,)
 
 
 def _radius(
-    match: Matcher, radius: Value, logits: Value, label: Value, network: Network
+    match: Matcher, radius: Value, logits: Value, label: Value, network: Network, version: int
 ) -> MarginRadius | IntervalRadius:
     condition, sure, zero = match.take(radius, "Where", 3)
     match.expect(zero, 0.0, np.float32, "radius of uncertified inputs")
     if isinstance(sure, Const):
-        return _interval(match, condition, sure, label, network)
-    _inside(match, condition)
+        return _interval(match, condition, sure, label, network, version)
     scaled, zero = match.take(sure, "Max", 2)
     match.expect(zero, 0.0, np.float32, "least radius")
     sure_margin, scale = match.take(scaled, "Mul", 2)
@@ -206,45 +293,70 @@ def _radius(
     return MarginRadius(match.float(slack, "margin slack"), match.float(scale, "margin scale"))
 
 
-def _inside(match: Matcher, value: Value) -> None:
-    least, zero = match.take(value, "Greater", 2)
-    match.expect(zero, 0.0, np.float32, "box test")
-    numbers, axes = match.take(least, "ReduceMin", 2, keepdims=0)
-    match.expect(axes, [1, 2, 3], np.int64, "box test axes")
-    (both,) = match.take(numbers, "Cast", 1, to=TensorProto.FLOAT)
-    above, below = match.take(both, "And", 2)
-    for side, name, bound in ((above, "GreaterOrEqual", 0.0), (below, "LessOrEqual", 1.0)):
-        x, limit = match.take(side, name, 2)
-        match.input(x)
-        match.expect(limit, bound, np.float32, "box")
+def _places(network: Network) -> list[Place]:
+    return [Place(i, shape, network.classes) for i, shape in enumerate(network.shapes[:-1])]
 
 
 def _interval(
-    match: Matcher, condition: Value, sure: Value, label: Value, network: Network
+    match: Matcher, condition: Value, sure: Value, label: Value, network: Network, version: int
 ) -> IntervalRadius:
-    apart, inside = match.take(condition, "And", 2)
-    _inside(match, inside)
+    apart, _ = match.take(condition, "And", 2)
     worst, slack = match.take(apart, "Greater", 2)
-    places = [Place(i, shape, network.classes) for i, shape in enumerate(network.shapes[:-1])]
+    places = _places(network)
     last = network.ops[-1]
     form = FORM_OF[type(last)]
     low, high = form.recognise_worst(match, worst, label, last, places[-1])
     for op, at in reversed(list(zip(network.ops[:-1], places, strict=False))):
         low, high = FORM_OF[type(op)].recognise_bounds(match, low, high, op, at)
-    reach = _ball(match, low, high)
+    reach = _ball(match, low, high, network, version)
     eps = match.float(sure, "eps")
     return IntervalRadius(eps, reach, match.float(slack, "interval slack"), match.widen)
 
 
-def _ball(match: Matcher, low: Value, high: Value) -> float:
+def _value_bounds(
+    match: Matcher, outputs: dict[str, Value], network: Network, inside: Value
+) -> ValueBounds:
+    bounds = []
+    amounts = []
+    for name, move, tighter, nothing in (
+        ("lower", "Sub", "Max", -np.inf),
+        ("upper", "Add", "Min", np.inf),
+    ):
+        condition, best, unknown = match.take(outputs[name], "Where", 3)
+        match.same_value(condition, inside, "box test")
+        match.expect(unknown, nothing, np.float32, "bound of inputs outside the box")
+        flat, near = match.take(best, tighter, 2)
+        value, value_reach = match.take(near, move, 2)
+        match.same_value(value, outputs["value"], name)
+        (moved,) = _squeezed(match, flat)
+        bound, slack = match.take(moved, move, 2)
+        bounds.append(bound)
+        amounts.append((match.float(slack, "slack"), match.float(value_reach, "value reach")))
+    if amounts[0] != amounts[1]:
+        raise RefusedError("the bounds of the value move by different amounts")
+    low, high = bounds
+    for op, at in reversed(list(zip(network.ops, _places(network), strict=True))):
+        low, high = FORM_OF[type(op)].recognise_bounds(match, low, high, op, at)
+    reach = _ball(match, low, high, network, 2)
+    (eps,) = match.take(outputs["eps"], "Identity", 1)
+    slack_, near_ = amounts[0]
+    return ValueBounds(match.float(eps, "eps"), reach, slack_, near_, match.widen)
+
+
+def _ball(match: Matcher, low: Value, high: Value, network: Network, version: int) -> Array:
     """How far the ball reaches, from its two ends."""
+    spec = network.input
     reaches = []
-    for value, clip, move, limit in ((low, "Max", "Sub", 0.0), (high, "Min", "Add", 1.0)):
+    for value, clip, move, limit in (
+        (low, "Max", "Sub", 0.0 if version == 1 else spec.low),
+        (high, "Min", "Add", 1.0 if version == 1 else spec.high),
+    ):
         moved, bound = match.take(value, clip, 2)
         match.expect(bound, limit, np.float32, "box")
         x, reach = match.take(moved, move, 2)
         match.input(x)
-        reaches.append(match.float(reach, "reach"))
-    if reaches[0] != reaches[1]:
+        ndim = 0 if version == 1 else len(spec.shape)
+        reaches.append(match.array(reach, np.float32, ndim, "reach"))
+    if not np.array_equal(reaches[0], reaches[1]) or reaches[0].shape not in ((), spec.shape):
         raise RefusedError("the ball has two different radii")
     return reaches[0]

@@ -22,7 +22,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sortnet.certificate.rounding import Array
 
-from .format import DOMAIN, OPSET
+from .format import CLASSIFIER, DOMAIN, OPSET, REGRESSION
+
+_OUTPUTS = (CLASSIFIER, (*CLASSIFIER, "unit"), (*REGRESSION, "unit"))
 
 MAX_FILE = 2**31 - 1
 MAX_NODES = 10_000
@@ -173,13 +175,17 @@ def input_shape(graph: onnx.GraphProto) -> tuple[int, ...]:
     if [info.name for info in graph.input] != ["input"]:
         raise RefusedError(f"inputs must be ['input'], got {[i.name for i in graph.input]}")
     batch, *shape = tensor_shape(graph.input[0], TensorProto.FLOAT) or [0]
-    if batch is not None or len(shape) != 3 or not all(shape):
-        raise RefusedError(f"'input' must be [N, C, H, W], N free, got {[batch, *shape]}")
+    if batch is not None or not shape or not all(shape):
+        raise RefusedError(f"'input' must be [N, ...], N alone free, got {[batch, *shape]}")
     return tuple(int(size) for size in shape if size)
 
 
-def wire(graph: onnx.GraphProto) -> tuple[tuple[Value, ...], list[Node]]:
-    """Connect nodes by name; every name is defined once, before it is used."""
+def wire(graph: onnx.GraphProto) -> tuple[dict[str, Value], list[Node]]:
+    """Connect nodes by name; every name is defined once, before it is used.
+
+    Returns:
+        The graph's outputs by name, and its nodes.
+    """
     values: dict[str, Value] = {info.name: Input(info.name) for info in graph.input}
     for tensor in graph.initializer:
         if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
@@ -220,12 +226,12 @@ def wire(graph: onnx.GraphProto) -> tuple[tuple[Value, ...], list[Node]]:
             values[name] = Result(node, index)
         nodes.append(node)
     names = [info.name for info in graph.output]
-    if names != ["logits", "label", "radius"]:
-        raise RefusedError(f"outputs must be ['logits', 'label', 'radius'], got {names}")
+    if tuple(names) not in _OUTPUTS:
+        raise RefusedError(f"outputs must be {list(CLASSIFIER)}, got {names}")
     missing = [name for name in names if name not in values]
     if missing:
         raise RefusedError(f"nothing computes {missing}")
-    return tuple(values[name] for name in names), nodes
+    return {name: values[name] for name in names}, nodes
 
 
 def _check_name(name: str, values: dict[str, Value]) -> None:

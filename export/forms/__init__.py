@@ -11,6 +11,9 @@ from .flatten import FlattenForm
 from .group_sort import GroupSortForm
 from .negate import NegateForm
 from .normalize import NormalizeForm
+from .order_statistic import OrderStatisticForm
+from .piecewise_linear import PiecewiseLinearForm
+from .rank_filter import RankFilterForm
 from .relu import ReLUForm
 from .shift import ShiftForm
 from .sort_conv import SortConvForm
@@ -25,6 +28,9 @@ FORMS: tuple[AnyForm, ...] = (
     GroupSortForm(),
     NegateForm(),
     NormalizeForm(),
+    OrderStatisticForm(),
+    PiecewiseLinearForm(),
+    RankFilterForm(),
     ReLUForm(),
     ShiftForm(),
     SortConvForm(),

@@ -16,6 +16,9 @@ class AbsForm(Standard[Abs], Separate[Abs]):
     operation = Abs
     tail = ("Abs",)
 
+    def since(self, op: Abs) -> int:
+        return 1
+
     def write(self, build: Builder, op: Abs, at: Place, x: str, out: str) -> str:
         return build.add("Abs", [x], out)
 

@@ -22,6 +22,9 @@ class AffineForm(Standard[Affine]):
     operation = Affine
     tail = ("Cast",)
 
+    def since(self, op: Affine) -> int:
+        return 1
+
     def scratch_worst(self, op: Affine) -> int:
         return 2 * op.W.size
 

@@ -26,7 +26,7 @@ class Place:
     Attributes:
         index: in the chain; names of nodes and constants end in it.
         before: per-sample shape of its input.
-        classes: logits of the network.
+        classes: logits of the network, or 1 value.
         widen: how far interval bounds move outward before it, as the file has it (writing only).
     """
 
@@ -86,6 +86,10 @@ class Form(ABC, Generic[Op]):
         """Types of its last nodes, the last first and each the first input of the one before it;
         with the domain where it is ours ("ai.sortnet::SortNeuron"). The longest tail that fits a
         value decides which form is recognised."""
+
+    @abstractmethod
+    def since(self, op: Op) -> int:
+        """First format version that can hold it."""
 
     @property
     @abstractmethod

@@ -16,6 +16,9 @@ class BiasForm(Standard[Bias], Monotone[Bias]):
     operation = Bias
     tail = ("Add",)
 
+    def since(self, op: Bias) -> int:
+        return 1
+
     def write(self, build: Builder, op: Bias, at: Place, x: str, out: str) -> str:
         values = build.constant(f"bias{at.index}", op.values)
         return build.add("Add", [x, values], out)

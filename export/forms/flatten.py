@@ -14,6 +14,9 @@ class FlattenForm(Standard[Flatten], Monotone[Flatten]):
     operation = Flatten
     tail = ("Flatten",)
 
+    def since(self, op: Flatten) -> int:
+        return 1
+
     def write(self, build: Builder, op: Flatten, at: Place, x: str, out: str) -> str:
         return build.add("Flatten", [x], out, axis=1)
 

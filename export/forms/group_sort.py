@@ -16,6 +16,9 @@ class GroupSortForm(Standard[GroupSort], Monotone[GroupSort]):
     operation = GroupSort
     tail = ("Flatten", "TopK")
 
+    def since(self, op: GroupSort) -> int:
+        return 1
+
     def write(self, build: Builder, op: GroupSort, at: Place, x: str, out: str) -> str:
         count = build.constant(f"group{at.index}", [op.size], np.int64)
         groups = [-1, at.before[0] // op.size, op.size]

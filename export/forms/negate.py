@@ -14,6 +14,9 @@ class NegateForm(Standard[Negate], Separate[Negate]):
     operation = Negate
     tail = ("Neg",)
 
+    def since(self, op: Negate) -> int:
+        return 1
+
     def write(self, build: Builder, op: Negate, at: Place, x: str, out: str) -> str:
         return build.add("Neg", [x], out)
 

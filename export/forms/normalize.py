@@ -14,6 +14,9 @@ class NormalizeForm(Standard[Normalize], Monotone[Normalize]):
     operation = Normalize
     tail = ("Div",)
 
+    def since(self, op: Normalize) -> int:
+        return 2 if op.per_feature else 1
+
     def write(self, build: Builder, op: Normalize, at: Place, x: str, out: str) -> str:
         mean = build.constant(f"mean{at.index}", op.mean)
         std = build.constant(f"std{at.index}", op.std)
@@ -23,4 +26,4 @@ class NormalizeForm(Standard[Normalize], Monotone[Normalize]):
     def recognise(self, match: Matcher, value: Value) -> Found:
         centered, std = match.take(value, "Div", 2)
         x, mean = match.take(centered, "Sub", 2)
-        return Found(Normalize(match.float(mean, "mean"), match.float(std, "std")), x)
+        return Found(Normalize(match.floats(mean, "mean"), match.floats(std, "std")), x)

@@ -14,6 +14,9 @@ class ReLUForm(Standard[ReLU], Monotone[ReLU]):
     operation = ReLU
     tail = ("Relu",)
 
+    def since(self, op: ReLU) -> int:
+        return 1
+
     def write(self, build: Builder, op: ReLU, at: Place, x: str, out: str) -> str:
         return build.add("Relu", [x], out)
 

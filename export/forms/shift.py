@@ -16,6 +16,9 @@ class ShiftForm(Standard[Shift], Monotone[Shift]):
     operation = Shift
     tail = ("Sub",)
 
+    def since(self, op: Shift) -> int:
+        return 1
+
     def write(self, build: Builder, op: Shift, at: Place, x: str, out: str) -> str:
         values = build.constant(f"shift{at.index}", op.values)
         return build.add("Sub", [x, values], out)

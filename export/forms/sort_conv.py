@@ -19,6 +19,9 @@ class SortConvForm(Separate[SortConv]):
     operation = SortConv
     tail = ("Flatten", "Transpose")
 
+    def since(self, op: SortConv) -> int:
+        return 1
+
     @property
     def functions(self) -> dict[str, str]:
         return {}  # those of the neuron

@@ -103,6 +103,9 @@ class SortNeuronForm(Separate[SortNeuron]):
     operation = SortNeuron
     tail = (f"{DOMAIN}::SortNeuron",)
 
+    def since(self, op: SortNeuron) -> int:
+        return 1
+
     @property
     def functions(self) -> dict[str, str]:
         return {"SortNeuron": _SORT_NEURON, "SortNeuronBounds": _SORT_NEURON_BOUNDS}

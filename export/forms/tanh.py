@@ -17,6 +17,9 @@ class TanhForm(Standard[Tanh], Monotone[Tanh]):
     operation = Tanh
     tail = ("Tanh",)
 
+    def since(self, op: Tanh) -> int:
+        return 1
+
     @property
     def promise(self) -> Promise:
         points = np.concatenate([np.linspace(-12, 12, 2**16), np.geomspace(1e-30, 1e30, 2**12)])

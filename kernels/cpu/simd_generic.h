@@ -69,6 +69,7 @@ struct Simd {
   static uint32_t bits(M m) { return (m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8); }
   static F select(M m, F yes, F no) { return m ? yes : no; }
   static F zero_unless(M m, F v) { return F(m & M(v)); }
+  static F add_if(M m, F a, F b) { return add(a, zero_unless(m, b)); } // a where not m
   static F max_bits(F a, F b) { return M(a) > M(b) ? a : b; }
   static F min_bits(F a, F b) { return M(a) < M(b) ? a : b; }
   // a >= 0, or NaN, above which is infinity. On integers: the pattern after infinity's is a
@@ -142,6 +143,11 @@ struct Simd {
       for (int i = 0; i < 16; ++i) bits |= uint64_t(uint8_t(hit[i])) << (at + i);
     }
     return bits;
+  }
+  static int64_t places(uint32_t *to, uint32_t first, uint64_t bits) {
+    uint32_t *next = to;
+    for (; bits != 0; bits &= bits - 1) *next++ = first + uint32_t(__builtin_ctzll(bits));
+    return next - to;
   }
   static void transpose(F *r) {
     F t[4];

@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "driver.h"
 
 #include <dlfcn.h>

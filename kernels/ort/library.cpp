@@ -4,6 +4,8 @@
 // The threads are ONNX Runtime's own; a constant W is packed once. No exception leaves a callback.
 // On a machine with a GPU the same ops are registered for the CUDA execution provider as well, on the
 // provider's stream.
+#include "../strict_float.h"
+
 #include <climits>
 #include <cstdlib>
 #include <memory>

@@ -98,7 +98,7 @@ def available() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     lib = library()
-    status = lib.sn_cuda_available()
+    status: int = lib.sn_cuda_available()
     if status not in (_OK, _UNSUPPORTED):
         raise NativeError(lib.sn_cuda_last_error().decode())
     return status == _OK

@@ -141,7 +141,8 @@ def call(name: str, *arguments: object) -> None:
 @cache
 def isa() -> str:
     """Instruction set in use: "avx512", "avx2" or "generic"."""
-    return library().sn_isa().decode()
+    name: bytes = library().sn_isa()
+    return name.decode()
 
 
 @cache

@@ -29,6 +29,7 @@ from .rounding import (
     Arithmetic,
     Array,
     BoundError,
+    ball_reach,
     up,
 )
 
@@ -75,11 +76,13 @@ class Analysis:
     """The constants of both certificates; every number is rounded to the safe side.
 
     Attributes:
-        lipschitz: L, of each logit from the input (pixels) in l-inf.
+        lipschitz: L, of each logit from the input in l-inf, per pixel or per unit of the features.
         error: E, the largest |computed - exact| of a logit over the box.
         margin_slack: float32 that the graph subtracts from the margin, >= 4 E.
         margin_scale: float32 that it multiplies with then, < 1 / (2 L).
-        interval_slack: float32 by which interval bounds must be apart.
+        interval_slack: float32 by which interval bounds of two logits must be apart.
+        value_slack: float32 by which interval bounds of an output move out to hold computed values.
+        largest: bound on |computed| of an output over the box.
         steps: one row per operation.
     """
 
@@ -88,19 +91,18 @@ class Analysis:
     margin_slack: float
     margin_scale: float
     interval_slack: float
+    value_slack: float
+    largest: float
     steps: tuple[Step, ...]
 
-
-def ball_reach(eps: float) -> float:
-    """A float32 e with fl(x - e) <= x - eps and, where not above 1, fl(x + e) >= x + eps.
-
-    For every x in [0, 1]: below 1 one rounding moves a result by at most 2^-25.
-    """
-    return float32_up(Fraction(eps) + Fraction(2) ** -24)
+    def value_reach(self, eps: float) -> float:
+        """A float32 c with fl(v - c) <= v' <= fl(v + c) for computed outputs v, v' within eps."""
+        apart = self.lipschitz * eps + 2 * self.error
+        return float32_up(up(apart + 2 * UNIT * (self.largest + apart) + TINY))
 
 
 def analyse(network: Network, arithmetic: Arithmetic = FILE) -> Analysis:
-    """Bounds of a network over the box [0, 1].
+    """Bounds of a network over its input box.
 
     Args:
         arithmetic: of the host that computes the network and its interval bounds.
@@ -109,12 +111,17 @@ def analyse(network: Network, arithmetic: Arithmetic = FILE) -> Analysis:
         BoundError: some value may exceed 2^100, or the Lipschitz constant may, or a sum is too long
             for its precision.
     """
-    low = np.zeros(network.input_shape)
-    high = np.ones(network.input_shape)
+    spec = network.input
+    low, high = spec.low.astype(np.float64), spec.high.astype(np.float64)
     lipschitz = 1.0
+    # How far each unit moves where the input moves by one unit of every feature.
+    moves = None if spec.images else spec.unit.astype(np.float64)
     # error: computed value against exact value. gap: how far the computed value may be outside
     # computed interval bounds. spill: how far those may be outside the exact interval bounds.
-    error = gap = spill = 0.0
+    # A number below 2^-126 may be taken for 0 by the first operation already; where pixels reach 1,
+    # its own rounding is more than what that can add.
+    error = gap = 0.0 if spec.images else TINY
+    spill = 0.0
     magnitude_in = spill_in = 0.0
     steps = []
     for index, op in enumerate(network.ops):
@@ -123,7 +130,11 @@ def analyse(network: Network, arithmetic: Arithmetic = FILE) -> Analysis:
         factor = float(op.moves(np.ones(low.shape)).max())
         low, high = op.range(low, high)
         magnitude = _magnitude(low, high)
-        lipschitz = up(max(lipschitz * factor, LEAST))
+        if moves is None:
+            lipschitz = up(max(lipschitz * factor, LEAST))
+        else:
+            moves = np.maximum(op.moves(moves), LEAST) * (1 + 2.0**-45)
+            lipschitz = float(moves.max())
         widen = 0.0
         if op.travel is Travel.WIDENED:
             widen = float32_up(up(gap + 2 * UNIT * (magnitude_in + spill + 2 * gap) + TINY))
@@ -142,7 +153,8 @@ def analyse(network: Network, arithmetic: Arithmetic = FILE) -> Analysis:
                 f"{max(magnitude + spill, lipschitz):.3g} cannot be kept clear of overflow"
             )
         steps.append(Step(name, factor, float(low.min()), float(high.max()), error, widen))
-    spread = 2 * (_magnitude(low, high) + error)
+    magnitude = _magnitude(low, high)
+    spread = 2 * (magnitude + error)
     slack = up(4 * error + 2 * UNIT * spread + lipschitz * TINY + TINY)
     # At most 2^24, so that the product with a margin cannot overflow.
     scale = min((1 - Fraction(2) ** -20) / (2 * Fraction(lipschitz)), Fraction(2) ** 24)
@@ -155,6 +167,8 @@ def analyse(network: Network, arithmetic: Arithmetic = FILE) -> Analysis:
         margin_slack=float32_up(slack),
         margin_scale=float32_down(scale),
         interval_slack=float32_up(up(2 * gap + pairs + TINY)),
+        value_slack=float32_up(up(gap + 2 * UNIT * (magnitude + spill + 2 * gap) + TINY)),
+        largest=up(magnitude + error),
         steps=tuple(steps),
     )
 

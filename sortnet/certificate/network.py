@@ -3,58 +3,22 @@
 This is the meeting point of the house: layers say which operations they are, a file is written from
 a `Network` and read back into one, and every certificate is derived from it. No torch here.
 
-Values are per-sample shapes: (C, H, W) until `Flatten`, (D,) after it. All constants are float32,
-and the network they define over the real numbers is the one that certificates speak about.
+Shapes are those of one sample: that of the input until `Flatten`, (D,) after it. All constants are
+float32, and the network they define over the real numbers is the one that certificates speak about.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from .operations import (
-    OPERATIONS,
-    Abs,
-    Affine,
-    Bias,
-    Flatten,
-    GroupSort,
-    Negate,
-    Normalize,
-    Operation,
-    ReLU,
-    Shape,
-    Shift,
-    SortConv,
-    SortNeuron,
-    SpecError,
-    Tanh,
-    Travel,
-)
-from .rounding import Array
-
-__all__ = [  # noqa: RUF022 - the operations go with the last caller
-    "MAX_UNITS",
-    "MAX_WORK",
-    "Network",
-    "Activation",
-    "Affine",
-    "Array",
-    "Bias",
-    "Flatten",
-    "GroupSort",
-    "Negate",
-    "Normalize",
-    "Op",
-    "Shape",
-    "Shift",
-    "SortConv",
-    "SortNeuron",
-    "SpecError",
-]
-Op = Operation
+from . import operations
+from .operations import OPERATIONS, Operation, Shape, SpecError, Travel
+from .rounding import Array, ball_reach, ball_reaches
 
 MAX_UNITS = 2**24
 """No layer may have more units: the analysis of a small file stays small."""
@@ -64,24 +28,100 @@ MAX_WORK = 2**30
 again: a small file could name the same weights in thousands of nodes. 2 GiB hold fewer."""
 
 
-@dataclass(frozen=True, eq=False)
+_OF_IMAGES = {"low": 0, "high": 1, "unit": 1}
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class InputSpec:
+    """What a network takes: inputs of one shape in a box, and how far they may be moved.
+
+    The ball of radius r around x holds every x' in the box with |x'_i - x_i| <= r unit_i; where the
+    unit is 0, nobody can change feature i.
+
+    Args:
+        shape: of one sample, any rank from 1 on.
+        low, high: ends of the box, finite, low <= high; numbers or arrays of that shape. float32.
+        unit: >= 0, finite, not 0 everywhere; a number or an array of that shape. float32.
+
+    Raises:
+        SpecError: an argument is not as it should be; the message says which and how.
+    """
+
+    shape: Shape
+    low: Array
+    high: Array
+    unit: Array
+    images: bool
+    """Whether these are images [C, H, W] in [0, 1] with radii in pixels (format 1)."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        low: npt.ArrayLike = 0.0,
+        high: npt.ArrayLike = 1.0,
+        unit: npt.ArrayLike = 1.0,
+    ) -> None:
+        shape = tuple(shape)
+        if not shape or not all(n > 0 for n in shape):
+            raise SpecError(f"the input shape must be positive, got {shape}")
+        if math.prod(shape) > MAX_UNITS:
+            raise SpecError(f"a layer of shape {shape} has more than {MAX_UNITS} units")
+        given = {"low": np.asarray(low), "high": np.asarray(high), "unit": np.asarray(unit)}
+        for name, values in given.items():
+            with np.errstate(over="ignore"):
+                single = values.astype(np.float32)
+            if values.shape not in ((), shape):
+                raise SpecError(f"the input's {name} must have shape {shape}, got {values.shape}")
+            if not np.isfinite(single).all() or (single != values).any():
+                raise SpecError(f"the input's {name} must be finite float32 numbers")
+            object.__setattr__(self, name, np.broadcast_to(single, shape))
+        plain = all((given[name] == value).all() for name, value in _OF_IMAGES.items())
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "images", len(shape) == 3 and bool(plain))
+        if (self.low > self.high).any():
+            raise SpecError("the input box is empty: low is above high somewhere")
+        if (self.unit < 0).any() or not (self.unit > 0).any():
+            raise SpecError("units must be at least 0, and above 0 for some feature")
+
+    def reach(self, eps: float) -> Array:
+        """How far interval bounds must move from x to hold its ball, rounding included.
+
+        Args:
+            eps: radius, a float32 > 0.
+
+        Returns:
+            float32, of the input's shape, or a scalar for images; exactly 0 where the unit is 0.
+        """
+        if self.images:
+            return np.asarray(ball_reach(eps), np.float32)
+        return ball_reaches(eps, self.unit, np.maximum(np.abs(self.low), np.abs(self.high)))
+
+
+@dataclass(frozen=True, eq=False, init=False)
 class Network:
-    """A classifier: input [C, H, W] in [0, 1] (float32), then ``ops`` in order, K >= 2 logits.
+    """Its input, then ``ops`` in order: K >= 2 logits, or the one value of a regression.
+
+    Args:
+        input: an `InputSpec`, or the shape (C, H, W) of images in [0, 1].
 
     Raises:
         SpecError: the operations do not fit together, or the output is not flat.
         TypeError: something else than an operation of `OPERATIONS`.
     """
 
-    input_shape: Shape
+    input: InputSpec
     ops: tuple[Operation, ...]
-    shapes: tuple[Shape, ...] = field(init=False, repr=False)
+    shapes: tuple[Shape, ...] = field(repr=False)
     """Per-sample shapes: shapes[i] enters ops[i]; the last one is (K,)."""
 
-    def __post_init__(self) -> None:
-        if len(self.input_shape) != 3 or not all(n > 0 for n in self.input_shape):
-            raise SpecError(f"the input shape must be positive (C, H, W), got {self.input_shape}")
-        shapes = [tuple(self.input_shape)]
+    def __init__(self, input: InputSpec | Shape, ops: tuple[Operation, ...]) -> None:
+        if not isinstance(input, InputSpec):
+            if len(input) != 3 or not all(n > 0 for n in input):
+                raise SpecError(f"the input shape must be positive (C, H, W), got {input}")
+            input = InputSpec(input)
+        object.__setattr__(self, "input", input)
+        object.__setattr__(self, "ops", tuple(ops))
+        shapes = [input.shape]
         work = 0
         for op in self.ops:
             if type(op) not in OPERATIONS:  # a subclass may compute something else
@@ -92,12 +132,25 @@ class Network:
             work += math.prod(shapes[-1]) + op.entries
             if work > MAX_WORK:
                 raise SpecError(f"the layers have more than {MAX_WORK} units and weights together")
-        if len(shapes[-1]) != 1 or not 2 <= shapes[-1][0] <= MAX_UNITS:
-            raise SpecError(f"a classifier ends in at least 2 logits, got shape {shapes[-1]}")
+        if len(shapes[-1]) != 1 or not 1 <= shapes[-1][0] <= MAX_UNITS:
+            raise SpecError(
+                f"a network ends in at least 2 logits or 1 value, got shape {shapes[-1]}"
+            )
         object.__setattr__(self, "shapes", tuple(shapes))
 
     @property
+    def input_shape(self) -> Shape:
+        """Of one sample."""
+        return self.input.shape
+
+    @property
+    def regression(self) -> bool:
+        """Whether its one output is a value, not logits."""
+        return self.classes == 1
+
+    @property
     def classes(self) -> int:
+        """Logits, or 1 for a regression."""
         return self.shapes[-1][0]
 
     @property
@@ -121,6 +174,23 @@ class Network:
         return y
 
 
-def Activation(kind: str) -> Operation:  # noqa: N802 - goes with the last caller
-    """The operation of a name: "relu", "abs" or "tanh"."""
-    return {"relu": ReLU, "abs": Abs, "tanh": Tanh}[kind]()
+def __getattr__(name: str) -> object:
+    """Names of version 0.1, where this module held the operations too; they go with the next."""
+    old: dict[str, object] = {"Op": Operation, "Activation": _activation}
+    if name in old or name in operations.__all__:
+        warnings.warn(
+            f"{name} is imported from sortnet.certificate.operations now",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return old.get(name) or getattr(operations, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _activation(kind: str) -> Operation:
+    kinds: dict[str, type[Operation]] = {
+        "relu": operations.ReLU,
+        "abs": operations.Abs,
+        "tanh": operations.Tanh,
+    }
+    return kinds[kind]()

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from sortnet.base.units import float32_up
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -75,3 +78,28 @@ def gamma(count: float, unit: float) -> float:
 def outward(low: Array, high: Array) -> tuple[Array, Array]:
     """Interval ends moved apart by one unit in the last place: more than one rounding."""
     return np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
+
+
+def ball_reach(eps: float) -> float:
+    """A float32 e with fl(x - e) <= x - eps and, where not above 1, fl(x + e) >= x + eps.
+
+    For every x in [0, 1]: below 1 one rounding moves a result by at most 2^-25.
+    """
+    return float32_up(Fraction(eps) + Fraction(2) ** -24)
+
+
+def ball_reaches(eps: float, unit: Array, size: Array) -> Array:
+    """The same for every feature: float32 e_i that covers eps unit_i for all |x_i| <= size_i.
+
+    Exactly 0 where the unit is 0: there fl(x - 0) = x.
+
+    Args:
+        eps: a float32 > 0. unit, size: float32 >= 0, of one shape.
+    """
+    # The product of two float32 is exact; one rounding of a result within size moves it by at
+    # most 2^-24 size. The factor is more than the roundings of this line.
+    wanted = (eps * unit.astype(np.float64) + UNIT * size.astype(np.float64)) * (1 + 2.0**-45)
+    with np.errstate(over="ignore"):  # an infinite reach is the whole box
+        near = (wanted + TINY).astype(np.float32)
+        above = np.where(near < wanted, np.nextafter(near, np.float32(np.inf)), near)
+    return np.where(unit > 0, above, np.float32(0)).astype(np.float32)

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
-from sortnet.nn import Abs as Abs
-from sortnet.nn import MeanShift, SortConv2d, SortLinear
-from sortnet.nn.known import layer_bounds as layer_bounds
+from sortnet.nn import MeanShift, SortLinear
+from sortnet.nn.distance import Distance
+from sortnet.nn.known import layer_bounds
 
 from .build import build_layers
-from .config import ModelConfig as ModelConfig
-from .config import StemConfig as StemConfig
+from .config import ModelConfig
 
 
 class CertifiedNet(nn.Module):
@@ -57,21 +57,22 @@ class CertifiedNet(nn.Module):
 
     def body(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
         """What enters `head`: [N, width] with an MLP head (1-Lipschitz), else the logits."""
-        if x.ndim != 4 or x.shape[1:] != self.config.input_shape:
+        if x.shape[1:] != self.config.input_shape:
+            what = "images" if len(self.config.input_shape) == 3 else "inputs"
             raise ValueError(
-                f"expected images [N, {', '.join(map(str, self.config.input_shape))}], "
+                f"expected {what} [N, {', '.join(map(str, self.config.input_shape))}], "
                 f"got {list(x.shape)}"
             )
         if not self.training:
             masks = {}
         elif masks is None:
-            masks = self.draw_masks(len(x))
+            masks = self.draw_masks(x.shape[0])
         wanted = self._wanted_outputs(masks)
         for position, layer in enumerate(self.layers[: self._body_length()]):
             if isinstance(layer, SortLinear):
                 x = layer(x, masks.get(position), wanted.get(position))
             elif isinstance(layer, MeanShift) and position - 1 in wanted:
-                x = layer(x, wanted[position - 1])
+                x = layer(x, wanted[position - 1], self.layers[position - 1].group)
             else:
                 x = layer(x)
         return x
@@ -83,10 +84,12 @@ class CertifiedNet(nn.Module):
         """Outputs of each SortLinear that the next one reads: the others need not be computed."""
         wanted = {}
         for position, mask in masks.items():
-            previous = position - 2
-            shifted = isinstance(self.layers[position - 1], MeanShift)
-            if mask is not None and shifted and isinstance(self.layers[previous], SortLinear):
-                wanted[previous] = mask
+            if mask is None or position < 2:
+                continue
+            reader, shift, source = (self.layers[position - back] for back in range(3))
+            shared = isinstance(shift, MeanShift) and isinstance(source, SortLinear)
+            if shared and source.group == reader.group:
+                wanted[position - 2] = mask
         return wanted
 
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,9 +127,9 @@ def set_dropping(model: nn.Module, share: float) -> None:
         layer.dropping = share
 
 
-def _distance_layers(model: nn.Module) -> Iterator[SortLinear | SortConv2d]:
+def _distance_layers(model: nn.Module) -> Iterator[Distance]:
     for module in model.modules():
-        if isinstance(module, SortLinear | SortConv2d):
+        if isinstance(module, Distance):
             yield module
 
 
@@ -138,9 +141,11 @@ def estimate_means(model: CertifiedNet, batches: Iterable[Tensor]) -> None:
 
     Args:
         model: any chain; without MeanShift nothing happens.
-        batches: images [N, C, H, W], each with N >= 1; larger batches estimate better.
+        batches: images [N, C, H, W], each with N >= 1; larger batches estimate better, and a
+            single image joins the batch before or after it.
 
     Raises:
+        ValueError: one image in all.
         FloatingPointError: a mean is NaN or infinite; names the first such layer. All running means
             are as they were.
     """
@@ -152,7 +157,7 @@ def estimate_means(model: CertifiedNet, batches: Iterable[Tensor]) -> None:
     for shift in shifts.values():
         shift.start_estimate()
     try:
-        for batch in batches:
+        for batch in _without_singles(batches):
             model(batch)
         for name, shift in shifts.items():
             try:
@@ -164,3 +169,20 @@ def estimate_means(model: CertifiedNet, batches: Iterable[Tensor]) -> None:
             shift.stop_estimate()
             shift.running_mean.copy_(mean)
         raise
+
+
+def _without_singles(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The same samples, in batches of at least two; of several processes each its own batches."""
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        yield from batches  # all pass the same number of batches, whose means they share
+        return
+    held: Tensor | None = None
+    for batch in batches:
+        if held is not None and 1 in (len(held), len(batch)):
+            held = torch.cat((held, batch))
+            continue
+        if held is not None:
+            yield held
+        held = batch
+    if held is not None:
+        yield held

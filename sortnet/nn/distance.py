@@ -1,16 +1,57 @@
 """What the linear and the convolutional distance layers share."""
 
+from __future__ import annotations
+
 import math
+import warnings
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sortnet.certificate.coefficients import geometric_coefficients, to_float32
-from sortnet.certificate.network import SortNeuron
 
 from . import functional as F
 from .arguments import positive
-from .layer import Layer, array
+from .layer import Layer
+
+
+class Series(NamedTuple):
+    """The truncated geometric series of `rho`: `k` float32 values whose exact sum is at most 1.
+
+    Python numbers, so that no cast, device or initialisation of a module can change them.
+    """
+
+    rho: float
+    k: int
+    values: tuple[float, ...]
+
+
+def geometric_series(rho: float, k: int) -> Series:
+    """The weights of the order statistics of a sort neuron; rho in [0, 1), k at least 1."""
+    return Series(to_float32(rho), k, tuple(geometric_coefficients(rho, k)))
+
+
+_ON_GPU: dict[tuple[object, ...], Tensor] = {}
+
+
+def _tensor(series: Series, like: Tensor) -> Tensor:
+    """The values of a series with the dtype and on the device of `like`.
+
+    On a GPU the same tensor is handed out again: a copy from the host would wait for the GPU and
+    cannot be part of a CUDA graph.
+    """
+    if like.device.type != "cuda" or torch.compiler.is_compiling():
+        return torch.tensor(series.values, dtype=like.dtype, device=like.device)
+    key = (series, like.dtype, like.device)
+    found = _ON_GPU.get(key)
+    if found is None:
+        with torch.inference_mode(False):  # an inference tensor could not be differentiated
+            found = torch.tensor(series.values, dtype=like.dtype, device=like.device)
+        if type(found) is Tensor:  # and not one that only traces
+            _ON_GPU[key] = found
+    return found
 
 
 class Distance(Layer):
@@ -23,8 +64,6 @@ class Distance(Layer):
     rho = 1 - keep.
     """
 
-    coefficients_buffer: Tensor
-
     def __init__(
         self,
         fan_in: int,
@@ -36,20 +75,25 @@ class Distance(Layer):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        positive("top_k", top_k)
-        if not 0 < keep <= 1:
+        top_k = positive("top_k", top_k)
+        if isinstance(keep, bool) or not 0 < keep <= 1:
             raise ValueError(f"keep must be in (0, 1], got {keep!r}")
-        self.keep = keep
-        self.rho = to_float32(1 - keep)
-        self.k = 1 if self.rho == 0 else min(top_k, fan_in)
+        self.keep = float(keep)
+        rho = to_float32(1 - self.keep)
+        self.series = geometric_series(rho, 1 if rho == 0 else min(top_k, fan_in))
         self.p = math.inf
         self.dropping = 1.0
         self.group = 32
         self.weight = nn.Parameter(torch.empty(outputs, fan_in, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(outputs, device=device, dtype=dtype)) if bias else None
-        values = torch.tensor(geometric_coefficients(self.rho, self.k), device=device, dtype=dtype)
-        self.register_buffer("coefficients_buffer", values, persistent=False)
         self.reset_parameters()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "series" not in state:  # pickled by version 0.1, which kept a buffer
+            state["series"] = geometric_series(state.pop("rho"), state.pop("k"))
+            state["_buffers"].pop("coefficients_buffer", None)
+            state["_non_persistent_buffers_set"].discard("coefficients_buffer")
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
 
     def reset_parameters(self) -> None:
         """Weights ~ N(0, 1), bias 0 (paper, training recipe)."""
@@ -57,9 +101,19 @@ class Distance(Layer):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    @property
+    def rho(self) -> float:
+        """Ratio of the geometric series in evaluation: the float32 nearest to 1 - keep."""
+        return self.series.rho
+
+    @property
+    def k(self) -> int:
+        """Order statistics used in evaluation."""
+        return self.series.k
+
     def coefficients(self) -> Tensor:
         """Weights of the order statistics in evaluation: [k], their exact sum at most 1."""
-        return self.coefficients_buffer
+        return _tensor(self.series, self.weight)
 
     def draw_mask(self, batch: int, generator: torch.Generator | None = None) -> Tensor | None:
         """Random inputs kept by each `self.group` rows: bool [ceil(batch / group), fan_in].
@@ -69,10 +123,13 @@ class Distance(Layer):
         keep = 1 - self.dropping * (1 - self.keep)
         if keep == 1:
             return None
-        rows = math.ceil(batch / self.group)
-        device = self.weight.device if generator is None else generator.device
-        draw = torch.rand(rows, self.weight.shape[1], generator=generator, device=device)
-        return (draw < keep).to(self.weight.device)
+        group = positive("group", self.group)
+        rows = (batch + group - 1) // group
+        device = self.weight.device
+        if generator is None:  # which torch.rand must not be told when it is compiled
+            return torch.rand(rows, self.weight.shape[1], device=device) < keep
+        draw = torch.rand(rows, self.weight.shape[1], generator=generator, device=generator.device)
+        return (draw < keep).to(device)
 
     def _neurons(self, x: Tensor, in_mask: Tensor | None, out_mask: Tensor | None) -> Tensor:
         if self.training:
@@ -90,9 +147,28 @@ class Distance(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def _neuron(self) -> SortNeuron:
-        """The sort neurons of the evaluation, without their biases."""
-        return SortNeuron(array(self.weight), self.rho, self.k)
-
     def extra_repr(self) -> str:
         return f"keep={self.keep}, k={self.k}, bias={self.bias is not None}"
+
+
+_MOVED = (
+    "LInfDistConv2d",
+    "LInfDistLinear",
+    "Morphology2d",
+    "OrderStatisticLinear",
+    "SortConv2d",
+    "SortLinear",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """The layers that version 0.1 kept here, for old imports and pickles; one release long."""
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        f"sortnet.nn.distance.{name} is now sortnet.nn.{name}; "
+        "the old path goes with the next release",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(import_module("sortnet.nn"), name)

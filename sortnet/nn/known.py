@@ -7,38 +7,46 @@ lets pass computes what its class says. Everything after it reads the class's ow
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as registry
 from torch.nn.utils import parametrize
 
-from sortnet.certificate.network import Activation, Flatten, Op, Shape
+from sortnet.certificate.operations import Flatten, Operation, ReLU, Shape, Tanh
+from sortnet.certificate.rounding import Array
 
-from .conv import LInfDistConv2d, SortConv2d
+from .conv import LInfDistConv1d, LInfDistConv2d, SortConv1d, SortConv2d
 from .functional import linear_bounds
-from .layer import Layer, LayerError, affine
+from .layer import Layer, LayerError, affine, check_features
 from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
 from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
-from .morphology import Morphology2d
+from .morphology import Morphology1d, Morphology2d
+from .rank import RankFilter1d, RankFilter2d
 from .shift import MeanShift, Negate, Normalize
 
 LAYERS: tuple[type[Layer], ...] = (
     Abs,
     GroupSort,
+    LInfDistConv1d,
     LInfDistConv2d,
     LInfDistLinear,
     LipschitzLinear,
     MaxMin,
     MeanShift,
+    Morphology1d,
     Morphology2d,
     Negate,
     Normalize,
     OrderStatisticLinear,
     PiecewiseLinear,
+    RankFilter1d,
+    RankFilter2d,
+    SortConv1d,
     SortConv2d,
     SortLinear,
 )
@@ -49,7 +57,7 @@ LAYERS: tuple[type[Layer], ...] = (
 class _Facts:
     """What a layer of torch's own is: as `Layer`, with the layer as first argument."""
 
-    operations: Callable[[Any, Shape], Iterator[Op]]
+    operations: Callable[[Any, Shape], Iterator[Operation]]
     bounds: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
     lipschitz: Callable[[Any], float] = lambda layer: 1.0
     output_shape: Callable[[Any, Shape], Shape] = lambda layer, shape: shape
@@ -59,10 +67,15 @@ def _monotone(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, T
     return layer(lower), layer(upper)
 
 
-def _flatten(layer: nn.Flatten, shape: Shape) -> Iterator[Op]:
+def _flatten(layer: nn.Flatten, shape: Shape) -> Iterator[Operation]:
     if layer.start_dim != 1 or layer.end_dim != -1:
         raise LayerError(f"only a plain Flatten is known, got {layer}")
     yield Flatten()
+
+
+def _linear(layer: nn.Linear, shape: Shape) -> Iterator[Operation]:
+    check_features("Linear", shape, layer.in_features)
+    yield affine(layer.weight, layer.bias)
 
 
 def _largest_row(layer: nn.Linear) -> float:
@@ -75,13 +88,13 @@ TORCH: dict[type[nn.Module], _Facts] = {
     nn.Flatten: _Facts(_flatten, _monotone, output_shape=lambda layer, shape: (math.prod(shape),)),
     nn.Identity: _Facts(lambda layer, shape: iter(()), _monotone),
     nn.Linear: _Facts(
-        lambda layer, shape: iter((affine(layer.weight, layer.bias),)),
+        _linear,
         lambda layer, lower, upper: linear_bounds(lower, upper, layer.weight, layer.bias),
         _largest_row,
         lambda layer, shape: (*shape[:-1], layer.out_features),
     ),
-    nn.ReLU: _Facts(lambda layer, shape: iter((Activation("relu"),)), _monotone),
-    nn.Tanh: _Facts(lambda layer, shape: iter((Activation("tanh"),)), _monotone),
+    nn.ReLU: _Facts(lambda layer, shape: iter((ReLU(),)), _monotone),
+    nn.Tanh: _Facts(lambda layer, shape: iter((Tanh(),)), _monotone),
 }
 """Torch's own layers that are known."""
 
@@ -117,6 +130,8 @@ def check_layer(layer: nn.Module, name: str = "", *, declared: bool = False) -> 
     if is_known(layer):
         if kind.forward is not _FORWARD[kind]:
             raise LayerError(f"the forward of {kind.__name__} was replaced in its class")
+        if isinstance(layer, Layer):
+            layer.check()
         return
     if declared and _declares(layer):
         return
@@ -166,7 +181,7 @@ def declared_by(layer: nn.Module) -> str | None:
     return None if is_known(layer) else type(layer).__name__
 
 
-def layer_operations(layer: nn.Module, shape: Shape) -> Iterator[Op]:
+def layer_operations(layer: nn.Module, shape: Shape) -> Iterator[Operation]:
     """The operations of a known layer; see `Layer.operations`."""
     facts = TORCH.get(type(layer))
     return layer.operations(shape) if facts is None else facts.operations(layer, shape)  # type: ignore[operator]
@@ -191,6 +206,37 @@ def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor
     if bounds is None:
         raise LayerError(f"no interval bounds are known for {type(layer).__name__}")
     return cast(tuple[Tensor, Tensor], bounds(lower, upper))
+
+
+@torch.no_grad()
+def check_ranges(layers: Sequence[nn.Module], low: Array | float, high: Array | float) -> None:
+    """Make sure that layers made for inputs of one range (`input_range`) get no others.
+
+    Args:
+        layers: a chain of known layers.
+        low, high: ends of the box of its inputs, arrays of the shape of one sample.
+
+    Raises:
+        LayerError: the layers before one may give it values outside its range.
+    """
+    ranges = [layer.input_range if isinstance(layer, Layer) else None for layer in layers]
+    limited = [i for i, limits in enumerate(ranges) if limits is not None]
+    if not limited:
+        return
+    state = (value for layer in layers for value in (*layer.parameters(), *layer.buffers()))
+    like = next(state, torch.empty(0))
+    lower, upper = (torch.tensor(np.asarray(ends)[None]).to(like) for ends in (low, high))
+    for layer, limits in list(zip(layers, ranges, strict=True))[: limited[-1] + 1]:
+        if limits is not None:
+            least, most = limits
+            found = float(lower.min()), float(upper.max())
+            slack = (most - least) / 32
+            if not (least - slack <= found[0] and found[1] <= most + slack):
+                raise LayerError(
+                    f"{type(layer).__name__} is made for inputs in [{least}, {most}], "
+                    f"here they may reach from {found[0]} to {found[1]}"
+                )
+        lower, upper = layer_bounds(layer, lower, upper)
 
 
 def layer_lipschitz(layer: nn.Module) -> float:

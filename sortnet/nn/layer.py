@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sortnet.certificate.network import Affine, Array, Op, Shape
+from sortnet.certificate.operations import Affine, Operation, Shape, SpecError
+from sortnet.certificate.rounding import Array
 
 
 class LayerError(TypeError):
@@ -25,8 +26,11 @@ class Layer(nn.Module, ABC):
     is listed in `.known`: a subclass may compute something else.
     """
 
+    input_range: tuple[float, float] | None = None
+    """Least and largest input for which `operations` are what `forward` computes; None: any."""
+
     @abstractmethod
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         """What the layer computes in evaluation mode, as operations over numpy arrays.
 
         Args:
@@ -46,6 +50,13 @@ class Layer(nn.Module, ABC):
     def lipschitz(self) -> float:
         """Lipschitz constant in l-inf of the evaluation over the real numbers, rounded up."""
 
+    def check(self) -> None:
+        """Make sure that the layer is in a state that evaluation has.
+
+        Raises:
+            LayerError: it is not.
+        """
+
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one sample as it leaves the layer."""
         return shape
@@ -64,6 +75,18 @@ def array(tensor: Tensor) -> Array:
             f"weights in {values.dtype} that float32 cannot hold: call model.float() first"
         )
     return cast(Array, single.numpy().copy())
+
+
+def check_features(name: str, shape: Shape, features: int | None = None) -> None:
+    """Make sure that samples of `shape` are vectors, of `features` entries where given.
+
+    Raises:
+        SpecError: they are not. (In torch many layers would act on the last dimension of others.)
+    """
+    if len(shape) != 1:
+        raise SpecError(f"{name} needs a Flatten before it, got samples of shape {shape}")
+    if features is not None and shape[0] != features:
+        raise SpecError(f"{name} expects {features} inputs, got {shape[0]}")
 
 
 def affine(weight: Tensor, bias: Tensor | None) -> Affine:

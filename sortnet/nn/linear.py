@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from sortnet.certificate.network import Bias, Op, Shape
+from sortnet.certificate.operations import Bias, Operation, OrderStatistic, Shape, SortNeuron
 
 from . import functional as F
 from .arguments import positive
-from .distance import Distance
-from .layer import Layer, LayerError, array
+from .distance import Distance, geometric_series
+from .layer import Layer, array, check_features
 
 
 class SortLinear(Distance):
@@ -52,7 +52,7 @@ class SortLinear(Distance):
     ) -> None:
         self.in_features = positive("in_features", in_features)
         self.out_features = positive("out_features", out_features)
-        super().__init__(in_features, out_features, keep, top_k, bias, device, dtype)
+        super().__init__(self.in_features, self.out_features, keep, top_k, bias, device, dtype)
 
     def forward(
         self, x: Tensor, in_mask: Tensor | None = None, out_mask: Tensor | None = None
@@ -70,8 +70,9 @@ class SortLinear(Distance):
         """l_p distances in place of order statistics: gradients for every input."""
         return F.lp_distance(x, self.weight, p)
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
-        yield self._neuron()
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        check_features("SortLinear", shape, self.in_features)
+        yield SortNeuron(array(self.weight), self.rho, self.k)
         if self.bias is not None:
             yield Bias(array(self.bias))
 
@@ -132,17 +133,15 @@ class OrderStatisticLinear(Layer):
         count = positive(
             "order_statistics", in_features if order_statistics is None else order_statistics
         )
-        if count > in_features:
-            raise ValueError(f"order_statistics must be at most in_features = {in_features}")
-        self.weight = nn.Parameter(
-            torch.empty(out_features, in_features, device=device, dtype=dtype)
-        )
-        self.order_weight = nn.Parameter(
-            torch.empty(out_features, count, device=device, dtype=dtype)
-        )
-        self.bias = (
-            nn.Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
-        )
+        if count > self.in_features:
+            raise ValueError(f"order_statistics must be at most in_features = {self.in_features}")
+
+        def empty(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+
+        self.weight = empty(self.out_features, self.in_features)
+        self.order_weight = empty(self.out_features, count)
+        self.bias = empty(self.out_features) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -164,11 +163,11 @@ class OrderStatisticLinear(Layer):
         """Bounds for x in [lower, upper], each [..., O]."""
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
-        raise LayerError(
-            "OrderStatisticLinear has no exported form yet: "
-            "its certificates are those of sortnet.evaluation.naive"
-        )
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        check_features("OrderStatisticLinear", shape, self.in_features)
+        yield OrderStatistic(array(self.weight), array(self.coefficients()))
+        if self.bias is not None:
+            yield Bias(array(self.bias))
 
     @property
     def lipschitz(self) -> float:
@@ -179,3 +178,28 @@ class OrderStatisticLinear(Layer):
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, k={self.order_weight.shape[1]}"
+
+
+class SortTwin(SortLinear):
+    """SortLinear with the weights of an operation."""
+
+    def __init__(self, op: SortNeuron) -> None:
+        super().__init__(op.W.shape[1], len(op.W), 1 - op.rho, op.k)
+        self.weight.data = torch.from_numpy(op.W.copy())
+        self.series = geometric_series(op.rho, op.k)
+
+
+class OrderStatisticTwin(nn.Module):
+    """OrderStatisticLinear with the weights of an operation."""
+
+    def __init__(self, op: OrderStatistic) -> None:
+        super().__init__()
+        self.weight = torch.from_numpy(op.W.copy())
+        self.coefficients = torch.from_numpy(op.coefficients.copy())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.sort_linear(x, self.weight, self.coefficients)
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """As `OrderStatisticLinear.bounds`."""
+        return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients)

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from sortnet import nn as snn
 from sortnet.export import ExportError, export_model
-from sortnet.models import CertifiedNet, ModelConfig, build_model, chain_of, network_of
+from sortnet.models import CertifiedNet, ModelConfig, build_model, chain_of, declared, network_of
 from sortnet.nn import LayerError
 from sortnet.nn.known import LAYERS, TORCH, declared_by, layer_bounds, layer_lipschitz
 from sortnet.theory.objects.convert import exact_network
@@ -157,6 +157,32 @@ def test_states_that_evaluation_does_not_have_are_refused():
         network_of(wide, (1, 2, 3))
 
 
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ([], None),
+        ([snn.Normalize(0.0, 1.0)], None),
+        ([snn.Normalize(0.01, 1.0)], None),  # within the slack
+        ([snn.Normalize(0.1, 1.0)], r"may reach from -0\.1"),
+        ([snn.Normalize(0.0, 0.5)], r"\[0\.0, 1\.0\].* to 2\.0"),
+        ([snn.Normalize(0.5, 0.25), nn.ReLU()], r"to 2\.0"),
+        ([snn.Normalize(0.5, 0.5), nn.Tanh()], "may reach from -0.76"),
+        ([snn.Morphology2d(1, [3], 0, 1)], "may reach"),
+    ],
+)
+def test_morphology_is_only_known_for_its_range(before, message):
+    """Outside of it extremes are not distances: the exported file would compute something else."""
+    channels = 3 if before and isinstance(before[0], snn.Morphology2d) else 1
+    layer = snn.Morphology2d(channels, [3], 0, 1)
+    model = nn.Sequential(*before, layer, nn.Flatten(), snn.LInfDistLinear(27 * channels, 2))
+    if message is None:
+        assert network_of(model, (1, 3, 3)).input_shape == (1, 3, 3)
+        assert copy.deepcopy(layer).input_range == (0.0, 1.0)
+        return
+    with pytest.raises(LayerError, match=message):
+        network_of(model, (1, 3, 3))
+
+
 def test_hooks_for_all_modules_are_refused():
     for register in (
         nn.modules.module.register_module_forward_hook,
@@ -276,6 +302,7 @@ def test_own_layers_may_declare_and_serve_what_asks_for_declarations():
         chain_of(model)
     layers = chain_of(model, declared=True)
     assert [declared_by(layer) for layer in layers if declared_by(layer)] == ["Clamp"]
+    assert declared(model) == ["Clamp"] and declared(small()) == []
     assert layer_lipschitz(layers[4]) == 1 and layer_lipschitz(Method(0.5)) == 0.5
     low, high = layer_bounds(layers[4], torch.tensor([-1.0, 1.0]), torch.tensor([1.0, 3.0]))
     assert low.tolist() == [0, 1] and high.tolist() == [1, 2]

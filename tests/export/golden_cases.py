@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from sortnet.certificate.network import Network
+from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.operations import (
     Abs,
     Affine,
@@ -34,6 +34,9 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    OrderStatistic,
+    PiecewiseLinear,
+    RankFilter,
     ReLU,
     Shift,
     SortConv,
@@ -42,7 +45,7 @@ from sortnet.certificate.operations import (
 )
 from sortnet.certificate.rounding import Array
 from sortnet.export.functions import functions
-from sortnet.export.verifier import verify_model
+from sortnet.export.verifier import Proof, verify_model
 from sortnet.export.writer import build_interval_model, build_model
 
 FOLDER = Path(__file__).with_name("golden")
@@ -186,6 +189,40 @@ def networks() -> dict[str, Network]:
     return {name: Network(shape, tuple(ops)) for name, (shape, ops) in chains.items()}
 
 
+def feature_networks() -> dict[str, Network]:
+    """The same for format 2."""
+    unit = numbers(60, 6) ** 2
+    unit[2] = 0
+    table = InputSpec((6,), F32([0, 0, -1, 100, 0, 2]), F32([1, 2, 1, 5000, 0.125, 2]), unit)
+    scaled = Normalize((table.low + table.high) / 2, np.maximum(table.high - table.low, F32(0.25)))
+    signal = InputSpec((2, 5), -1.5, 2.0, numbers(61, 2, 5) ** 2)
+    image = InputSpec((1, 3, 3))
+    median_of_four = RankFilter(np.array([[0, 1, 2], [1, 2, 3], [3, 0, 4]]), 2)
+    learned = PiecewiseLinear(F32([-1, 0, 0.5]), numbers(82, 5, 4))
+    learned_last = PiecewiseLinear(F32([0.25]), numbers(86, 3, 2))
+    signed = OrderStatistic(numbers(84, 3, 6), numbers(87, 3, 4))
+    colour = InputSpec((3, 2, 2), 0.0, 1.0, 1.0)
+    mean, std = (np.repeat(F32(v), 4).reshape(3, 2, 2) for v in ([0.5, 0.25, 0.75], [1, 2, 0.5]))
+    line = SortConv(windows(2, 1, 5, 1, 1, 0), neuron(62, 3, 2, 2, 0.25))
+    head = [affine(66, 4, 8), Tanh()]
+    median = RankFilter(windows(2, 1, 5, 1, 1, 0)[:, [0, 1, 0]], 2)
+    opening = [RankFilter(windows(1, 3, 3, 2, 1, 1), k) for k in (4, 1)]
+    chains: dict[str, tuple[InputSpec, list[Operation]]] = {
+        "table": (table, [scaled, *_ends(63, 6)]),
+        "table with a head": (table, [scaled, neuron(64, 8, 6, 2, 0.5), *head, affine(67, 3, 4)]),
+        "signal": (signal, [Flatten(), line, *_ends(68, 15)]),
+        "colours": (colour, [Normalize(mean, std), Flatten(), *_ends(70, 12)]),
+        "regression": (table, [scaled, neuron(72, 8, 6, 2, 0.5), *head, affine(74, 1, 4)]),
+        "medians": (signal, [Flatten(), median, *_ends(78, 5)]),
+        "opening": (image, [Flatten(), opening[0], *_ends(79, 16)]),
+        "dilation last": (image, [Flatten(), opening[1], affine(80, 4, 16), median_of_four]),
+        "learned": (table, [scaled, affine(81, 5, 6), learned, affine(83, 3, 5)]),
+        "signed ranks": (table, [scaled, signed, Bias(numbers(85, 3)), learned_last]),
+        "one distance": (signal, [Flatten(), neuron(76, 1, 10, 4, 0.5), Bias(numbers(77, 1))]),
+    }
+    return {name: Network(spec, tuple(ops)) for name, (spec, ops) in chains.items()}
+
+
 KINDS: dict[str, Callable[[Network], onnx.ModelProto]] = {
     "margin": build_model,
     "interval": lambda network: build_model(network, Fraction(1, 50), "golden"),
@@ -203,8 +240,9 @@ def files() -> dict[str, onnx.ModelProto]:
     """What is exported: every network with every kind of radius."""
     return {
         f"{name}, {kind}": build(network)
-        for name, network in networks().items()
+        for name, network in (networks() | feature_networks()).items()
         for kind, build in KINDS.items()
+        if not (network.regression and kind == "margin")
     }
 
 
@@ -219,7 +257,7 @@ def digest(model: onnx.ModelProto, exact: bool = False) -> str:
     return hashlib.sha256(copy.SerializeToString(deterministic=True)).hexdigest()
 
 
-def _plain(reason: str) -> str:
+def plain(reason: str) -> str:
     """Without what depends on versions or on the last bits of a sum."""
     reason = reason.split("checker refuses the file")[0]
     return re.sub(r"\d+\.\d+(e[+-]?\d+)?", lambda m: f"{float(m[0]):.6g}", reason)
@@ -230,13 +268,16 @@ def verdicts() -> dict[str, list[str]]:
     import test_tampering as suite
 
     result = {}
-    cases = [*suite.CASES, *(("margin", name, edit) for name, edit in suite.HARMLESS.items())]
-    for kind, name, edit in cases:
+    for kind, name, edit in suite.ALL_CASES:
         model = suite.copy(kind)
         edit(model)
-        proof = verify_model(model)
-        result[f"{kind}, {name}"] = ["proved"] if proof.proved else list(map(_plain, proof.reasons))
+        result[f"{kind}, {name}"] = verdict(verify_model(model))
     return result
+
+
+def verdict(proof: Proof) -> list[str]:
+    """ "proved", or the reasons why not."""
+    return ["proved"] if proof.proved else list(map(plain, proof.reasons))
 
 
 def function_digests() -> dict[str, str]:
@@ -258,6 +299,9 @@ def kept_files() -> list[Path]:
 KEPT = {
     "format1-margin": ("two convolutions", "margin"),
     "format1-interval": ("everything", "interval"),
+    "format2-margin": ("table", "margin"),
+    "format2-interval": ("table with a head", "interval"),
+    "format2-regression": ("regression", "interval"),
 }
 """Name of a kept file: network and kind of radius."""
 
@@ -267,12 +311,15 @@ def write() -> None:
     FOLDER.mkdir(exist_ok=True)
     bytes_now = {name: [digest(m), digest(m, exact=True)] for name, m in files().items()}
     (FOLDER / "bytes.json").write_text(json.dumps(bytes_now, indent=1) + "\n")
-    (FOLDER / "verdicts.json").write_text(json.dumps(verdicts(), indent=1) + "\n")
+    lines = (f"{json.dumps(name)}: {json.dumps(v)}" for name, v in sorted(verdicts().items()))
+    (FOLDER / "verdicts.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     (FOLDER / "functions.json").write_text(json.dumps(function_digests(), indent=1) + "\n")
     for name, (network, kind) in KEPT.items():
         path = FOLDER / f"{name}.onnx"
         if not path.exists():
-            path.write_bytes(KINDS[kind](networks()[network]).SerializeToString())
+            path.write_bytes(
+                KINDS[kind]((networks() | feature_networks())[network]).SerializeToString()
+            )
 
 
 def compare_exactly() -> list[str]:

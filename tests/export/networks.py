@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from hypothesis import strategies as st
 
 from sortnet.backend.native import library_path
-from sortnet.certificate.network import Network
+from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.operations import (
     Abs,
     Affine,
@@ -21,7 +22,11 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    OrderStatistic,
+    PiecewiseLinear,
+    RankFilter,
     ReLU,
+    Shape,
     Shift,
     SortConv,
     SortNeuron,
@@ -38,14 +43,52 @@ def neuron(rng: np.random.Generator, inputs: int, outputs: int, k: int, rho: flo
 
 
 @st.composite
-def networks(draw: st.DrawFn, head: bool | None = None, classes: int | None = None) -> Network:
-    """A few layers of any kind on a tiny image."""
+def specs(draw: st.DrawFn) -> InputSpec:
+    """Inputs of any rank, with a box and a unit of very different size for each feature."""
+    shape = draw(
+        st.one_of(
+            st.tuples(st.integers(1, 7)),
+            st.tuples(st.integers(1, 2), st.integers(1, 4)),
+            st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 2)),
+        )
+    )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    shape = tuple(draw(st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3))))
-    std = draw(st.sampled_from([1.0, 0.25, float(F32(0.3))]))
-    ops: list[Operation] = [Normalize(float(F32(0.2)), std), Flatten()]
+    scale = 2.0 ** rng.integers(-12, 13, shape)
+    low = (rng.normal(size=shape) * scale).astype(F32)
+    high = np.maximum(low, (low + scale * rng.random(shape)).astype(F32))
+    unit = (scale * rng.random(shape)).astype(F32)
+    unit *= rng.random(shape) < draw(st.sampled_from([1.0, 0.5]))  # some cannot be changed
+    if not unit.any():
+        unit.reshape(-1)[0] = 0.5
+    return InputSpec(shape, low, high, unit)
+
+
+def normalization(spec: InputSpec) -> Normalize:
+    """Each feature to about [-1, 1]."""
+    middle = (spec.low.astype(np.float64) + spec.high) / 2
+    half = np.maximum((spec.high.astype(np.float64) - spec.low) / 2, 2.0**-20)
+    return Normalize(middle.astype(F32), half.astype(F32))
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn,
+    head: bool | None = None,
+    classes: int | None = None,
+    features: bool = False,
+) -> Network:
+    """A few layers of any kind on a tiny image, or on features with a box and units."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    if features:
+        source: InputSpec | Shape = draw(specs())
+        shape = source.shape
+        ops: list[Operation] = [normalization(source), Flatten()]
+    else:
+        source = shape = draw(st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3)))
+        std = draw(st.sampled_from([1.0, 0.25, float(F32(0.3))]))
+        ops = [Normalize(float(F32(0.2)), std), Flatten()]
     units = int(np.prod(shape))
-    kinds = ["sort", "conv", "affine", "group", "abs", "relu"]
+    kinds = ["sort", "conv", "rank", "order", "pieces", "affine", "group", "abs", "relu"]
     for _ in range(draw(st.integers(0, 3))):
         kind = draw(st.sampled_from(kinds))
         if kind == "sort":
@@ -58,6 +101,19 @@ def networks(draw: st.DrawFn, head: bool | None = None, classes: int | None = No
             patches = rng.integers(0, units + 1, size=(positions, entries))
             outputs = draw(st.integers(1, 3)) * positions
             ops.append(SortConv(patches, neuron(rng, entries, outputs // positions, 1, 0.0)))
+        elif kind == "rank":
+            outputs, entries = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+            windows = rng.integers(0, units + 1, size=(outputs, entries))
+            ops.append(RankFilter(windows, draw(st.integers(1, entries))))
+        elif kind == "order":
+            outputs, count = draw(st.integers(1, 4)), draw(st.integers(1, units))
+            weights = rng.normal(size=(outputs, count)).astype(F32)
+            ops.append(OrderStatistic(rng.normal(size=(outputs, units)).astype(F32), weights))
+        elif kind == "pieces":
+            outputs, count = units, draw(st.integers(1, 4))
+            knots = np.sort(rng.normal(size=count)).astype(F32)
+            slopes = rng.uniform(-1.5, 1.5, (units, count + 1)).astype(F32)
+            ops.append(PiecewiseLinear(knots, slopes))
         elif kind == "affine":
             outputs = draw(st.integers(1, 6))
             ops.append(_affine(rng, units, outputs))
@@ -75,7 +131,7 @@ def networks(draw: st.DrawFn, head: bool | None = None, classes: int | None = No
     else:
         k = draw(st.integers(1, units))
         ops += [neuron(rng, units, classes, k, 0.5), Bias(_vector(rng, classes)), Negate()]
-    return Network(shape, tuple(ops))
+    return Network(source, tuple(ops))
 
 
 def _vector(rng: np.random.Generator, size: int) -> Array:
@@ -88,7 +144,18 @@ def _affine(rng: np.random.Generator, inputs: int, outputs: int) -> Affine:
 
 
 def images(rng: np.random.Generator, network: Network, count: int) -> Array:
-    return rng.random((count, *network.input_shape)).astype(F32)
+    """Inputs anywhere in the box."""
+    spec = network.input
+    u = rng.random((count, *spec.shape)).astype(F32)
+    if spec.images:
+        return u
+    x = spec.low.astype(np.float64) + (spec.high.astype(np.float64) - spec.low) * u
+    return np.clip(x.astype(F32), spec.low, spec.high)
+
+
+def any_networks(**options: Any) -> st.SearchStrategy[Network]:
+    """Images as well as features."""
+    return st.booleans().flatmap(lambda features: networks(features=features, **options))
 
 
 @functools.cache
@@ -123,10 +190,24 @@ def _fractions(array: Array) -> list[Fraction]:
     return [Fraction(float(value)) for value in array]
 
 
+def _on_pieces(x: Fraction, knots: list[Fraction], slopes: list[Fraction]) -> Fraction:
+    """0 at the first knot, and along every piece from there to x."""
+    if x < knots[0]:
+        return slopes[0] * (x - knots[0])
+    y, ends = ZERO, [*knots[1:], max(x, knots[-1])]
+    for begin, end, slope in zip(knots, ends, slopes[1:], strict=True):
+        y += slope * (min(max(x, begin), end) - begin)
+    return y
+
+
 def apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
     match op:
         case Normalize():
-            return [(x - Fraction(op.mean)) / Fraction(op.std) for x in v]
+            mean, std = (
+                _fractions(np.broadcast_to(a, (len(v),)) if np.ndim(a) == 0 else a.reshape(-1))
+                for a in (op.mean, op.std)
+            )
+            return [(x - m) / s for x, m, s in zip(v, mean, std, strict=True)]
         case Flatten():
             return v
         case SortNeuron():
@@ -140,6 +221,18 @@ def apply_exact(op: Operation, v: list[Fraction]) -> list[Fraction]:
             padded = [*v, ZERO]
             columns = [apply_exact(op.neuron, [padded[i] for i in row]) for row in op.patches]
             return [column[o] for o in range(len(op.neuron.W)) for column in columns]
+        case OrderStatistic():
+            result = []
+            for centre, row in zip(op.W, op.coefficients, strict=True):
+                a = sorted((abs(x - w) for x, w in zip(v, _fractions(centre), strict=True)))[::-1]
+                result.append(sum((c * y for c, y in zip(_fractions(row), a, strict=False)), ZERO))
+            return result
+        case PiecewiseLinear():
+            t = _fractions(op.knots)
+            return [_on_pieces(x, t, _fractions(row)) for x, row in zip(v, op.slopes, strict=True)]
+        case RankFilter():
+            padded = [*v, ZERO]
+            return [sorted(padded[i] for i in row)[-op.k] for row in op.patches]
         case Shift():
             return [x - c for x, c in zip(v, _fractions(op.values), strict=True)]
         case Bias():

@@ -12,14 +12,16 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from networks import F32, ZERO, Array, evaluate_exact, images, networks, start
+from networks import F32, ZERO, Array, any_networks, evaluate_exact, images, start
 
 from sortnet.base.units import float32_up
-from sortnet.certificate.analysis import TORCH, BoundError, analyse, ball_reach
-from sortnet.certificate.network import Affine, Flatten, Network, SortConv, SortNeuron
-from sortnet.export.attack import TorchNetwork
+from sortnet.certificate.analysis import TORCH, BoundError, analyse
+from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.operations import Affine, Flatten, SortConv, SortNeuron
 from sortnet.export.writer import build_interval_model, build_model
+from sortnet.nn.twins import TorchNetwork
 
+OUTPUTS = ["logits", "label", "radius"]
 FEW = settings(max_examples=25, deadline=None)
 
 
@@ -31,22 +33,28 @@ def winner(logits: list[Fraction]) -> int:
     return max(range(len(logits)), key=lambda i: (logits[i], -i))
 
 
-def corners(x: list[Fraction], radius: Fraction, count: int, seed: int) -> list[list[Fraction]]:
+def corners(
+    x: list[Fraction], radius: Fraction, count: int, seed: int, spec: InputSpec
+) -> list[list[Fraction]]:
     """Corners of the ball clipped to the box: all of them, or ``count`` random ones."""
     moves: Any = product((-radius, radius), repeat=len(x))
     if 2 ** len(x) > count:
         signs = np.random.default_rng(seed).choice([-1, 1], size=(count, len(x)))
         moves = [[radius * int(s) for s in row] for row in signs]
-    return [[min(max(a + d, ZERO), Fraction(1)) for a, d in zip(x, m, strict=True)] for m in moves]
+    low, high, unit = (rational(a) for a in (spec.low, spec.high, spec.unit))
+    return [
+        [min(max(a + d * u, lo), hi) for a, d, u, lo, hi in zip(x, m, unit, low, high, strict=True)]
+        for m in moves
+    ]
 
 
 @FEW
-@given(networks(head=False), st.integers(0, 2**32 - 1), st.booleans())
+@given(any_networks(head=False), st.integers(0, 2**32 - 1), st.booleans())
 def test_margin_certificates_hold_on_corners(network: Network, seed: int, library: bool) -> None:
     x = images(np.random.default_rng(seed), network, 3)
     analysis = analyse(network)
     data = build_model(network, analysis=analysis).SerializeToString()
-    logits, label, radius = start(data, library).run(None, {"input": x})
+    logits, label, radius = start(data, library).run(OUTPUTS, {"input": x})
     for i, image in enumerate(x):
         exact = evaluate_exact(network, rational(image))
         error = max(abs(Fraction(float(c)) - e) for c, e in zip(logits[i], exact, strict=True))
@@ -54,12 +62,14 @@ def test_margin_certificates_hold_on_corners(network: Network, seed: int, librar
         if radius[i] == 0:
             continue
         assert winner(exact) == label[i]
-        for corner in corners(rational(image), Fraction(float(radius[i])), 64, seed):
+        for corner in corners(rational(image), Fraction(float(radius[i])), 64, seed, network.input):
             assert winner(evaluate_exact(network, corner)) == label[i]
 
 
 @FEW
-@given(networks(head=False), st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([1e-3, 0.1]))
+@given(
+    any_networks(head=False), st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([1e-3, 0.1])
+)
 def test_interval_certificates_hold_on_corners(
     network: Network, seed: int, library: bool, eps: float
 ) -> None:
@@ -67,20 +77,22 @@ def test_interval_certificates_hold_on_corners(
     model = build_interval_model(network, analyse(network))
     radius = float32_up(eps)
     label = np.array([winner(evaluate_exact(network, rational(image))) for image in x])
-    feed = {"input": x, "label": label, "reach": np.asarray(ball_reach(radius), F32)}
+    feed = {"input": x, "label": label, "reach": network.input.reach(radius)}
     (certified,) = start(model.SerializeToString(), library).run(None, feed)
     assume(certified.any())
     for image, own in zip(x[certified], label[certified], strict=True):
-        for corner in corners(rational(image), Fraction(radius), 64, seed):
+        for corner in corners(rational(image), Fraction(radius), 64, seed, network.input):
             assert winner(evaluate_exact(network, corner)) == own
 
 
 @FEW
-@given(networks(head=False), st.integers(0, 2**32 - 1))
+@given(any_networks(head=False), st.integers(0, 2**32 - 1))
 def test_lipschitz_constants_and_ranges_are_upper_bounds(network: Network, seed: int) -> None:
     analysis = analyse(network)
     x, y = (rational(image) for image in images(np.random.default_rng(seed), network, 2))
-    distance = max(abs(a - b) for a, b in zip(x, y, strict=True))
+    unit = rational(network.input.unit)
+    x = [b if u == 0 else a for a, b, u in zip(x, y, unit, strict=True)]
+    distance = max(abs(a - b) / u for a, b, u in zip(x, y, unit, strict=True) if u)
     at_x, at_y = evaluate_exact(network, x), evaluate_exact(network, y)
     for a, b in zip(at_x, at_y, strict=True):
         assert abs(a - b) <= Fraction(analysis.lipschitz) * distance
@@ -96,7 +108,7 @@ def test_lipschitz_constants_and_ranges_are_upper_bounds(network: Network, seed:
 
 
 @FEW
-@given(networks(head=False), st.integers(0, 2**32 - 1))
+@given(any_networks(head=False), st.integers(0, 2**32 - 1))
 def test_float32_sums_stay_within_the_torch_bound(network: Network, seed: int) -> None:
     x = images(np.random.default_rng(seed), network, 3)
     bound = Fraction(analyse(network, TORCH).error)

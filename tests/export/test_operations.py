@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import F32, apply_exact, evaluate_exact, images, networks
+from networks import F32, any_networks, apply_exact, evaluate_exact, images
 
 import sortnet.certificate
 import sortnet.export
@@ -22,7 +22,7 @@ from sortnet.export.forms import FORM_OF, FORMS
 from sortnet.export.forms.base import Form
 
 FEW = settings(max_examples=40, deadline=None)
-Chain = networks(head=False)
+Chain = any_networks(head=False)
 
 
 def rational(values: np.ndarray) -> list[Fraction]:
@@ -106,7 +106,7 @@ def test_a_stranger_is_no_operation() -> None:
         Network((1, 2, 2), (Doubled(), neuron))
 
 
-ENGINES = ("writer", "reader", "builder", "matcher", "wire", "functions", "verifier", "runtime")
+ENGINES = ("writer", "reader", "builder", "matcher", "wire", "functions", "verifier", "session")
 
 
 def test_engines_know_no_operation_by_name() -> None:
@@ -115,7 +115,7 @@ def test_engines_know_no_operation_by_name() -> None:
     engines = [
         folder / f"{n}.py" for n in ["writer", "reader", "builder", "matcher", "wire", "functions"]
     ]
-    engines += [folder / f"{n}.py" for n in ["verifier", "runtime"]]
+    engines += [folder / f"{n}.py" for n in ["verifier", "session"]]
     engines.append(Path(sortnet.certificate.__file__).parent / "analysis.py")
     for engine in engines:
         code = re.sub(r'""".*?"""|#[^\n]*|"[^"\n]*"', "", engine.read_text(), flags=re.DOTALL)
@@ -126,3 +126,15 @@ def test_units_of_a_network_fit_together() -> None:
     for op in OPERATIONS:
         assert issubclass(op, Operation) and not op.__abstractmethods__
     assert math.prod(Flatten().out_shape((2, 3, 4))) == 24
+
+
+@pytest.mark.parametrize("name", ["SortNeuron", "Affine", "Op", "Activation"])
+def test_names_of_version_0_1_are_served_with_a_warning(name: str) -> None:
+    from sortnet.certificate import network, operations
+
+    with pytest.warns(DeprecationWarning, match=r"sortnet\.certificate\.operations"):
+        found = getattr(network, name)
+    assert found is getattr(operations, {"Op": "Operation"}.get(name, name), found)
+    assert name != "Activation" or isinstance(found("tanh"), operations.Tanh)
+    with pytest.raises(AttributeError, match="no attribute"):
+        network.Gelu  # noqa: B018

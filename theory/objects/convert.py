@@ -129,7 +129,7 @@ def exact_operation(op: spec.Operation, width: int) -> Layer | None:
     match op:
         case spec.Flatten():
             return None
-        case spec.Normalize():
+        case spec.Normalize() if not op.per_feature:
             factor = 1 / fraction(op.std)
             return Scale(width, factor, -fraction(op.mean) * factor)
         case spec.Negate():
@@ -142,6 +142,10 @@ def exact_operation(op: spec.Operation, width: int) -> Layer | None:
             return exact_affine(op.W.tolist(), op.b.tolist())
         case spec.SortNeuron():
             return exact_sort(op.W.tolist(), [op.coefficients.tolist()] * len(op.W), ())
+        case spec.OrderStatistic():
+            return exact_sort(op.W.tolist(), op.coefficients.tolist(), ())
+        case spec.PiecewiseLinear():
+            return _pieces(op.knots.tolist(), op.slopes.tolist())
         case spec.GroupSort():
             return ExactGroupSort(width, op.size)
         case spec.ReLU():
@@ -184,12 +188,17 @@ def _rows(tensor: Tensor) -> list[list[float]]:
 
 
 def _activation(module: LearnedActivation) -> Activation:
-    knots = vector(_values(module.knots))
+    return _pieces(_values(module.knots), _rows(module.slope.clamp(-1, 1)))
+
+
+def _pieces(knots: Sequence[Number], slopes: Sequence[Sequence[Number]]) -> Activation:
+    """Functions of each unit that are 0 at the first knot."""
+    exact = vector(knots)
     functions = []
-    for slopes in map(vector, _rows(module.slope.clamp(-1, 1))):
-        points = [(knots[0], ZERO)]
-        for j in range(1, len(knots)):
+    for row in map(vector, slopes):
+        points = [(exact[0], ZERO)]
+        for j in range(1, len(exact)):
             t, value = points[-1]
-            points.append((knots[j], value + slopes[j] * (knots[j] - t)))
-        functions.append(PiecewiseLinear(tuple(points), slopes[0], slopes[-1]))
+            points.append((exact[j], value + row[j] * (exact[j] - t)))
+        functions.append(PiecewiseLinear(tuple(points), row[0], row[-1]))
     return Activation(tuple(functions))

@@ -1,9 +1,8 @@
 """Put a trained model under the mass lemma: the measured mass of its layers beside their bounds.
 
-A run folder or an ONNX file is read as the chain of operations of `sortnet.export`; a run that has
-no counterpart there (learned activations) as the chain of its torch layers. The pairs move one
-pixel of its own each, by at most 1 in units of the input range [0, 1]; a normalised input with
-standard deviation std makes every bound 1/std times larger.
+A run folder or an ONNX file is read as the chain of operations that is certified and exported. The
+pairs move one pixel of its own each, by at most 1 in units of the input range [0, 1]; a normalised
+input with standard deviation std makes every bound 1/std times larger.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..objects.boolean import cyclic_pairs
-from ..objects.convert import exact_layers, exact_operation
+from ..objects.convert import exact_operation
 from ..objects.exact import ONE, absolute_sum, check_rank, fraction, vector
 from ..objects.networks import (
     Affine,
@@ -29,13 +28,12 @@ from ..theorems.mass import masses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import nn
 
     from sortnet.certificate.network import Network as ExportedNetwork
-    from sortnet.models.net import CertifiedNet
 
-_AFFINE = {"Affine", "Linear", "LipschitzLinear"}
-_DISTANCES = {"SortNeuron", "SortConv", "SortLinear", "LInfDistLinear", "OrderStatisticLinear"}
+_AFFINE = {"Affine"}
+_DISTANCES = {"SortNeuron", "SortConv", "OrderStatistic"}
 
 
 @dataclass(frozen=True)
@@ -128,8 +126,8 @@ def _steps(path: str | Path, exact: bool) -> tuple[tuple[int, ...], list[_Step]]
         model = load_run(target)[0]
         try:
             network = network_from_torch(model)
-        except ExportError:
-            return tuple(model.config.input_shape), _steps_of_model(model, exact)
+        except ExportError as error:
+            raise ValueError(f"no mass bound is known: {error}") from None
         return network.input_shape, _steps_of_operations(network, exact)
     if not target.is_file():
         raise ValueError(f"no run folder or ONNX file at {target}")
@@ -156,26 +154,6 @@ def _steps_of_operations(network: ExportedNetwork, exact: bool) -> list[_Step]:
         elif exact:  # it only reshapes
             norm = ONE
         steps.append(_Step(type(op).__name__, prod(after), norm, spread, module, layer))
-    return steps
-
-
-def _steps_of_model(model: CertifiedNet, exact: bool) -> list[_Step]:
-    from sortnet.models import chain_of
-    from sortnet.nn import LayerError
-
-    try:
-        layers = exact_layers(model) if exact else [(module, None) for module in chain_of(model)]
-    except LayerError as error:
-        raise ValueError(f"no mass bound is known: {error}") from None
-    steps = []
-    units = prod(model.config.input_shape)
-    for module, layer in layers:
-        norm: Fraction | float
-        norm, spread = (ONE, 1) if exact else _module_factors(module)
-        units = getattr(module, "out_features", units)
-        if layer is not None:
-            norm, spread = _true_norm(layer), layer.spread
-        steps.append(_Step(type(module).__name__, units, norm, spread, module, layer))
     return steps
 
 
@@ -261,39 +239,6 @@ def _exact_masses(
         last = last if step.exact is None else max(next(found))
         result.append(last)
     return result
-
-
-def _largest_row(weight: Tensor) -> float:
-    return float(weight.detach().double().abs().sum(1).max())
-
-
-def _module_factors(module: nn.Module) -> tuple[float, int]:
-    """Lipschitz constant and spread of a torch layer.
-
-    Raises:
-        ValueError: a layer for which they are not known, by name.
-    """
-    from torch import nn
-
-    from sortnet import nn as sn
-    from sortnet.models.net import Abs
-
-    match module:
-        case sn.Normalize():
-            return 1 / module.std, 1
-        case sn.LipschitzLinear():
-            return _largest_row(module.projected_weight()), 1
-        case nn.Linear():
-            return _largest_row(module.weight), 1
-        case sn.GroupSort():
-            return 1.0, module.group
-        case sn.SortLinear() | sn.OrderStatisticLinear():
-            return 1.0, module.in_features
-        case nn.Flatten() | nn.ReLU() | nn.Tanh() | Abs() | sn.PiecewiseLinear():
-            return 1.0, 1
-        case sn.MeanShift() | sn.Negate():
-            return 1.0, 1
-    raise ValueError(f"no mass bound is known for a {type(module).__name__} layer")
 
 
 def _rows(

@@ -9,6 +9,9 @@ from .flatten import Flatten
 from .group_sort import GroupSort
 from .negate import Negate
 from .normalize import Normalize
+from .order_statistic import OrderStatistic
+from .piecewise_linear import PiecewiseLinear
+from .rank_filter import RankFilter
 from .relu import ReLU
 from .shift import Shift
 from .sort_conv import SortConv
@@ -23,6 +26,9 @@ OPERATIONS: tuple[type[Operation], ...] = (
     GroupSort,
     Negate,
     Normalize,
+    OrderStatistic,
+    PiecewiseLinear,
+    RankFilter,
     ReLU,
     Shift,
     SortConv,
@@ -46,6 +52,9 @@ __all__ = [
     "Negate",
     "Normalize",
     "Operation",
+    "OrderStatistic",
+    "PiecewiseLinear",
+    "RankFilter",
     "ReLU",
     "Shape",
     "Shift",

@@ -33,7 +33,8 @@ class Affine(Operation):
         return self.W.size
 
     def value(self, x: Array) -> Array:
-        return x @ self.W.astype(np.float64).T + self.b
+        y: Array = x @ self.W.astype(np.float64).T + self.b
+        return y
 
     def moves(self, moves: Array) -> Array:
         # fsum rounds once, whatever the number of terms.

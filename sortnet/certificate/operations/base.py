@@ -127,3 +127,20 @@ def scalar(value: float, what: str) -> float:
     if not np.isfinite(single) or single != value:
         raise SpecError(f"{what} must be a finite float32, got {value!r}")
     return single
+
+
+def indices(value: Any, what: str) -> Array:
+    """Patches: for each position the input index of each entry, int64 [P, F], none negative."""
+    patches = np.asarray(value)
+    if patches.dtype != np.int64 or patches.ndim != 2 or patches.size == 0:
+        raise SpecError(f"{what} patches must be a non-empty int64 matrix [P, F]")
+    if patches.min() < 0:
+        raise SpecError(f"{what} patches must not be negative")
+    return patches
+
+
+def expect_indices(shape: Shape, patches: Array, what: str) -> None:
+    """Whether patches point into a flat input, or at the one zero after it."""
+    size = flat(shape, what)
+    if patches.max() > size:
+        raise SpecError(f"{what} patches point beyond the {size} inputs")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..rounding import Arithmetic, Array
-from .base import Operation, Shape, SpecError, Travel, flat
+from .base import Operation, Shape, Travel, expect_indices, indices
 from .sort_neuron import SortNeuron
 
 
@@ -23,16 +23,10 @@ class SortConv(Operation):
     neuron: SortNeuron
 
     def __post_init__(self) -> None:
-        patches = np.asarray(self.patches)
-        if patches.dtype != np.int64 or patches.ndim != 2 or patches.size == 0:
-            raise SpecError("SortConv patches must be a non-empty int64 matrix [P, F]")
-        if patches.min() < 0:
-            raise SpecError("SortConv patches must not be negative")
+        object.__setattr__(self, "patches", indices(self.patches, "SortConv"))
 
     def out_shape(self, shape: Shape) -> Shape:
-        size = flat(shape, "SortConv")
-        if self.patches.max() > size:
-            raise SpecError(f"SortConv patches point beyond the {size} inputs")
+        expect_indices(shape, self.patches, "SortConv")
         (outputs,) = self.neuron.out_shape((self.patches.shape[1],))
         return (outputs * self.patches.shape[0],)
 
@@ -42,8 +36,8 @@ class SortConv(Operation):
 
     def value(self, x: Array) -> Array:
         padded = np.concatenate([x, np.zeros((len(x), 1))], axis=1)
-        y = self.neuron.value(padded[:, self.patches])
-        return y.transpose(0, 2, 1).reshape(len(x), y.shape[1] * y.shape[2])
+        y = self.neuron.value(padded[:, self.patches])  # [N, P, O]
+        return np.reshape(np.swapaxes(y, 1, 2), (len(x), y.shape[1] * y.shape[2]))
 
     def moves(self, moves: Array) -> Array:
         positions = np.append(moves, 0.0)[self.patches].max(axis=1)

@@ -51,7 +51,8 @@ class SortNeuron(Operation):
         """Any leading dimensions: [..., I] -> [..., O]."""
         distances = np.abs(x[..., None, :] - self.W.astype(np.float64))
         largest = -np.sort(-distances, axis=-1)[..., : self.k]
-        return largest @ self.coefficients.astype(np.float64)
+        y: Array = largest @ self.coefficients.astype(np.float64)
+        return y
 
     def moves(self, moves: Array) -> Array:
         return np.full(len(self.W), self.sum_of_coefficients() * moves.max())
@@ -63,7 +64,7 @@ class SortNeuron(Operation):
 
     @property
     def spread(self) -> int:
-        return self.W.shape[1]
+        return int(self.W.shape[1])
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
         # |x - w| in [l, u] lies between max(0, l - w, w - u) and max(u - w, w - l); order
@@ -100,7 +101,8 @@ class SortNeuron(Operation):
 def _largest(values: Array, count: int) -> Array:
     """The ``count`` largest of each row, largest first."""
     if count == 1:
-        return values.max(axis=1, keepdims=True)
+        top: Array = values.max(axis=1, keepdims=True)
+        return top
     if count < values.shape[1]:
         values = np.partition(values, values.shape[1] - count, axis=1)[:, -count:]
     return -np.sort(-values, axis=1)

@@ -1,0 +1,52 @@
+"""`sortnet verify`: prove a file's certificates from its graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from sortnet.base.files import check_outputs, write_json
+
+from .console import console
+from .options import ONNX_FILE, Command, json_option
+
+
+@click.command("verify", cls=Command)
+@click.argument("model", type=ONNX_FILE)
+@json_option
+def verify_command(model: Path, json_file: Path | None) -> None:
+    """Prove what the ``radius`` of the ONNX file MODEL promises, from its graph alone.
+
+    Needs no torch and believes no metadata. The exit code is 0 only if everything is proved.
+    """
+    from sortnet.export.verifier import verify
+
+    check_outputs({"--json": json_file}, inputs=[model])
+    proof = verify(model)
+    write_json(json_file, proof.to_json())
+    if proof.network is not None and proof.analysis is not None:
+        table = Table(title=f"{model.name}, operation by operation (box [0, 1])")
+        for column in ("operation", "units", "Lipschitz", "range", "error"):
+            table.add_column(column, justify="left" if column == "operation" else "right")
+        shapes = proof.network.shapes[1:]
+        for step, shape in zip(proof.analysis.steps, shapes, strict=True):
+            table.add_row(
+                step.op,
+                " x ".join(map(str, shape)),
+                f"{step.lipschitz:.9g}",
+                f"[{step.low:.4g}, {step.high:.4g}]",
+                f"{step.error:.3g}",
+            )
+        console.print(table)
+        console.print(
+            f"Lipschitz constant {proof.analysis.lipschitz:.9g}, "
+            f"error bound of a logit {proof.analysis.error:.4g}",
+            highlight=False,
+        )
+    for note in proof.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    if not proof.proved:
+        raise click.ClickException(f"{model}: not proved: {'; '.join(proof.reasons)}")
+    console.print("proved", style="bold green")
