@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # aarch64_python.sh FOLDER: Debian's Python for aarch64 and what the kernel tests import, unpacked into
-# FOLDER/root and FOLDER/site. Nothing is installed on this machine but the name of the architecture.
+# FOLDER/root and FOLDER/site (ONNX Runtime from 1.30 on crashes in qemu 7.2). Nothing is installed on this machine but the name of the architecture.
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 packages=(libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libpython3.11-minimal
@@ -14,6 +14,6 @@ fi
 for package in "$folder"/debs/*.deb; do dpkg -x "$package" "$folder/root"; done
 python3 -m pip install -q --target "$folder/site" --no-deps --only-binary :all: --python-version 3.11 \
   --platform manylinux_2_28_aarch64 --platform manylinux2014_aarch64 \
-  flatbuffers hypothesis iniconfig ml_dtypes numpy onnx onnxruntime packaging pluggy protobuf \
+  flatbuffers hypothesis iniconfig ml_dtypes numpy onnx onnxruntime==1.24.4 packaging pluggy protobuf \
   pygments pytest pytest-timeout sortedcontainers typing_extensions
 qemu-aarch64 -L "$folder/root" "$folder/root/usr/bin/python3.11" --version

@@ -148,7 +148,8 @@ def test_machine_and_oldest_system(name: str, unpacked: Unpacked) -> None:
                 assert not binary.has(tag)
 
 
-@pytest.mark.parametrize("name", LINUX)
+# That of musl it can only judge on a system of musl.
+@pytest.mark.parametrize("name", [name for name in LINUX if name.startswith("manylinux")])
 def test_auditwheel_agrees(name: str, wheel: Unpacked) -> None:
     pytest.importorskip("auditwheel", reason="nox -s wheels installs auditwheel")
     shown = subprocess.run(
