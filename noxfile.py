@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -15,8 +14,6 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 nox.needs_version = ">=2024.10.9"
 ROOT = Path(__file__).parent
-TESTED = ("train", "onnxruntime", "theory", "test")
-"""The extras that the test suite needs."""
 
 
 @nox.session
@@ -45,20 +42,11 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def lowest(session: nox.Session) -> None:
     """The fast suite with the lowest versions that pyproject.toml declares."""
-    project = nox.project.load_toml(ROOT / "pyproject.toml")["project"]
-    extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *(r for name in TESTED for r in extras[name])]
-    floors = [
-        f"{match['name']}=={match['version']}"
-        for match in (
-            re.match(r"(?P<name>[\w.-]+)\s*(>=|~=)\s*(?P<version>[\w.]+)", r) for r in declared
-        )
-        if match
-    ]
+    floors = session.run("python", str(ROOT / "tools" / "lowest.py"), silent=True)
     constraints = Path(session.create_tmp()) / "lowest.txt"
-    constraints.write_text("\n".join(floors))
+    constraints.write_text(str(floors))
     session.install("-c", str(constraints), ".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *session.posargs, env={"SORTNET_LOWEST": "1"})
 
 
 @nox.session
@@ -70,9 +58,14 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation site, strictly: a dead link is an error."""
-    session.install("-e", ".[docs]")
-    session.run("mkdocs", "build", "--strict", *session.posargs)
+    """The documentation site, strictly: a dead link is an error; then its page in Chromium.
+
+    The page needs npm, for ONNX Runtime's WebAssembly build; its tests Chromium and ChromeDriver.
+    """
+    session.install("-e", ".[train,onnxruntime,docs]", "pytest>=8", "pytest-timeout", "hypothesis")
+    session.run("python", "tools/site_assets.py")
+    session.run("mkdocs", "build", "--strict")
+    session.run("pytest", "tests/site", "-m", "slow", *session.posargs)
 
 
 @nox.session
@@ -100,7 +93,8 @@ def wheels(session: nox.Session) -> None:
             env={"SORTNET_TARGET": name},
         )
         session.run(
-            *("cmake", "--build", f"build/{name}", "--target"), "sortnet_suite", "sortnet_record"
+            *("cmake", "--build", f"build/{name}", "--target"),
+            *("sortnet_suite", "sortnet_record", "sortnet_host"),
         )
     session.install(
         "--no-deps", "--force-reinstall", "--no-index", "--find-links", "dist", "sortnet"

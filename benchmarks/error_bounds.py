@@ -17,7 +17,7 @@ import torch
 from sortnet.certificate.analysis import analyse
 from sortnet.data.sets import DataSet, Split, load
 from sortnet.export import network_from_torch
-from sortnet.models.net import build_model
+from sortnet.models import build_model
 from sortnet.training import model_config
 from sortnet.training.presets import PRESETS, get_preset
 

@@ -575,7 +575,7 @@ def reference(setup: Setup, record: Record) -> None:
 
 def step(setup: Setup, record: Record) -> None:
     """A training step of cifar10-2/255 (forward, loss, backward, AdamW) over its p schedule."""
-    from sortnet.models.net import ModelConfig, build_model, set_p
+    from sortnet.models import ModelConfig, build_model, set_p
     from sortnet.training.losses import clipped_hinge
     from sortnet.training.presets import get_preset
     from sortnet.training.schedule import exponential_ramp
@@ -659,7 +659,7 @@ def curve(setup: Setup, record: Record) -> None:
     """
     from sortnet.data.sets import load
     from sortnet.evaluation.accuracy import evaluate, reestimate_means
-    from sortnet.models.net import set_p
+    from sortnet.models import set_p
     from sortnet.training import Trainer, model_config, runs, settings_at
     from sortnet.training.presets import get_preset
 

@@ -20,6 +20,7 @@ def pgd_attack(network: Network, steps: int) -> Attack:
     chain = FrozenChain.of_network(network)
 
     def attack(x: FloatArray, y: IntArray, radius: float) -> FloatArray:
-        return pgd(chain, torch.from_numpy(x), torch.from_numpy(y), radius, steps).numpy()
+        samples, labels = torch.from_numpy(x), torch.from_numpy(y)
+        return pgd(chain, samples, labels, radius, steps, input=network.input).numpy()
 
     return attack

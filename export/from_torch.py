@@ -72,9 +72,9 @@ def export_model(
 
     Raises:
         ExportError: a layer of an unknown kind, an MLP head or a regression without eps, or another
-        number of names than of classes or features.
+            number of names than of classes or features.
         SpecError: weights are not finite. BoundError: values may overflow. ValueError: a bad eps,
-        or more than 2 GiB of weights. OSError: the file cannot be written.
+            or more than 2 GiB of weights. OSError: the file cannot be written.
     """
     network = network_from_torch(model, input_shape)
     if eps is None and network.has_head:

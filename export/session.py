@@ -66,7 +66,7 @@ class ValueBounds(NamedTuple):
 
     Attributes:
         value: float32 [N]. lower, upper: float32 [N]: no float32 input of the ball, run on any
-        host that the certificate covers, gets a value outside.
+            host that the certificate covers, gets a value outside.
     """
 
     value: FloatArray
@@ -186,7 +186,7 @@ class CertifiedSession:
 
         Raises:
             InputError: as `predict`, or a prediction of another length. ValueError: a bad eps, or a
-            regression.
+                regression.
         """
         self._expect(regression=False)
         ball = self._ball(eps)

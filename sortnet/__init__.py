@@ -14,6 +14,7 @@ from . import _moved
 if TYPE_CHECKING:
     from sortnet.data import DataSet, Split
     from sortnet.data import load as load_data
+    from sortnet.estimators import SortNetClassifier, SortNetRegressor
     from sortnet.evaluation import (
         Certifier,
         NaiveCertifier,
@@ -56,6 +57,8 @@ _HOMES = {
     "Preset": "sortnet.training",
     "Recipe": "sortnet.training",
     "RunConfig": "sortnet.training",
+    "SortNetClassifier": "sortnet.estimators",
+    "SortNetRegressor": "sortnet.estimators",
     "Split": "sortnet.data",
     "StemConfig": "sortnet.models",
     "Trainer": "sortnet.training",
@@ -75,7 +78,7 @@ _HOMES = {
     "pgd": "sortnet.evaluation",
     "verify": "sortnet.export",
 }
-_MODULES = ("data", "evaluation", "export", "models", "nn", "theory", "training")
+_MODULES = ("data", "estimators", "evaluation", "export", "models", "nn", "theory", "training")
 
 __all__ = [
     "CertifiedNet",
@@ -87,6 +90,8 @@ __all__ = [
     "Preset",
     "Recipe",
     "RunConfig",
+    "SortNetClassifier",
+    "SortNetRegressor",
     "Split",
     "StemConfig",
     "Trainer",
@@ -95,6 +100,7 @@ __all__ = [
     "certificates",
     "certified_accuracy",
     "data",
+    "estimators",
     "evaluate",
     "evaluation",
     "export",

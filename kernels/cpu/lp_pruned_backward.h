@@ -29,7 +29,9 @@ struct LaneSums {
   float *from[kLanes];
   int count = 0;
 
-  void flush() { flush(count); }
+  void flush() {
+    if (count > 0) flush(count);
+  }
   void flush(int n) {
     F v[kLanes];
     for (int l = n; l < kLanes; ++l) Simd::store(values + l * kLanes, Simd::set1(0.0f));

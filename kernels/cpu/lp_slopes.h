@@ -65,23 +65,49 @@ template <int N, class Power> inline void high_slopes(F least, F (&t)[N], const 
   for (int n = 0; n < N; ++n) t[n] = Simd::zero_unless(m[n], t[n]);
 }
 
-// Even whole p so large that many slopes are 0; Squarings 0: as many as `whole` has.
-template <int Squarings, bool Triple> struct HighWholeSlope {
+// t^(P - 1) by the shortest chain of products.
+template <int P> inline F high_power(F t) {
+  const F t2 = Simd::mul(t, t);
+  if constexpr (P == 32) {
+    const F t3 = Simd::mul(t2, t), t6 = Simd::mul(t3, t3), t12 = Simd::mul(t6, t6), t24 = Simd::mul(t12, t12);
+    return Simd::mul(Simd::mul(t24, t6), t);
+  } else if constexpr (P == 48) {
+    const F t3 = Simd::mul(t2, t), t4 = Simd::mul(t3, t), t7 = Simd::mul(t4, t3), t10 = Simd::mul(t7, t3);
+    const F t20 = Simd::mul(t10, t10);
+    return Simd::mul(Simd::mul(t20, t20), t7);
+  } else {
+    static_assert(P == 64 || P == 128);
+    const F t5 = Simd::mul(Simd::mul(t2, t2), t), t10 = Simd::mul(t5, t5);
+    const F t21 = Simd::mul(Simd::mul(t10, t10), t), t63 = Simd::mul(Simd::mul(t21, t21), t21);
+    return P == 64 ? t63 : Simd::mul(Simd::mul(t63, t63), t);
+  }
+}
+
+template <int P> struct HighWholeSlope {
+  F least;
+  template <int N> void operator()(F (&t)[N]) const {
+    high_slopes(least, t, [&] {
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) t[n] = high_power<P>(t[n]);
+    });
+  }
+};
+
+// Even whole p in general.
+struct HighEvenSlope {
   Whole whole;
   F least;
   template <int N> void operator()(F (&t)[N]) const {
     high_slopes(least, t, [&] {
       F square[N]; // t^(2^k), and t becomes t^(2^(k+1) - 1)
       for (int n = 0; n < N; ++n) square[n] = t[n];
-      const int squarings = Squarings > 0 ? Squarings : whole.squarings;
-#pragma GCC unroll 16
-      for (int k = 1; k < squarings; ++k) {
+      for (int k = 1; k < whole.squarings; ++k) {
         for (int n = 0; n < N; ++n) {
           square[n] = Simd::mul(square[n], square[n]);
           t[n] = Simd::mul(t[n], square[n]);
         }
       }
-      for (int n = 0; n < N && Triple; ++n) { // 3 2^k - 1 = 2^(k+1) + 2^k - 1
+      for (int n = 0; n < N && whole.triple; ++n) { // 3 2^k - 1 = 2^(k+1) + 2^k - 1
         square[n] = Simd::mul(square[n], square[n]);
         t[n] = Simd::mul(t[n], Simd::mul(square[n], square[n]));
       }
@@ -215,19 +241,14 @@ struct Slopes {
     if (whole.squarings <= 0) {
       if (power.degree == 0) use(HighSlope<false>{power, bound});
       else use(HighSlope<true>{power, bound});
-    } else if (whole.triple) {
-      switch (whole.squarings) {
-        case 4: return use(HighWholeSlope<4, true>{whole, bound});
-        case 5: return use(HighWholeSlope<5, true>{whole, bound});
-        default: return use(HighWholeSlope<0, true>{whole, bound});
-      }
-    } else {
-      switch (whole.squarings) {
-        case 5: return use(HighWholeSlope<5, false>{whole, bound});
-        case 6: return use(HighWholeSlope<6, false>{whole, bound});
-        case 7: return use(HighWholeSlope<7, false>{whole, bound});
-        default: return use(HighWholeSlope<0, false>{whole, bound});
-      }
+      return;
+    }
+    switch (p <= 128.0f ? int(p) : 0) {
+      case 32: return use(HighWholeSlope<32>{bound});
+      case 48: return use(HighWholeSlope<48>{bound});
+      case 64: return use(HighWholeSlope<64>{bound});
+      case 128: return use(HighWholeSlope<128>{bound});
+      default: return use(HighEvenSlope{whole, bound});
     }
   }
 

@@ -118,9 +118,10 @@ def analyse(network: Network, arithmetic: Arithmetic = FILE) -> Analysis:
     moves = None if spec.images else spec.unit.astype(np.float64)
     # error: computed value against exact value. gap: how far the computed value may be outside
     # computed interval bounds. spill: how far those may be outside the exact interval bounds.
-    error = spill = 0.0
-    # A feature that nobody can change may still be taken for 0 where it is below 2^-126.
-    gap = TINY if (spec.unit == 0).any() else 0.0
+    # A number below 2^-126 may be taken for 0 by the first operation already; where pixels reach 1,
+    # its own rounding is more than what that can add.
+    error = gap = 0.0 if spec.images else TINY
+    spill = 0.0
     magnitude_in = spill_in = 0.0
     steps = []
     for index, op in enumerate(network.ops):

@@ -10,53 +10,15 @@ float32, and the network they define over the real numbers is the one that certi
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from .operations import (
-    OPERATIONS,
-    Abs,
-    Affine,
-    Bias,
-    Flatten,
-    GroupSort,
-    Negate,
-    Normalize,
-    Operation,
-    ReLU,
-    Shape,
-    Shift,
-    SortConv,
-    SortNeuron,
-    SpecError,
-    Tanh,
-    Travel,
-)
+from . import operations
+from .operations import OPERATIONS, Operation, Shape, SpecError, Travel
 from .rounding import Array, ball_reach, ball_reaches
-
-__all__ = [  # noqa: RUF022 - the operations go with the last caller
-    "MAX_UNITS",
-    "MAX_WORK",
-    "InputSpec",
-    "Network",
-    "Activation",
-    "Affine",
-    "Array",
-    "Bias",
-    "Flatten",
-    "GroupSort",
-    "Negate",
-    "Normalize",
-    "Op",
-    "Shape",
-    "Shift",
-    "SortConv",
-    "SortNeuron",
-    "SpecError",
-]
-Op = Operation
 
 MAX_UNITS = 2**24
 """No layer may have more units: the analysis of a small file stays small."""
@@ -212,7 +174,23 @@ class Network:
         return y
 
 
-def Activation(kind: str) -> Operation:  # noqa: N802 - goes with the last caller
-    """The operation of a name: "relu", "abs" or "tanh"."""
-    kinds: dict[str, type[Operation]] = {"relu": ReLU, "abs": Abs, "tanh": Tanh}
+def __getattr__(name: str) -> object:
+    """Names of version 0.1, where this module held the operations too; they go with the next."""
+    old: dict[str, object] = {"Op": Operation, "Activation": _activation}
+    if name in old or name in operations.__all__:
+        warnings.warn(
+            f"{name} is imported from sortnet.certificate.operations now",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return old.get(name) or getattr(operations, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _activation(kind: str) -> Operation:
+    kinds: dict[str, type[Operation]] = {
+        "relu": operations.ReLU,
+        "abs": operations.Abs,
+        "tanh": operations.Tanh,
+    }
     return kinds[kind]()

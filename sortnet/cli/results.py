@@ -15,7 +15,7 @@ from .console import accuracy_table, console, plain_bar, print_pairs
 if TYPE_CHECKING:
     from sortnet.data.sets import DataSet, Split
     from sortnet.evaluation.accuracy import Evaluation
-    from sortnet.models.net import CertifiedNet
+    from sortnet.models import CertifiedNet
     from sortnet.training.runs import RunConfig
 
 

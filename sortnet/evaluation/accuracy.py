@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from sortnet.base.units import parse_eps
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 from sortnet.data.sets import Split
-from sortnet.models.net import CertifiedNet, estimate_means
+from sortnet.models import CertifiedNet, estimate_means
 from sortnet.nn.layer import LayerError
 
 from .attack import pgd
@@ -111,11 +111,12 @@ def evaluate(
     """
     if not len(split):
         raise ValueError("cannot evaluate on an empty split")
-    split.check(model.config.input_shape, model.config.classes)
+    spec = model.config.input
+    split.check(spec.shape, model.config.classes, spec.low, spec.high)
     started = time.monotonic()
     names = list(dict.fromkeys(eps))
     for name in names:
-        parse_eps(name)  # a bad one is refused before any work
+        parse_eps(name, 1 if spec.images else MAX_UNITS_OF_RADIUS)  # refused before any work
     device = next(model.parameters()).device
     chosen = _evenly(len(split), 0 if attack_steps == 0 else attack_samples)
     total = -(-len(split) // batch_size) + len(names) * -(-len(chosen) // batch_size)
@@ -149,7 +150,7 @@ def evaluate(
             index = chosen[start : start + batch_size]
             x = torch.from_numpy(split.floats(index)).to(device)
             y = torch.from_numpy(split.labels[index]).to(device)
-            point = pgd(certifier.chain, x, y, name, attack_steps)
+            point = pgd(certifier.chain, x, y, name, attack_steps, input=spec)
             survived.append((certifier.predict(point).label == y).cpu().numpy())
             tick()
         # A float32 tie may fall either way in another batch: wrong once is wrong.

@@ -7,10 +7,13 @@ gradient of an order statistic is zero in nearly every pixel, which makes plain 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sortnet.base.units import float32_up, parse_eps
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
+from sortnet.certificate.network import InputSpec
+from sortnet.models.network import own_input
 from sortnet.nn.known import layer_smoothed
 
 from .frozen import FrozenChain
@@ -33,19 +36,29 @@ def smoothed_logits(chain: FrozenChain, x: Tensor, p: float) -> Tensor:
     return x
 
 
-def inner_ball(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Ends of the largest float32 box inside {x' in [0, 1]: |x' - x| <= eps in exact arithmetic}.
+def inner_ball(x: Tensor, eps: float, input: InputSpec | None = None) -> tuple[Tensor, Tensor]:
+    """Ends of a float32 box inside {x' in the box: |x' - x| <= eps unit, in exact arithmetic}.
+
+    It is the largest but for a step or two of the float32 grid.
 
     Args:
-        x: float32 in [0, 1], any shape. eps: > 0.
+        x: float32 [N, ...] in the box. eps: a float32 > 0.
+        input: box and unit; None for images in [0, 1].
     """
-    low, high = (x.double() - eps).clamp_min(0), (x.double() + eps).clamp_max(1)
-    lower, upper = low.float(), high.float()
-    # Sums of two float32 numbers can need more than 53 bits: a step inward covers that rounding.
-    lower = torch.where(lower.double() <= low, lower.nextafter(torch.ones_like(x)), lower)
-    upper = torch.where(upper.double() >= high, upper.nextafter(torch.zeros_like(x)), upper)
-    ends = torch.where(low == 0, 0.0, lower), torch.where(high == 1, 1.0, upper)
-    return torch.minimum(ends[0], x), torch.maximum(ends[1], x)
+    least, most, unit = (
+        (torch.zeros_like(x[:1]), torch.ones_like(x[:1]), torch.ones_like(x[:1]))
+        if input is None
+        else (
+            torch.from_numpy(np.array(n)).to(x.device) for n in (input.low, input.high, input.unit)
+        )
+    )
+    reach = eps * unit.double()  # exact: a product of two float32 numbers
+    lower, upper = (x.double() - reach).float(), (x.double() + reach).float()
+    # Such sums can need more than 53 bits, and were rounded to 24: two steps inward cover both.
+    inf = torch.full_like(x, torch.inf)
+    lower = torch.maximum(lower.nextafter(inf).nextafter(inf), least)
+    upper = torch.minimum(upper.nextafter(-inf).nextafter(-inf), most)
+    return torch.minimum(lower, x), torch.maximum(upper, x)
 
 
 def pgd(
@@ -56,8 +69,9 @@ def pgd(
     steps: int = 100,
     p: float = 8.0,
     seed: int = 0,
+    input: InputSpec | None = None,
 ) -> Tensor:
-    """Search the eps-ball, clipped to [0, 1], for a misclassified point.
+    """Search the eps-ball, clipped to the box, for a misclassified point.
 
     Signed steps on the logit margin, from a random start, with a step that falls from eps / 2 to
     eps / 50; samples already fooled are left alone. Networks of order statistics are attacked
@@ -67,27 +81,38 @@ def pgd(
     Args:
         model: a `CertifiedNet` or `nn.Sequential`, attacked as it is in evaluation mode and left as
             it was; or a `FrozenChain` of one, which saves a copy per call.
-        x: float32 [N, C, H, W] in [0, 1]. y: int64 [N].
-        eps: radius in pixels, in (0, 1]; rounded up to float32. steps: at least 1.
+        x: float32 [N, ...] in the box. y: int64 [N].
+        eps: radius, > 0, of images at most 1; rounded up to float32. steps: at least 1.
+        input: box and unit; None for those of a `CertifiedNet`, else for images in [0, 1].
 
     Returns:
-        A point per sample, [N, C, H, W]: misclassified where the search succeeded; exactly inside
-        the ball and in [0, 1].
+        A point per sample, [N, ...]: misclassified where the search succeeded; exactly inside the
+        ball and in the box.
 
     Raises:
         ValueError: eps or steps out of range.
     """
-    ball = float32_up(parse_eps(eps))
+    input = own_input(model) if input is None and not isinstance(model, FrozenChain) else input
+    images = input is None or input.images
+    ball = float32_up(parse_eps(eps, 1 if images else MAX_UNITS_OF_RADIUS))
     if steps < 1:
         raise ValueError(f"need steps >= 1, got {steps}")
     chain = model if isinstance(model, FrozenChain) else FrozenChain(model)
-    return _search(chain, x, y, ball, steps, p, seed)
+    return _search(chain, x, y, ball, steps, p, seed, input)
 
 
 def _search(
-    chain: FrozenChain, x: Tensor, y: Tensor, eps: float, steps: int, p: float, seed: int
+    chain: FrozenChain,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    steps: int,
+    p: float,
+    seed: int,
+    input: InputSpec | None,
 ) -> Tensor:
-    lower, upper = inner_ball(x, eps)
+    lower, upper = inner_ball(x, eps, input)
+    unit = 1.0 if input is None else torch.from_numpy(np.array(input.unit)).to(x.device)
     with torch.no_grad():
         active = (chain.logits(x).argmax(1) == y).nonzero()[:, 0]
     generator = torch.Generator(device=x.device).manual_seed(seed)
@@ -103,7 +128,7 @@ def _search(
             (slope,) = torch.autograd.grad(margins(logits, y[active]).sum(), point)
         stands = logits.detach().argmax(1) == y[active]
         size = eps * 0.5 * 0.04 ** (step / max(steps - 1, 1))
-        moved = (point.detach() - size * slope.sign()).clamp(lower[active], upper[active])
+        moved = (point.detach() - size * unit * slope.sign()).clamp(lower[active], upper[active])
         active = active[stands]
         if not len(active):
             break

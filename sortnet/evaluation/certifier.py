@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sortnet.base.units import float32_up, parse_eps
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
 from sortnet.certificate.analysis import (
     ROOM,
     TANH_ERROR,
@@ -23,11 +23,10 @@ from sortnet.certificate.analysis import (
     Analysis,
     BoundError,
     analyse,
-    ball_reach,
 )
 from sortnet.certificate.inputs import InputError, check_box, check_kind
-from sortnet.certificate.network import Network
-from sortnet.certificate.operations import Affine, Tanh
+from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.operations import Affine, Shape, Tanh
 from sortnet.models import network_of
 
 from .frozen import FrozenChain
@@ -47,18 +46,27 @@ class Prediction(NamedTuple):
     logits: Tensor
 
 
+class Interval(NamedTuple):
+    """What a regression says of N samples: float32 [N] each; see `Certifier.predict_interval`."""
+
+    value: Tensor
+    lower: Tensor
+    upper: Tensor
+
+
 class Certifier:
     """The certificates of a model as it is now; later changes of the model are not seen.
 
-    What is certified: for every float32 x' in [0, 1] with |x' - x| <= radius in every pixel (in
-    exact arithmetic), the model in evaluation mode, run by torch in float32 on any device, any
-    number of threads, in any batch, gives the same label. Not covered: autocast, TF32 or bfloat16
-    products inside float32 ones.
+    What is certified: for every float32 x' in the box of the inputs with |x'_i - x_i| <= radius *
+    unit_i for every feature i, in exact arithmetic (images: in [0, 1], unit 1), the model in
+    evaluation mode, run by torch in float32 on any device, any number of threads, in any batch,
+    gives the same label. Not covered: autocast, TF32 or bfloat16 products inside float32 ones.
 
     Args:
         model: a `CertifiedNet`, or an `nn.Sequential` of known layers. Its mode does not matter,
             and nothing of it is changed: several threads may certify one model.
-        input_shape: (C, H, W) of one input; needed for an `nn.Sequential`.
+        input: shape, box and unit of one input, or the shape (C, H, W) of images in [0, 1]; needed
+            for an `nn.Sequential`, a `CertifiedNet` knows its own.
 
     Attributes:
         network: the operations over the real numbers that the certificates speak about.
@@ -71,7 +79,7 @@ class Certifier:
             overflow; a Tanh of this device that is less accurate than the analysis assumes.
     """
 
-    def __init__(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> None:
+    def __init__(self, model: nn.Module, input: InputSpec | Shape | None = None) -> None:
         self.chain = FrozenChain(model)
         model = self.chain.model
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
@@ -80,7 +88,7 @@ class Certifier:
                     f"certificates speak about float32 models, got {name} in {tensor.dtype}; "
                     "call model.float(), or use the naive certificates"
                 )
-        self.network: Network = network_of(model, input_shape)
+        self.network: Network = network_of(model, input)
         try:
             self.analysis: Analysis = analyse(self.network, TORCH)
         except BoundError as error:
@@ -95,11 +103,13 @@ class Certifier:
         """Labels, certified radii and logits.
 
         Args:
-            x: float32 [N, C, H, W] in [0, 1], on the device of the model.
+            x: float32 [N, ...] in the box, on the device of the model.
 
         Raises:
-            InputError: another dtype, shape or range, or NaN.
+            InputError: another dtype, shape or range, or NaN. ValueError: a regression.
         """
+        if self.network.regression:
+            raise ValueError("the model is a regression: use predict_interval")
         self._check(x)
         logits = self.chain.logits(x)
         best = logits.topk(2, dim=1).values.double()
@@ -113,11 +123,12 @@ class Certifier:
         """Whether the label of each input is proved constant over the ball of radius eps.
 
         The certified radius decides where it is large enough, interval bounds over the ball
-        clipped to [0, 1] decide the rest.
+        clipped to the box decide the rest.
 
         Args:
             x: as in `predict`.
-            eps: radius in input units, in (0, 1]; "8/255" is exact; rounded up to float32.
+            eps: radius in input units, > 0 (images: at most 1); "8/255" is exact; rounded up to
+                float32.
             prediction: of the same x, if already known.
 
         Returns:
@@ -126,7 +137,7 @@ class Certifier:
         Raises:
             InputError: as `predict`, or a prediction of another length. ValueError: a bad eps.
         """
-        ball = float32_up(parse_eps(eps))
+        ball = self._ball(eps)
         if prediction is None:
             prediction = self.predict(x)
         else:
@@ -142,20 +153,59 @@ class Certifier:
     @torch.no_grad()
     def interval(self, x: Tensor, eps: Eps) -> Tensor:
         """`certify` by interval bounds alone: bool [N]."""
-        ball = float32_up(parse_eps(eps))
+        ball = self._ball(eps)
         return self._interval(x, self.predict(x).label, ball)
 
+    @torch.no_grad()
+    def predict_interval(self, x: Tensor, eps: Eps) -> Interval:
+        """Values of a regression, and bounds that no input of the ball can leave.
+
+        Args:
+            x: as in `predict`. eps: as in `certify`.
+
+        Returns:
+            value, lower, upper: float32 [N] each; the better of two bounds, by the Lipschitz
+            constant and by interval arithmetic over the ball clipped to the box.
+
+        Raises:
+            InputError: as `predict`. ValueError: a bad eps; a classifier.
+        """
+        if not self.network.regression:
+            raise ValueError("the model is a classifier: use predict and certify")
+        ball = self._ball(eps)
+        self._check(x)
+        value = self.chain.logits(x)[:, 0]
+        near = self.analysis.value_reach(ball)
+        low, high = self.chain.bounds(*self._ends(x, ball), self._widens)
+        apart = self.analysis.value_slack * (1 + ROOM)
+        lower = torch.maximum(value.double() - near, low[:, 0].double() - apart)
+        upper = torch.minimum(value.double() + near, high[:, 0].double() + apart)
+        return Interval(value, _float32_down(lower), -_float32_down(-upper))
+
+    def _ball(self, eps: Eps) -> float:
+        most = 1 if self.network.input.images else MAX_UNITS_OF_RADIUS
+        return float32_up(parse_eps(eps, most))
+
+    def _ends(self, x: Tensor, ball: float) -> tuple[Tensor, Tensor]:
+        """Float32 ends of the ball around x, clipped to the box, rounding included."""
+        spec = self.network.input
+        reach, least, most = (
+            torch.from_numpy(np.array(ends)).to(x.device)
+            for ends in (spec.reach(ball), spec.low, spec.high)
+        )
+        return torch.maximum(x - reach, least), torch.minimum(x + reach, most)
+
     def _interval(self, x: Tensor, label: Tensor, ball: float) -> Tensor:
-        reach = ball_reach(ball)
-        low, high = (x - reach).clamp_min(0), (x + reach).clamp_max(1)
-        worst = self.chain.worst_margin(low, high, label, self._widens)
+        worst = self.chain.worst_margin(*self._ends(x, ball), label, self._widens)
         return worst > self.analysis.interval_slack * (1 + ROOM)
 
     def _check(self, x: Tensor) -> None:
         tensor = isinstance(x, Tensor)
         shape = tuple(x.shape) if tensor else np.shape(x)
         check_kind(x, x.dtype if tensor else None, shape, self.network.input_shape)
-        check_box(x.detach().cpu().numpy())
+        spec = self.network.input
+        low, high = (0.0, 1.0) if spec.images else (spec.low, spec.high)
+        check_box(x.detach().cpu().numpy(), low, high)
 
 
 def _float32_down(values: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -69,19 +69,35 @@ class FrozenChain:
             float64 [N].
         """
         outward = iter(widens or [0.0] * len(self.layers))
-        last = len(self.layers) - 1
         with torch.autocast(low.device.type, enabled=False):
-            for place, (layer, affine) in enumerate(zip(self.layers, self._affine, strict=True)):
-                if affine is None:
-                    low, high = layer_bounds(layer, low, high)
-                    continue
+            low, high = self._through(self.layers[:-1], low, high, outward)
+            last = self._affine[-1]
+            if last is not None:
                 widen = next(outward)
-                below, above = low.double() - widen, high.double() + widen
-                if place == last:
-                    return affine.worst_margin(below, above, label)
-                low, high = (bound.to(low.dtype) for bound in affine.bounds(below, above))
+                return last.worst_margin(low.double() - widen, high.double() + widen, label)
+            low, high = layer_bounds(self.layers[-1], low, high)
         others = high.scatter(1, label[:, None], -torch.inf).amax(1)
         return low.gather(1, label[:, None])[:, 0].double() - others.double()
+
+    def bounds(
+        self, low: Tensor, high: Tensor, widens: Sequence[float] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Interval bounds of the output for inputs in [low, high]: [N, K] each."""
+        outward = iter(widens or [0.0] * len(self.layers))
+        with torch.autocast(low.device.type, enabled=False):
+            return self._through(self.layers, low, high, outward)
+
+    def _through(
+        self, layers: Sequence[nn.Module], low: Tensor, high: Tensor, outward: Iterator[float]
+    ) -> tuple[Tensor, Tensor]:
+        for layer, affine in zip(layers, self._affine, strict=False):
+            if affine is None:
+                low, high = layer_bounds(layer, low, high)
+                continue
+            widen, dtype = next(outward), low.dtype
+            below, above = affine.bounds(low.double() - widen, high.double() + widen)
+            low, high = below.to(dtype), above.to(dtype)
+        return low, high
 
 
 class _Affine:

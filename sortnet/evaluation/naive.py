@@ -10,12 +10,16 @@ believed, and `NaiveCertifier.declared` lists whom.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sortnet.base.units import float32_up, parse_eps
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
 from sortnet.certificate.inputs import InputError, check_box
+from sortnet.certificate.network import InputSpec
 from sortnet.models import chain_of
+from sortnet.models.network import own_input
+from sortnet.nn import Normalize
 from sortnet.nn.known import declared_by, layer_lipschitz
 
 from .certifier import Eps, Prediction
@@ -23,16 +27,29 @@ from .frozen import FrozenChain
 from .margins import best_margins
 
 
-def lipschitz_constant(model: nn.Module) -> float:
-    """Upper bound of every logit's Lipschitz constant in l-inf, per unit of the input in [0, 1].
+def lipschitz_constant(model: nn.Module, input: InputSpec | None = None) -> float:
+    """Upper bound of every output's Lipschitz constant in l-inf, per unit of the features.
 
-    The product of the layers' constants, rounded up.
+    The product of the layers' constants, rounded up; a per-feature `Normalize` that comes first is
+    taken feature by feature.
+
+    Args:
+        model: a chain; layers of the user's own are believed.
+        input: box and unit; None for those of a `CertifiedNet`, else for images in [0, 1].
 
     Raises:
         LayerError: a layer whose constant is not known, by name.
     """
+    layers = chain_of(model, declared=True)
+    spec = own_input(model) or input
     product = 1.0
-    for layer in chain_of(model, declared=True):
+    if spec is not None and not spec.images:
+        moves = spec.unit.astype(np.float64)
+        if type(layers[0]) is Normalize:
+            moves = moves / np.asarray(layers[0].std, np.float64)
+            layers = layers[1:]
+        product = float(moves.max()) * (1 + 2.0**-40)
+    for layer in layers:
         factor = layer_lipschitz(layer)
         if factor != 1.0:
             product = product * factor * (1 + 2.0**-40)  # covers the float64 roundings
@@ -45,6 +62,7 @@ class NaiveCertifier:
     Args:
         model: a `CertifiedNet` or an `nn.Sequential` of layers with `lipschitz` and `bounds`. Its
             mode does not matter, and nothing of it is changed.
+        input: box and unit; None for those of a `CertifiedNet`, else for images in [0, 1].
 
     Attributes:
         chain: the private copy that runs.
@@ -56,9 +74,10 @@ class NaiveCertifier:
         LayerError: a layer that is not known and declares neither, by name.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, input: InputSpec | None = None) -> None:
         self.chain = FrozenChain(model, declared=True)
-        self.lipschitz = lipschitz_constant(self.chain.model)
+        self.input = own_input(model) or input
+        self.lipschitz = lipschitz_constant(self.chain.model, self.input)
         names = {declared_by(layer) for layer in self.chain.layers}
         self.declared = sorted(name for name in names if name is not None)
         by = f", as declared by {', '.join(self.declared)}" if self.declared else ""
@@ -66,12 +85,12 @@ class NaiveCertifier:
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
-        """Labels, margin / (2 L) (paper, section 1) and logits of float inputs [N, ...] in [0, 1].
+        """Labels, margin / (2 L) (paper, section 1) and logits of float inputs [N, ...] in the box.
 
         Raises:
-            InputError: a value outside [0, 1], or NaN.
+            InputError: a value outside the box, or NaN.
         """
-        _check(x)
+        _check(x, self.input)
         logits = self.chain.logits(x)
         return Prediction(logits.argmax(1), best_margins(logits) / (2 * self.lipschitz), logits)
 
@@ -80,9 +99,9 @@ class NaiveCertifier:
         """Whether the radius exceeds eps, or interval bounds say so: bool [N].
 
         Args:
-            x: as in `predict`. eps: in (0, 1]. prediction: of the same x, if already known.
+            x: as in `predict`. eps: > 0, of images at most 1. prediction: of the same x, if known.
         """
-        ball = float32_up(parse_eps(eps))
+        ball = self._ball(eps)
         prediction = self.predict(x) if prediction is None else prediction
         certified = prediction.radius > ball
         rest = (~certified).nonzero()[:, 0]
@@ -93,10 +112,14 @@ class NaiveCertifier:
     @torch.no_grad()
     def interval(self, x: Tensor, eps: Eps) -> Tensor:
         """`certify` by interval bounds alone: bool [N]."""
-        return self._interval(x, self.predict(x).label, float32_up(parse_eps(eps)))
+        return self._interval(x, self.predict(x).label, self._ball(eps))
+
+    def _ball(self, eps: Eps) -> float:
+        images = self.input is None or self.input.images
+        return float32_up(parse_eps(eps, 1 if images else MAX_UNITS_OF_RADIUS))
 
     def _interval(self, x: Tensor, label: Tensor, ball: float) -> Tensor:
-        low, high = (x - ball).clamp_min(0), (x + ball).clamp_max(1)
+        low, high = ends(x, ball, self.input)
         return self.chain.worst_margin(low, high, label) > 0
 
 
@@ -110,8 +133,19 @@ def naive_interval_certified(model: nn.Module, x: Tensor, eps: Eps) -> Tensor:
     return NaiveCertifier(model).interval(x, eps)
 
 
-def _check(x: Tensor) -> None:
+def ends(x: Tensor, ball: float, input: InputSpec | None) -> tuple[Tensor, Tensor]:
+    """Ends of the ball around x, clipped to the box, to the nearest float32."""
+    if input is None or input.images:
+        return (x - ball).clamp_min(0), (x + ball).clamp_max(1)
+    least, most, unit = (
+        torch.from_numpy(np.array(n)).to(x) for n in (input.low, input.high, input.unit)
+    )
+    return torch.maximum(x - ball * unit, least), torch.minimum(x + ball * unit, most)
+
+
+def _check(x: Tensor, input: InputSpec | None) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim < 2:
         kind = f"{x.dtype} {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise InputError(f"expected a float tensor [N, ...] in [0, 1], got {kind}")
-    check_box(x.detach().cpu().numpy())
+        raise InputError(f"expected a float tensor [N, ...] in the box, got {kind}")
+    low, high = (0.0, 1.0) if input is None or input.images else (input.low, input.high)
+    check_box(x.detach().cpu().numpy(), low, high)

@@ -3,7 +3,7 @@
 from sortnet.nn import Abs
 from sortnet.nn.known import layer_bounds, layer_lipschitz, layer_smoothed
 
-from .config import ModelConfig, StemConfig
+from .config import BoxConfig, ModelConfig, StemConfig
 from .net import (
     CertifiedNet,
     build_model,
@@ -15,6 +15,7 @@ from .network import chain_of, declared, network_of
 
 __all__ = [
     "Abs",
+    "BoxConfig",
     "CertifiedNet",
     "ModelConfig",
     "StemConfig",

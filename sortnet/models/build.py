@@ -19,12 +19,16 @@ from sortnet.nn import (
     SortLinear,
 )
 
-from .config import ModelConfig
+from .config import ModelConfig, arranged
 
 
 def build_layers(config: ModelConfig) -> Iterator[nn.Module]:
     """The layers of the network that a configuration describes, freshly initialised."""
-    yield Normalize(config.mean, config.std)
+    mean, std = (
+        n if isinstance(n, float) else arranged(n, config.input_shape)
+        for n in (config.mean, config.std)
+    )
+    yield Normalize(mean, std)
     if config.family in ("sortnet", "linf-dist"):
         yield from _distance_chain(config)
     else:
@@ -81,6 +85,8 @@ def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
         yield linear
         yield Negate() if last else MeanShift(outputs)
         inputs = outputs
+    if config.regression:
+        yield _value(config)
     if config.hidden is not None:
         yield nn.Linear(inputs, config.hidden)
         yield nn.Tanh()
@@ -96,6 +102,16 @@ def _affine_chain(config: ModelConfig) -> Iterator[nn.Module]:
         yield _activation(config)
         inputs = config.width
     yield affine(inputs, config.classes)
+    if config.regression:
+        yield _value(config)
+
+
+def _value(config: ModelConfig) -> nn.Linear:
+    """offset + scale x, both fixed: how steep a regression may be is chosen, not learned."""
+    layer = nn.Linear(1, 1).requires_grad_(False)
+    layer.weight.fill_(config.scale)
+    layer.bias.fill_(config.offset)
+    return layer
 
 
 def _activation(config: ModelConfig) -> nn.Module:

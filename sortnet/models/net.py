@@ -6,14 +6,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sortnet.nn import Abs as Abs
 from sortnet.nn import MeanShift, SortLinear
 from sortnet.nn.distance import Distance
-from sortnet.nn.known import layer_bounds as layer_bounds
+from sortnet.nn.known import layer_bounds
 
 from .build import build_layers
-from .config import ModelConfig as ModelConfig
-from .config import StemConfig as StemConfig
+from .config import ModelConfig
 
 
 class CertifiedNet(nn.Module):
@@ -59,9 +57,10 @@ class CertifiedNet(nn.Module):
 
     def body(self, x: Tensor, masks: dict[int, Tensor | None] | None = None) -> Tensor:
         """What enters `head`: [N, width] with an MLP head (1-Lipschitz), else the logits."""
-        if x.ndim != 4 or x.shape[1:] != self.config.input_shape:
+        if x.shape[1:] != self.config.input_shape:
+            what = "images" if len(self.config.input_shape) == 3 else "inputs"
             raise ValueError(
-                f"expected images [N, {', '.join(map(str, self.config.input_shape))}], "
+                f"expected {what} [N, {', '.join(map(str, self.config.input_shape))}], "
                 f"got {list(x.shape)}"
             )
         if not self.training:

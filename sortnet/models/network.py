@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from sortnet.certificate.network import Network, Op, Shape
+from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.operations import Operation, Shape
 from sortnet.nn.known import (
     check_calls,
     check_layer,
@@ -82,12 +83,13 @@ def _wrapped(module: nn.Module) -> nn.Module | None:
     return None
 
 
-def network_of(model: nn.Module, input_shape: Shape | None = None) -> Network:
+def network_of(model: nn.Module, input: InputSpec | Shape | None = None) -> Network:
     """What a chain of layers computes in evaluation mode.
 
     Args:
         model: as in `chain_of`.
-        input_shape: of one sample; a `CertifiedNet` knows its own.
+        input: shape, box and unit of one sample, or the shape of images in [0, 1]; a `CertifiedNet`
+            knows its own.
 
     Raises:
         LayerError: a layer that is not known, by name.
@@ -95,26 +97,30 @@ def network_of(model: nn.Module, input_shape: Shape | None = None) -> Network:
         ValueError: no input shape, or another one than that of the `CertifiedNet`.
     """
     layers = chain_of(model)
-    own = _own_shape(model)
-    if own is not None and input_shape is not None and tuple(input_shape) != own:
-        raise ValueError(f"the model takes inputs of shape {own}, got {tuple(input_shape)}")
-    input_shape = own if own is not None else input_shape
-    if input_shape is None:
+    own = own_input(model)
+    if input is not None and not isinstance(input, InputSpec):
+        input = InputSpec(tuple(input))
+    if own is None:
+        own = input
+    elif input is not None and input.shape != own.shape:
+        raise ValueError(f"the model takes inputs of shape {own.shape}, got {input.shape}")
+    if own is None:
         raise ValueError(
             f"the shape of one sample is needed for a {type(model).__name__}, as in (1, 28, 28)"
         )
-    shape: Shape = tuple(input_shape)
-    ops: list[Op] = []
+    shape = own.shape
+    ops: list[Operation] = []
     for layer in layers:
         ops.extend(layer_operations(layer, shape))
         shape = layer_output_shape(layer, shape)
-    network = Network(tuple(input_shape), tuple(ops))
+    network = Network(own, tuple(ops))
     check_ranges(layers, network.input.low, network.input.high)
     return network
 
 
-def _own_shape(model: nn.Module) -> Shape | None:
+def own_input(model: nn.Module) -> InputSpec | None:
+    """What a `CertifiedNet`, wrapped or not, takes; None for other chains."""
     inner = _wrapped(model)
     if inner is not None:
-        return _own_shape(inner)
-    return tuple(model.config.input_shape) if type(model) is CertifiedNet else None
+        return own_input(inner)
+    return model.config.input if type(model) is CertifiedNet else None

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sortnet.certificate.network import (
-    Array,
+from sortnet.certificate.operations import (
     Bias,
     Flatten,
-    Op,
+    Operation,
     Shape,
     SortConv,
     SortNeuron,
     SpecError,
 )
+from sortnet.certificate.rounding import Array
 
 from . import functional as F
 from .arguments import per_dimension, positive
@@ -112,7 +112,7 @@ class _SortConv(Distance):
         patches, grid = self._unfold(x)
         return F.fold_outputs(F.lp_distance(patches, self.weight, p), grid)
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         check_channels(type(self).__name__, shape, self.in_channels, self._dimensions)
         patches = patch_indices(shape, self.kernel_size, self.stride, self.padding)
         yield Flatten()

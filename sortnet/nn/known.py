@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as registry
 from torch.nn.utils import parametrize
 
-from sortnet.certificate.network import Activation, Array, Flatten, Op, Shape
+from sortnet.certificate.operations import Flatten, Operation, ReLU, Shape, Tanh
+from sortnet.certificate.rounding import Array
 
 from .conv import LInfDistConv1d, LInfDistConv2d, SortConv1d, SortConv2d
 from .functional import linear_bounds
@@ -55,7 +57,7 @@ LAYERS: tuple[type[Layer], ...] = (
 class _Facts:
     """What a layer of torch's own is: as `Layer`, with the layer as first argument."""
 
-    operations: Callable[[Any, Shape], Iterator[Op]]
+    operations: Callable[[Any, Shape], Iterator[Operation]]
     bounds: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
     lipschitz: Callable[[Any], float] = lambda layer: 1.0
     output_shape: Callable[[Any, Shape], Shape] = lambda layer, shape: shape
@@ -65,13 +67,13 @@ def _monotone(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, T
     return layer(lower), layer(upper)
 
 
-def _flatten(layer: nn.Flatten, shape: Shape) -> Iterator[Op]:
+def _flatten(layer: nn.Flatten, shape: Shape) -> Iterator[Operation]:
     if layer.start_dim != 1 or layer.end_dim != -1:
         raise LayerError(f"only a plain Flatten is known, got {layer}")
     yield Flatten()
 
 
-def _linear(layer: nn.Linear, shape: Shape) -> Iterator[Op]:
+def _linear(layer: nn.Linear, shape: Shape) -> Iterator[Operation]:
     check_features("Linear", shape, layer.in_features)
     yield affine(layer.weight, layer.bias)
 
@@ -91,8 +93,8 @@ TORCH: dict[type[nn.Module], _Facts] = {
         _largest_row,
         lambda layer, shape: (*shape[:-1], layer.out_features),
     ),
-    nn.ReLU: _Facts(lambda layer, shape: iter((Activation("relu"),)), _monotone),
-    nn.Tanh: _Facts(lambda layer, shape: iter((Activation("tanh"),)), _monotone),
+    nn.ReLU: _Facts(lambda layer, shape: iter((ReLU(),)), _monotone),
+    nn.Tanh: _Facts(lambda layer, shape: iter((Tanh(),)), _monotone),
 }
 """Torch's own layers that are known."""
 
@@ -179,7 +181,7 @@ def declared_by(layer: nn.Module) -> str | None:
     return None if is_known(layer) else type(layer).__name__
 
 
-def layer_operations(layer: nn.Module, shape: Shape) -> Iterator[Op]:
+def layer_operations(layer: nn.Module, shape: Shape) -> Iterator[Operation]:
     """The operations of a known layer; see `Layer.operations`."""
     facts = TORCH.get(type(layer))
     return layer.operations(shape) if facts is None else facts.operations(layer, shape)  # type: ignore[operator]
@@ -207,25 +209,26 @@ def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor
 
 
 @torch.no_grad()
-def check_ranges(layers: Sequence[nn.Module], low: Array, high: Array) -> None:
+def check_ranges(layers: Sequence[nn.Module], low: Array | float, high: Array | float) -> None:
     """Make sure that layers made for inputs of one range (`input_range`) get no others.
 
     Args:
         layers: a chain of known layers.
-        low, high: ends of the box of its inputs, of the shape of one sample.
+        low, high: ends of the box of its inputs, arrays of the shape of one sample.
 
     Raises:
         LayerError: the layers before one may give it values outside its range.
     """
-    limited = [i for i, layer in enumerate(layers) if hasattr(layer, "input_range")]
+    ranges = [layer.input_range if isinstance(layer, Layer) else None for layer in layers]
+    limited = [i for i, limits in enumerate(ranges) if limits is not None]
     if not limited:
         return
     state = (value for layer in layers for value in (*layer.parameters(), *layer.buffers()))
     like = next(state, torch.empty(0))
-    lower, upper = (torch.tensor(ends[None]).to(like) for ends in (low, high))
-    for layer in layers[: limited[-1] + 1]:
-        if hasattr(layer, "input_range"):
-            least, most = layer.input_range
+    lower, upper = (torch.tensor(np.asarray(ends)[None]).to(like) for ends in (low, high))
+    for layer, limits in list(zip(layers, ranges, strict=True))[: limited[-1] + 1]:
+        if limits is not None:
+            least, most = limits
             found = float(lower.min()), float(upper.max())
             slack = (most - least) / 32
             if not (least - slack <= found[0] and found[1] <= most + slack):

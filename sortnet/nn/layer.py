@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sortnet.certificate.network import Affine, Array, Op, Shape, SpecError
+from sortnet.certificate.operations import Affine, Operation, Shape, SpecError
+from sortnet.certificate.rounding import Array
 
 
 class LayerError(TypeError):
@@ -25,8 +26,11 @@ class Layer(nn.Module, ABC):
     is listed in `.known`: a subclass may compute something else.
     """
 
+    input_range: tuple[float, float] | None = None
+    """Least and largest input for which `operations` are what `forward` computes; None: any."""
+
     @abstractmethod
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         """What the layer computes in evaluation mode, as operations over numpy arrays.
 
         Args:

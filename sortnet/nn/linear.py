@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from sortnet.certificate.network import Bias, Op, Shape, SortNeuron
-from sortnet.certificate.operations import OrderStatistic
+from sortnet.certificate.operations import Bias, Operation, OrderStatistic, Shape, SortNeuron
 
 from . import functional as F
 from .arguments import positive
@@ -71,7 +70,7 @@ class SortLinear(Distance):
         """l_p distances in place of order statistics: gradients for every input."""
         return F.lp_distance(x, self.weight, p)
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         check_features("SortLinear", shape, self.in_features)
         yield SortNeuron(array(self.weight), self.rho, self.k)
         if self.bias is not None:
@@ -164,8 +163,8 @@ class OrderStatisticLinear(Layer):
         """Bounds for x in [lower, upper], each [..., O]."""
         return F.sort_linear_bounds(lower, upper, self.weight, self.coefficients(), self.bias)
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
-        check_features(type(self).__name__, shape)
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        check_features("OrderStatisticLinear", shape, self.in_features)
         yield OrderStatistic(array(self.weight), array(self.coefficients()))
         if self.bias is not None:
             yield Bias(array(self.bias))

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from sortnet.certificate import network as spec
-from sortnet.certificate import operations
-from sortnet.certificate.network import Op, Shape
+from sortnet.certificate import operations as spec
+from sortnet.certificate.operations import Operation, Shape
 
 from . import functional as F
 from .arguments import integer, positive
@@ -75,7 +74,7 @@ class LipschitzLinear(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         check_features("LipschitzLinear", shape, self.in_features)
         yield affine(self.projected_weight(), self.bias)
 
@@ -111,7 +110,7 @@ class GroupSort(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         check_features(type(self).__name__, shape)
         if self.group > 1:
             yield spec.GroupSort(self.group)
@@ -192,9 +191,9 @@ class PiecewiseLinear(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
-        check_features(type(self).__name__, shape)
-        yield operations.PiecewiseLinear(array(self.knots), array(self._slopes()))
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        check_features(type(self).__name__, shape, len(self.slope))
+        yield spec.PiecewiseLinear(array(self.knots), array(self._slopes()))
 
 
 class Abs(Layer):
@@ -212,14 +211,14 @@ class Abs(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
-        yield spec.Activation("abs")
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        yield spec.Abs()
 
 
 class PiecewiseLinearTwin(PiecewiseLinear):
     """PiecewiseLinear with the knots and slopes of an operation, which may be steeper than 1."""
 
-    def __init__(self, op: operations.PiecewiseLinear) -> None:
+    def __init__(self, op: spec.PiecewiseLinear) -> None:
         super().__init__(len(op.slopes))  # knots and slopes follow
         self.knots = torch.from_numpy(op.knots.copy())
         self.slope.data = torch.from_numpy(op.slopes.copy())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sortnet.certificate.coefficients import to_float32
-from sortnet.certificate.network import Flatten, Op, Shape, SortConv, SortNeuron
+from sortnet.certificate.operations import Flatten, Operation, Shape, SortConv, SortNeuron
 
 from . import functional as F
 from .arguments import integer, positive
@@ -109,7 +109,7 @@ class _Morphology(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         check_channels(type(self).__name__, shape, self.in_channels, self._dimensions)
         yield Flatten()
         patches = patch_indices(shape, *self._patching)

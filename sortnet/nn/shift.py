@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sortnet.certificate import network as spec
-from sortnet.certificate.network import Op, Shape, SpecError
+from sortnet.certificate import operations as spec
+from sortnet.certificate.operations import Operation, Shape, SpecError
 from sortnet.certificate.rounding import Array
 
 from .arguments import positive
@@ -17,22 +18,38 @@ from .layer import Layer, LayerError, array
 
 
 class Normalize(Layer):
-    """(x - mean) / std with two scalars: pixels in [0, 1] to model units; Lipschitz constant 1/std.
+    """(x - mean) / std: pixels in [0, 1] or features to model units; Lipschitz constant 1/min(std).
 
     Args:
-        mean: finite.
-        std: > 0.
+        mean: finite; a number, or an array of the shape of a sample, one for each feature.
+        std: > 0; likewise.
+
+    Shape:
+        Input and output [N, ...]; with arrays [N, *shape].
     """
 
-    def __init__(self, mean: float = 0.0, std: float = 1.0) -> None:
+    def __init__(self, mean: npt.ArrayLike = 0.0, std: npt.ArrayLike = 1.0) -> None:
         super().__init__()
-        if not (abs(mean) < math.inf and 0 < std < math.inf):
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (np.asarray(std) > 0).all()):
             raise ValueError(f"need a finite mean and std > 0, got {mean} and {std}")
-        self.mean = mean
-        self.std = std
+        self.mean: float | npt.NDArray[np.float32]
+        self.std: float | npt.NDArray[np.float32]
+        if np.ndim(mean) or np.ndim(std):
+            # Not buffers: a cast of the model to half and back must not change them.
+            pair = np.broadcast_arrays(np.asarray(mean, np.float32), np.asarray(std, np.float32))
+            self.mean, self.std = (np.ascontiguousarray(numbers) for numbers in pair)
+            if not (self.std > 0).all():
+                raise ValueError("need std > 0 in float32 too")
+        else:
+            self.mean, self.std = float(np.asarray(mean)), float(np.asarray(std))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.std
+        if isinstance(self.mean, float):
+            return (x - self.mean) / self.std
+        if x.shape[1:] != self.mean.shape:
+            raise ValueError(f"expected inputs [N, {', '.join(map(str, self.mean.shape))}]")
+        mean, std = (torch.from_numpy(numbers).to(x) for numbers in (self.mean, self.std))
+        return (x - mean) / std
 
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         return self(lower), self(upper)
@@ -40,13 +57,19 @@ class Normalize(Layer):
     @property
     def lipschitz(self) -> float:
         # Float32 tensors are divided by the nearest float32; the factor covers this division.
-        return 1 / min(self.std, float(np.float32(self.std))) * (1 + 2.0**-52)
+        least = float(np.min(self.std))
+        return 1 / min(least, float(np.float32(least))) * (1 + 2.0**-52)
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
-        yield spec.Normalize(float(np.float32(self.mean)), float(np.float32(self.std)))
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        if isinstance(self.mean, float):
+            yield spec.Normalize(float(np.float32(self.mean)), float(np.float32(self.std)))
+        else:
+            yield spec.Normalize(self.mean, self.std)
 
     def extra_repr(self) -> str:
-        return f"mean={self.mean}, std={self.std}"
+        if isinstance(self.mean, float):
+            return f"mean={self.mean}, std={self.std}"
+        return f"one mean and std for each of {list(self.mean.shape)}"
 
 
 class Negate(Layer):
@@ -62,7 +85,7 @@ class Negate(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         yield spec.Negate()
 
 
@@ -202,7 +225,7 @@ class MeanShift(Layer):
     def lipschitz(self) -> float:
         return 1.0
 
-    def operations(self, shape: Shape) -> Iterator[Op]:
+    def operations(self, shape: Shape) -> Iterator[Operation]:
         if shape[0] != self.num_features:
             raise SpecError(f"MeanShift expects {self.num_features} units, got shape {shape}")
         yield spec.Shift(np.repeat(array(self.running_mean), math.prod(shape[1:])))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sortnet.base.units import eps_to_float
 from sortnet.evaluation.intervals import margin_bounds
 from sortnet.evaluation.naive import lipschitz_constant
-from sortnet.models.net import CertifiedNet
+from sortnet.models import CertifiedNet
 
 from . import losses
 from .recipe import Recipe
@@ -53,7 +53,7 @@ class Objective(nn.Module):
         self.kind = recipe.objective
         # The constant of all that comes before an MLP head; of the logits without one.
         body = net.layers[: len(net.layers) - len(net.head)]
-        self.lipschitz = lipschitz_constant(body) if self.kind != "ibp" else 1.0
+        self.lipschitz = lipschitz_constant(body, net.config.input) if self.kind != "ibp" else 1.0
         self.eps_test = eps_to_float(recipe.eps_test[0])
         # Logits are 1-Lipschitz, so the cross entropy needs a scale of its own.
         unused = self.kind == "ibp" or loss is not None

@@ -20,7 +20,7 @@ import torch
 from sortnet.base.units import eps_to_float
 from sortnet.data.sets import DataSet
 from sortnet.evaluation.attack import pgd
-from sortnet.models.net import CertifiedNet, set_dropping, set_p
+from sortnet.models import CertifiedNet, set_dropping, set_p
 
 from . import runs
 from .recipe import Preset

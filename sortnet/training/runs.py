@@ -28,7 +28,7 @@ from sortnet import __version__
 from sortnet.base.files import atomic_write
 from sortnet.data.schema import Schema
 from sortnet.data.sets import DataSet
-from sortnet.models.net import CertifiedNet, ModelConfig, build_model
+from sortnet.models import CertifiedNet, ModelConfig, build_model
 
 from .recipe import Preset, first_problem
 

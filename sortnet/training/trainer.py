@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sortnet.data.batches import TrainingBatches, step_seed
 from sortnet.data.sets import DataSet
-from sortnet.models.net import (
+from sortnet.models import (
     CertifiedNet,
     build_model,
     estimate_means,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sortnet import evaluation as certify
-from sortnet.models.net import (
+from sortnet.models import (
     CertifiedNet,
     ModelConfig,
     StemConfig,

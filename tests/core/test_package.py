@@ -31,6 +31,24 @@ def test_the_page_of_public_names_lists_them_all() -> None:
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(sortnet.__all__)
 
 
+def test_the_page_of_public_names_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    page = (ROOT / "docs" / "api.md").read_text()
+    declared, loop = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(declared, "docs/api.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [line.split("# ")[1] for line in declared.splitlines() if "print" in line]
+    short = loop.replace("epochs, batch = 30, 128", "epochs, batch = 2, 128")
+    assert short != loop
+    exec(compile(short, "docs/api.md", "exec"), {})
+    clean, certified = map(float, re.findall(r"([\d.]+)%", capsys.readouterr().out))
+    assert clean >= certified and clean > 20
+    assert (tmp_path / "certified.png").stat().st_size > 1000
+
+
 def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse((ROOT / "sortnet" / "__init__.py").read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sortnet import nn as snn
-from sortnet.certificate.network import InputSpec, Network, SpecError
+from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.operations import SpecError
 from sortnet.export import CertifiedSession, export_model
 from sortnet.models import network_of
 from sortnet.nn.known import layer_smoothed

@@ -13,7 +13,7 @@ from sortnet.evaluation.accuracy import (
 )
 from sortnet.evaluation.attack import pgd, smoothed_logits
 from sortnet.evaluation.frozen import FrozenChain
-from sortnet.models.net import build_model
+from sortnet.models import build_model
 from sortnet.training import (
     PRESETS,
     ROWS,

@@ -16,7 +16,8 @@ from networks import F32, ZERO, Array, any_networks, evaluate_exact, images, sta
 
 from sortnet.base.units import float32_up
 from sortnet.certificate.analysis import TORCH, BoundError, analyse
-from sortnet.certificate.network import Affine, Flatten, InputSpec, Network, SortConv, SortNeuron
+from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.operations import Affine, Flatten, SortConv, SortNeuron
 from sortnet.export.writer import build_interval_model, build_model
 from sortnet.nn.twins import TorchNetwork
 

@@ -18,7 +18,7 @@ from sortnet.cli.export import export_command
 from sortnet.cli.main import cli
 from sortnet.cli.verify import verify_command
 from sortnet.data.sets import load
-from sortnet.models.net import ModelConfig, build_model, estimate_means
+from sortnet.models import ModelConfig, build_model, estimate_means
 from sortnet.training.presets import get_preset
 from sortnet.training.runs import RunConfig, read_tensors, write_config, write_model, write_tensors
 

@@ -13,9 +13,19 @@ from hypothesis import strategies as st
 from networks import F32, Array, images, networks, neuron, normalization, specs, start
 
 from sortnet.base.units import float32_up
-from sortnet.certificate.analysis import analyse
+from sortnet.certificate.analysis import BoundError, analyse
 from sortnet.certificate.network import InputSpec, Network
-from sortnet.certificate.operations import Affine, Bias, Flatten, Negate, SpecError
+from sortnet.certificate.operations import (
+    Affine,
+    Bias,
+    Flatten,
+    Negate,
+    Normalize,
+    Operation,
+    OrderStatistic,
+    PiecewiseLinear,
+    SpecError,
+)
 from sortnet.export import CertifiedSession, InputError
 from sortnet.export.report import into_ball
 from sortnet.export.verifier import verify_model
@@ -153,6 +163,27 @@ def test_a_regression_needs_a_radius() -> None:
         build_model(table(1))
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        Normalize(np.full(2, 3e38, F32), np.full(2, 2.0**60, F32)),
+        Normalize(float(F32(3e38)), 2.0**60),
+        PiecewiseLinear(F32([0, 1]), np.full((2, 3), 2.0**80, F32)),
+        OrderStatistic(np.full((2, 2), 2.0**90, F32), np.full((2, 1), 2.0**-80, F32)),
+        Negate(),
+    ],
+)
+def test_boxes_that_float32_may_leave_are_refused(first: Operation) -> None:
+    """Whatever a later operation would bring it back to."""
+    spec = InputSpec((2,), float(F32(-3e38)), float(F32(2.0**60)))
+    calm = [] if isinstance(first, Normalize) else [Affine(np.eye(2, dtype=F32), F32([0, 0]))]
+    with pytest.raises(BoundError):
+        analyse(Network(spec, (first, *calm)))
+    small = InputSpec((2,), 0.0, 2.0**-140)
+    shrunk = analyse(Network(small, (Affine(np.full((2, 2), 2.0**60, F32), F32([0, 0])),)))
+    assert shrunk.error >= 2.0**60 * 2.0**-126  # both inputs may be taken for 0
+
+
 def test_what_nobody_can_change_costs_nothing() -> None:
     """The label hangs on such a feature alone: it is certified however large the radius."""
     spec = InputSpec((2,), F32([-1, -1]), F32([1, 1]), F32([0, 1]))
@@ -210,3 +241,17 @@ def test_points_are_pulled_into_the_ball_exactly() -> None:
         for a, b, u in zip(point.reshape(-1), x.reshape(-1), np.tile(spec.unit, 50), strict=True):
             distance = abs(Fraction(float(a)) - Fraction(float(b)))
             assert distance <= Fraction(radius) * Fraction(float(u))
+
+
+def test_pgd_moves_every_feature_by_its_unit() -> None:
+    from sortnet.export.attack import pgd_attack
+
+    network = table()
+    spec = network.input
+    rng = np.random.default_rng(0)
+    x = np.clip(rng.normal(size=(40, *spec.shape)).astype(F32), spec.low, spec.high)
+    y = network.value(x).argmax(1)
+    point = pgd_attack(network, 8)(x, y, 0.25)
+    assert point.dtype == F32 and (point != x).any()
+    assert ((point >= spec.low) & (point <= spec.high)).all()
+    assert (np.abs(point.astype(float) - x) <= 0.25 * spec.unit.astype(float)).all()

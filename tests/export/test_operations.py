@@ -126,3 +126,15 @@ def test_units_of_a_network_fit_together() -> None:
     for op in OPERATIONS:
         assert issubclass(op, Operation) and not op.__abstractmethods__
     assert math.prod(Flatten().out_shape((2, 3, 4))) == 24
+
+
+@pytest.mark.parametrize("name", ["SortNeuron", "Affine", "Op", "Activation"])
+def test_names_of_version_0_1_are_served_with_a_warning(name: str) -> None:
+    from sortnet.certificate import network, operations
+
+    with pytest.warns(DeprecationWarning, match=r"sortnet\.certificate\.operations"):
+        found = getattr(network, name)
+    assert found is getattr(operations, {"Op": "Operation"}.get(name, name), found)
+    assert name != "Activation" or isinstance(found("tanh"), operations.Tanh)
+    with pytest.raises(AttributeError, match="no attribute"):
+        network.Gelu  # noqa: B018

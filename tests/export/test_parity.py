@@ -25,8 +25,8 @@ from sortnet.export import CertifiedSession, ExportError, export_model, network_
 from sortnet.export.report import into_ball
 from sortnet.export.verifier import verify_model
 from sortnet.export.writer import build_interval_model, build_model
-from sortnet.models.net import ModelConfig, StemConfig
-from sortnet.models.net import build_model as torch_model
+from sortnet.models import ModelConfig, StemConfig
+from sortnet.models import build_model as torch_model
 
 RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
 FEW = settings(max_examples=25, deadline=None)

@@ -61,7 +61,8 @@ def test_certified_session(
     script = """
 import platform, sys
 import numpy as np, onnx
-from sortnet.certificate.network import Flatten, Negate, Network, SortNeuron
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import Flatten, Negate, SortNeuron
 from sortnet.export import CertifiedSession
 from sortnet.export.writer import build_model
 rng = np.random.default_rng(5)

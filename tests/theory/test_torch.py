@@ -15,7 +15,7 @@ from sortnet import nn as sn
 from sortnet.certificate.operations import Affine as SpecAffine
 from sortnet.cli.theory import theory_command
 from sortnet.export import export_model
-from sortnet.models.net import Abs, ModelConfig, build_model
+from sortnet.models import Abs, ModelConfig, build_model
 from sortnet.theory.objects import strategies as draw
 from sortnet.theory.objects.boolean import cyclic_pairs
 from sortnet.theory.objects.convert import exact_network

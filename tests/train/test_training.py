@@ -282,7 +282,7 @@ def test_losses_on_hand_made_logits():
 
 def test_objective_refuses_a_loss_that_does_not_fit():
     config = tiny.config(tiny.preset("sortnet"))
-    from sortnet.models.net import build_model
+    from sortnet.models import build_model
 
     recipe = dataclasses.replace(config.preset.recipe, objective="ibp")
     with pytest.raises(ValueError, match="needs 'margin'"):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..rounding import TINY, UNIT, Arithmetic, Array, gamma, up
+from ..rounding import TINY, UNIT, Arithmetic, Array, BoundError, gamma, up
 from .base import Shape, SpecError, constant, scalar
 from .elementwise import Elementwise
+
+_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,8 @@ class Normalize(Elementwise):
         return np.nextafter(low / self.std, -np.inf), np.nextafter(high / self.std, np.inf)
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
+        if not magnitude_in + float(np.max(np.abs(self.mean))) <= _MAX:
+            raise BoundError("a difference from a mean may overflow")
         # Subtraction and division, or a product with a rounded reciprocal.
         underflow = TINY
         if self.per_feature:  # operands below 2^-126 taken for 0, before a small std enlarges them

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..rounding import TINY, UNIT, UNIT64, Arithmetic, Array, BoundError, gamma, up
+from ..rounding import LARGEST, TINY, UNIT, UNIT64, Arithmetic, Array, BoundError, gamma, up
 from .base import Operation, Shape, SpecError, Travel, constant, expect_units
 
 _BLOCK = 2**22
@@ -50,7 +50,9 @@ class OrderStatistic(Operation):
     def moves(self, moves: Array) -> Array:
         # Every order statistic is 1-Lipschitz; fsum rounds once.
         rows = np.abs(self.coefficients).astype(np.float64).tolist()
-        return np.array([math.nextafter(math.fsum(row), math.inf) for row in rows]) * moves.max()
+        sums = np.array([math.nextafter(math.fsum(row), math.inf) for row in rows])
+        farthest: Array = sums * moves.max()
+        return farthest
 
     @property
     def spread(self) -> int:
@@ -84,7 +86,7 @@ class OrderStatistic(Operation):
         distance = (magnitude_in + float(np.abs(self.W).max())) * (1 + 2.0**-20)
         weights = float(np.abs(self.coefficients).astype(np.float64).sum(axis=1).max())
         terms = weights * (1 + 2.0**-20) * distance
-        if not terms < arithmetic.largest_sum or not distance < 2.0**100:
+        if not max(terms, distance) < LARGEST:
             raise BoundError(f"a sum of order statistics has terms of {terms:.3g} together")
         return up(gamma(2 * count + 6, UNIT) * terms + count * 2.0**-125 * (distance + 1) + TINY)
 

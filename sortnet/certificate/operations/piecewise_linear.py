@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..rounding import TINY, UNIT, UNIT64, Arithmetic, Array, BoundError, gamma, up
+from ..rounding import LARGEST, TINY, UNIT, UNIT64, Arithmetic, Array, BoundError, gamma, up
 from .base import Operation, Shape, SpecError, Travel, constant, expect_units
 
 
@@ -56,7 +56,8 @@ class PiecewiseLinear(Operation):
         return y
 
     def moves(self, moves: Array) -> Array:
-        return np.abs(self.slopes).max(axis=1).astype(np.float64) * moves
+        farthest: Array = np.abs(self.slopes).max(axis=1).astype(np.float64) * moves
+        return farthest
 
     @property
     def spread(self) -> int:
@@ -74,7 +75,7 @@ class PiecewiseLinear(Operation):
         # Difference, product and a sum of K + 1 terms, of which all but the pieces between t_0 and
         # x are 0.
         terms = float(self._terms(np.full(len(self.slopes), magnitude_in)).max())
-        if not terms < arithmetic.largest_sum:
+        if not max(terms, magnitude_in) < LARGEST:
             raise BoundError(f"a piecewise-linear function has terms of {terms:.3g} together")
         flushed = 2.0**-125 * len(self.knots) * (1 + float(np.abs(self.slopes).max()))
         return up(gamma(len(self.knots) + 6, UNIT) * terms + flushed + TINY)
