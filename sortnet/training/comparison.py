@@ -74,8 +74,9 @@ def comparison_row(preset: Preset, row: str) -> Preset:
         recipe = dataclasses.replace(recipe, keep_ramp=(0, 0))
     if family.affine:
         width = max(preset.model["width"], family.group)
-        kept = {key: model[key] for key in ("depth", "input_shape", "classes") if key in model}
-        model = {"width": width - width % family.group, **kept}
+        kept = ("depth", "input_shape", "classes")
+        model = {key: value for key, value in model.items() if key in kept}
+        model["width"] = width - width % family.group
         recipe = _affine_recipe(recipe, preset)
     if family.interval:
         recipe = dataclasses.replace(

@@ -211,8 +211,10 @@ def first_problem(error: ValidationError, kind: type) -> str:
     *path, name = first["loc"]
     for part in path:
         hint = get_type_hints(kind).get(str(part))
-        kind = next((k for k in (hint, *get_args(hint)) if dataclasses.is_dataclass(k)), kind)  # type: ignore[misc]
-    known = [field.name for field in dataclasses.fields(kind)]
+        for inner in (hint, *get_args(hint)):
+            if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+                kind = inner
+    known = list(get_type_hints(kind))
     meant = did_you_mean(str(name), known) or f"; there are: {', '.join(known)}"
     return f"{place}: no such field{meant}"
 

@@ -178,7 +178,7 @@ class Reproduction:
         """
         radii = self.base.recipe.eps_test
         blind = best_guess(data)
-        table = []
+        table: list[dict[str, Any]] = []
         for row in self.rows:
             done = [{**r, "learned": bool(r["clean"] > blind)} for r in results[row.name]]
             if done:

@@ -13,7 +13,7 @@ import onnx.reference
 import onnxruntime
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import F32, any_networks, images, start
 from torch.optim.swa_utils import AveragedModel
@@ -48,8 +48,6 @@ def everywhere(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[list
         start(data, library, optimize).run(names, feed)
         for library in (True, False)
         for optimize in (True, False)
-        # Older runtimes divide by zero (the process dies) in a function with an empty batch.
-        if library or len(feed["input"]) or RUNTIME >= (1, 32)
     ]
     if len(feed["input"]) == 0:
         return results  # onnx.reference cannot flatten an empty batch
@@ -59,6 +57,8 @@ def everywhere(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[list
 @FEW
 @given(any_networks(), st.booleans(), st.integers(0, 5), st.integers(0, 2**32 - 1))
 def test_every_host_agrees(network: Network, margin: bool, count: int, seed: int) -> None:
+    # Older runtimes divide by zero, and the process dies; sessions never run an empty batch.
+    assume(count or RUNTIME >= (1, 32))
     x = images(np.random.default_rng(seed), network, count)
     analysis = analyse(network)
     model = build_model(network, None if margin else Fraction(1, 50), analysis=analysis)

@@ -13,6 +13,7 @@ from click import Command, Group
 from conftest import one_line_error
 
 from sortnet.cli import main as cli
+from sortnet.export import CertifiedSession
 from sortnet.training import presets, runs
 
 QUICK = ("--epochs", "1", "--pgd-samples", "0")
@@ -111,6 +112,9 @@ def test_train_takes_the_data_that_it_is_given(run_cli, tmp_path, photos, monkey
     assert config.preset.data == f"folder:{photos}"  # wherever it is used from
     assert config.class_names == ("ape", "bee", "cat")
     assert config.schema.input_shape == (1, 6, 6)
+    code, _, err = run_cli("export", "run", "-o", "photos.onnx")
+    assert code == 0, err
+    assert CertifiedSession(tmp_path / "photos.onnx").class_names == ("ape", "bee", "cat")
     monkeypatch.chdir("/")
     code, _, err = run_cli("evaluate", str(tmp_path / "run"), "--pgd-steps", "0")
     assert code == 0, err
