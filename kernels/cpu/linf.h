@@ -99,8 +99,8 @@ struct LinfPlaces {
     F y[kTileVectors], at[kTileVectors];
     // The list backwards, so that the first input of several stays.
     void in(const TileView &t, const Pair &p, const uint32_t *list, int64_t n) {
-      F found[kTileVectors];
-      for (int v = 0; v < kTileVectors; ++v) found[v] = at[v];
+      F found[kTileVectors], norm[kTileVectors];
+      for (int v = 0; v < kTileVectors; ++v) found[v] = at[v], norm[v] = y[v];
       while (n-- > 0) {
         const uint32_t i = list[n];
         float bits;
@@ -109,7 +109,7 @@ struct LinfPlaces {
 #pragma GCC unroll 2
         for (int v = 0; v < kTileVectors; ++v) {
           const F d = Simd::sub(Simd::load(t.x + int64_t(i) * kTileRows + v * kLanes), w);
-          found[v] = Simd::select(Simd::eq(Simd::abs(d), y[v]), place, found[v]);
+          found[v] = Simd::select(Simd::eq(Simd::abs(d), norm[v]), place, found[v]);
         }
       }
       for (int v = 0; v < kTileVectors; ++v) at[v] = found[v];

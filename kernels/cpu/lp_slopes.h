@@ -122,7 +122,8 @@ template <bool Polynomial> struct HighSlope {
   template <int N> void operator()(F (&t)[N]) const {
     high_slopes(least, t, [&] {
       F s[N];
-      for (int n = 0; n < N; ++n) s[n] = Simd::abs(t[n]);
+      // No ratio to a norm exceeds 1 by more than roundings; beyond, the polynomial means nothing.
+      for (int n = 0; n < N; ++n) s[n] = Simd::min(Simd::abs(t[n]), Simd::set1(1.0f));
       Raise<Polynomial>{power}(s);
       for (int n = 0; n < N; ++n) t[n] = Simd::copysign(s[n], t[n]);
     });

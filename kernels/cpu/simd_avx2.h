@@ -165,6 +165,16 @@ struct Simd {
     return half(0) | uint64_t(half(32)) << 32;
   }
   static int64_t places(uint32_t *to, uint32_t first, uint64_t bits) {
+    const int64_t count = __builtin_popcountll(bits);
+    if (count <= 4) { // the usual case where much is pruned, without a branch for each
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        to[j] = first + uint32_t(__builtin_ctzll(bits | uint64_t(1) << 63));
+        bits &= bits - 1;
+        asm("" : "+r"(bits)); // or the compiler makes vectors of single places
+      }
+      return count;
+    }
     uint32_t *next = to;
 #pragma GCC unroll 8
     for (uint32_t k = 0; k < 64; k += 8) {

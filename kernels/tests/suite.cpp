@@ -180,7 +180,7 @@ void check_all(const sn_executor *ex) {
   unsigned seed = 1;
   for (const auto &s : sizes) {
     const Case c(s[0], s[1], s[2], seed++);
-    for (const float p : {1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 8.0f, 12.0f, 17.3f, 192.0f, 300.0f, kInf}) {
+    for (const float p : {1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 8.0f, 12.0f, 17.3f, 32.0f, 48.0f, 192.0f, 300.0f, kInf}) {
       for (const bool masked : {false, true}) check_norms(c, p, masked, seed % 2 == 0, ex);
       check_bounds(c, p, seed % 2 == 1, ex);
     }
