@@ -78,9 +78,10 @@ Proof.
     unfold order_stat. f_equal. lia.
   - rewrite app_nth2 by (rewrite sort_length, entries_length; exact L).
     rewrite sort_length, entries_length.
-    replace k with (k - q * G + q * G)%nat at 2 3 by lia.
-    rewrite Nat.div_add, Nat.mod_add, Nat.div_small, Nat.mod_small by lia.
-    unfold order_stat. f_equal. lia.
+    assert (Hq : (k / G = q)%nat) by (symmetry; apply (Nat.div_unique _ _ _ (k - q * G)); lia).
+    assert (Hm : (k mod G = k - q * G)%nat)
+      by (symmetry; apply (Nat.mod_unique _ _ q); lia).
+    rewrite Hq, Hm. unfold order_stat. f_equal. lia.
 Qed.
 
 Lemma sort_plus a l : sort (map (fun t => t + a) l) = map (fun t => t + a) (sort l).
