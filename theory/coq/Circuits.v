@@ -245,16 +245,17 @@ Proof.
 Qed.
 
 (** A MaxMin unit is the larger or the smaller of the two units of its pair. *)
-Lemma maxmin_unit q j : (j < q * 2)%nat -> exists a b, (a < q * 2)%nat /\ (b < q * 2)%nat /\
-  ((forall x, apply (groupsort 2 q) x j = Rmax (x a) (x b)) \/
-   (forall x, apply (groupsort 2 q) x j = Rmin (x a) (x b))).
+Lemma maxmin_unit q x j : apply (groupsort 2 q) x j =
+  let a := x (j / 2 * 2)%nat in let b := x (j / 2 * 2 + 1)%nat in
+  if (j mod 2 =? 0)%nat then Rmax a b else Rmin a b.
 Proof.
-  intros Hj. exists (j / 2 * 2 + 0)%nat, (j / 2 * 2 + 1)%nat.
-  assert (H : (j / 2 < q)%nat) by (apply Nat.div_lt_upper_bound; lia).
-  assert (M : (j mod 2 < 2)%nat) by (apply Nat.mod_upper_bound; lia).
-  split; [lia|]. split; [lia|]. cbn [apply].
-  destruct (j mod 2) as [|[|]]; [left|right|lia]; intros x; [apply pair_max|apply pair_min].
+  assert (M : (j mod 2 < 2)%nat) by (apply Nat.mod_upper_bound; lia). cbn [apply].
+  destruct (j mod 2) as [|[|]]; [| |lia]; simpl Nat.add; [rewrite pair_max|rewrite pair_min];
+    rewrite Nat.add_0_r; reflexivity.
 Qed.
+
+Lemma pair_in_range q j : (j < q * 2)%nat -> (j / 2 * 2 < q * 2)%nat /\ (j / 2 * 2 + 1 < q * 2)%nat.
+Proof. assert (H : (j < q * 2 -> j / 2 < q)%nat) by (intros; apply Nat.div_lt_upper_bound; lia). lia. Qed.
 
 (** No unit moves by more than 1 between two vertices. *)
 Lemma vertex_move d n (N : network d n) x y i : lipschitz_net N -> (i < n)%nat ->
@@ -389,15 +390,15 @@ Proof.
         circuit_between d (sorting_layers N) P Q).
       { intros a P1 Q1 Ha. apply (IH HLN a (K * delta) P1 Q1 Ha); [nra|].
         rewrite <- Rmult_assoc, (Rmult_comm (K ^ _)). exact Hsmall. }
-      destruct (maxmin_unit q j Hj) as (a & c & Ha & Hc & [E|E]).
-      - apply (circuit_max d _ (K * delta) (fun v => eval N (to_vec (Nat.testbit v)) a)
-          (fun v => eval N (to_vec (Nat.testbit v)) c)); [intros ? ?; apply IH', Ha
-          |intros ? ?; apply IH', Hc|].
-        intros v v' Hv Hv' H0 H1. rewrite <- !E. apply (HS v v' Hv Hv' H0 H1).
-      - apply (circuit_min d _ (K * delta) (fun v => eval N (to_vec (Nat.testbit v)) a)
-          (fun v => eval N (to_vec (Nat.testbit v)) c)); [intros ? ?; apply IH', Ha
-          |intros ? ?; apply IH', Hc|].
-        intros v v' Hv Hv' H0 H1. rewrite <- !E. apply (HS v v' Hv Hv' H0 H1). }
+      destruct (pair_in_range q j Hj) as [Ha Hc].
+      set (a := fun v => eval N (to_vec (Nat.testbit v)) (j / 2 * 2)%nat).
+      set (c := fun v => eval N (to_vec (Nat.testbit v)) (j / 2 * 2 + 1)%nat).
+      assert (E : forall v, z v j = if (j mod 2 =? 0)%nat then Rmax (a v) (c v)
+                                    else Rmin (a v) (c v)) by (intros; apply maxmin_unit).
+      destruct (j mod 2 =? 0)%nat;
+        [apply (circuit_max d _ (K * delta) a c)|apply (circuit_min d _ (K * delta) a c)];
+        try (intros P1 Q1; apply IH'; assumption);
+        intros v v' Hv Hv' H0 H1; rewrite <- !E; apply (HS v v' Hv Hv' H0 H1). }
     destruct (common_input_pairs (2 ^ d) (q * 2) (W i) (b i) z P Q delta)
       as (j & Hj & [H1|H1]); auto.
     + intros v v' j Hj. apply (vertex_move d _ _ _ _ j HLs Hj).
