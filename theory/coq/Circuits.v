@@ -522,43 +522,28 @@ Proof.
     rewrite E, (code_testbit d v Hv) in Hne. auto.
 Qed.
 
-Lemma ln_mono x y : 0 < x -> x <= y -> ln x <= ln y.
-Proof.
-  intros Hx [H| ->]; [left; apply ln_increasing; assumption|right; reflexivity].
-Qed.
-
 Theorem theorem_3_10_depth : theorem_3_10_depth_statement.
 Proof.
-  intros d M H log2. set (X := 2 * INR d + 2).
+  intros d M H.
   assert (C : (2 ^ 2 ^ d <= (2 * d + 2) ^ 2 ^ M * 2 ^ (2 ^ M - 1))%nat).
   { apply Nat.nlt_ge. intros C. destruct (uncounted d M C) as (g & Hg & Hn).
     destruct (H g Hg) as (N & HN & HL & HM & Hr).
     apply Hn, (represented_is_circuit d M N g HN HL HM Hr). }
-  assert (HX : 2 <= X) by (unfold X; pose proof (pos_INR d); lra).
-  assert (H2 : 0 < ln 2) by (rewrite <- ln_1; apply ln_increasing; lra).
-  assert (HlnX : ln 2 <= ln X) by (apply ln_mono; lra).
-  assert (Hpow : forall x k, 0 < x -> ln (x ^ k) = INR k * ln x).
-  { intros x k Hx. rewrite <- Rpower_pow by exact Hx. unfold Rpower. apply ln_exp. }
-  assert (L : 2 ^ d * ln 2 <= 2 ^ M * (ln X + ln 2)).
-  { assert (C' : (2 ^ 2 ^ d <= (2 * d + 2) ^ 2 ^ M * 2 ^ 2 ^ M)%nat).
-    { eapply Nat.le_trans; [exact C|]. apply Nat.mul_le_mono_l, Nat.pow_le_mono_r; lia. }
-    apply le_INR in C'. rewrite mult_INR, !pow_INR, plus_INR, mult_INR in C'.
-    change (INR 2) with 2 in C'. fold X in C'.
-    apply ln_mono in C'; [|apply pow_lt; lra].
-    rewrite ln_mult, !Hpow, !pow_INR in C' by (try apply pow_lt; lra).
-    change (INR 2) with 2 in C'. lra. }
-  assert (E : ln X + ln 2 = (log2 X + 1) * ln 2) by (unfold log2; field; lra).
-  assert (HlogX : 1 <= log2 X).
-  { unfold log2. apply (Rmult_le_reg_r (ln 2)); [exact H2|].
-    unfold Rdiv. rewrite Rmult_assoc, Rinv_l; lra. }
-  rewrite E in L.
-  assert (L' : 2 ^ d <= 2 ^ M * (log2 X + 1)).
-  { apply (Rmult_le_reg_r (ln 2)); [exact H2|]. lra. }
-  apply ln_mono in L'; [|apply pow_lt; lra].
-  rewrite ln_mult, !Hpow in L' by (try apply pow_lt; lra).
-  apply (Rmult_le_reg_r (ln 2)); [exact H2|]. fold X.
-  assert (F : log2 (log2 X + 1) * ln 2 = ln (log2 X + 1)) by (unfold log2 at 1; field; lra).
-  lra.
+  assert (C' : (2 ^ 2 ^ d <= (2 * (2 * d + 2)) ^ 2 ^ M)%nat).
+  { rewrite Nat.pow_mul_l, Nat.mul_comm. eapply Nat.le_trans; [exact C|].
+    apply Nat.mul_le_mono_l, Nat.pow_le_mono_r; lia. }
+  split; [exact C'|].
+  set (l := Nat.log2_up (2 * d + 2)).
+  assert (Hl : (2 * d + 2 <= 2 ^ l)%nat) by (apply Nat.log2_up_spec; lia).
+  assert (Hll : (l + 1 <= 2 ^ Nat.log2_up (l + 1))%nat).
+  { destruct (Nat.eq_dec l 0) as [->|]; [simpl; lia|apply Nat.log2_up_spec; lia]. }
+  apply (Nat.pow_le_mono_r_iff 2); [lia|].
+  apply (Nat.pow_le_mono_r_iff 2); [lia|].
+  apply (Nat.le_trans _ _ _ C').
+  apply (Nat.le_trans _ ((2 ^ (l + 1)) ^ 2 ^ M)).
+  - apply Nat.pow_le_mono_l. rewrite Nat.add_1_r, Nat.pow_succ_r'. lia.
+  - rewrite <- Nat.pow_mul_r. apply Nat.pow_le_mono_r; [lia|].
+    rewrite Nat.pow_add_r, (Nat.mul_comm (2 ^ M)). apply Nat.mul_le_mono_r, Hll.
 Qed.
 
 (** ** 3.11 *)

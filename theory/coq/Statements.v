@@ -248,14 +248,15 @@ Definition theorem_3_10_counting_statement : Prop :=
   exists g', In g' L /\ forall x, g' x = g x.
 
 (** If MaxMin networks with at most M sorting layers represent every Boolean function of
-    d variables, then M >= d - log2 (log2 (2d+2) + 1). *)
+    d variables, then M >= d - log2 (log2 (2d+2) + 1): first without logarithms, then with
+    both of them rounded up. *)
 Definition theorem_3_10_depth_statement : Prop :=
   forall d M,
   (forall g, boolean_function d g ->
      exists N : network d 1, groupsort_chain 2 N /\ lipschitz_net N /\
      (sorting_layers N <= M)%nat /\ represents N g) ->
-  let log2 x := ln x / ln 2 in
-  INR d - log2 (log2 (2 * INR d + 2) + 1) <= INR M.
+  (2 ^ 2 ^ d <= (2 * (2 * d + 2)) ^ 2 ^ M)%nat /\
+  (d <= M + Nat.log2_up (Nat.log2_up (2 * d + 2) + 1))%nat.
 
 (** 3.11, finite form: where the count of 3.10 is less than the number of all functions,
     some 1-Lipschitz f is missed by every MaxMin network with at most M sorting layers,
