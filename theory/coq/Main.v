@@ -43,6 +43,7 @@ Check (theorem_3_10_depth : theorem_3_10_depth_statement).
 Check (theorem_3_11_finite : theorem_3_11_finite_statement).
 Check (theorem_3_11 : theorem_3_11_statement).
 Check (mcshane : mcshane_statement).
+Check (mcshane_tight : mcshane_tight_statement).
 Check (grid_net : grid_net_statement).
 Check (distance_universal : distance_universal_statement).
 Check (dropout_identity : dropout_identity_statement).
@@ -89,6 +90,7 @@ Definition all_theorems :=
    theorem_3_11_finite,
    theorem_3_11,
    mcshane,
+   mcshane_tight,
    grid_net,
    distance_universal,
    dropout_identity,

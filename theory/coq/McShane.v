@@ -70,6 +70,29 @@ Proof.
   split; [reflexivity|]. apply (extension_bounds d n f c eta Hf Hc x Hx).
 Qed.
 
+Lemma dist_sym d x y : dist d x y = dist d y x.
+Proof.
+  assert (H : forall a b, dist d a b <= dist d b a).
+  { intros a b. apply dist_least; [apply dist_nonneg|]. intros i Hi. rewrite Rabs_minus_sym.
+    apply dist_entry, Hi. }
+  apply Rle_antisym; apply H.
+Qed.
+
+Theorem mcshane_tight : mcshane_tight_statement.
+Proof.
+  intros d n c x0 eta (k & Hk & Ek) H f. split.
+  - intros x y. unfold f. replace (- dist d x x0 - - dist d y x0)
+      with (- (dist d x x0 - dist d y x0)) by ring.
+    rewrite Rabs_Ropp. apply dist_lipschitz.
+  - set (u := fun i => f (c i) - dist d x0 (c i)).
+    assert (E : forall i, u i = - 2 * dist d x0 (c i)).
+    { intros i. unfold u, f. rewrite (dist_sym d (c i)). ring. }
+    unfold f. rewrite dist_self. apply Rle_antisym.
+    + destruct (order_stat_attained n u 1) as (i & Hi & ->); [lia|].
+      rewrite E. specialize (H i Hi). lra.
+    + eapply Rle_trans; [|apply (order_stat_first n u k Hk)]. rewrite E, Ek. lra.
+Qed.
+
 (** ** The grid *)
 
 (** Every y in [0, k] lies in a cell [a, a + 1]. *)

@@ -291,6 +291,16 @@ Definition mcshane_statement : Prop :=
   eval N x 0%nat = order_stat n (fun i => f (c i) - dist d x (c i)) 1 /\
   f x - 2 * eta <= eval N x 0%nat <= f x.
 
+(** 2 eta is attained, by f = - ||x - x0|| at a point x0 that is at distance eta from the
+    nearest centre. *)
+Definition mcshane_tight_statement : Prop :=
+  forall d n c x0 eta,
+  (exists i, (i < n)%nat /\ dist d x0 (c i) = eta) ->
+  (forall i, (i < n)%nat -> eta <= dist d x0 (c i)) ->
+  let f x := - dist d x x0 in
+  (forall x y, Rabs (f x - f y) <= dist d x y) /\
+  order_stat n (fun i => f (c i) - dist d x0 (c i)) 1 = f x0 - 2 * eta.
+
 (** The centres of k^d equal cubes are a 1/(2k)-net. *)
 Definition grid_net_statement : Prop :=
   forall d k, (0 < k)%nat -> exists c, cube_net d (k ^ d) c (1 / (2 * INR k)).
