@@ -7,7 +7,7 @@
     indices to reals of which the entries 0, ..., n-1 are read; the dimension n is
     an argument of every definition below.  Norms are l-infinity norms. *)
 
-From Coq Require Import Reals List Arith.
+From Coq Require Import Reals List Arith Bool.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -263,6 +263,35 @@ Definition boolean_function (d : nat) (g : bits -> bool) : Prop :=
 (** The first output of N is g on {0,1}^d. *)
 Definition represents {d : nat} (N : network d 1) (g : bits -> bool) : Prop :=
   forall x, eval N (to_vec x) 0%nat = if g x then 1 else 0.
+
+(** Circuits of AND and OR with fan-in 2; NOT stands at the variables and is free. *)
+Inductive circuit : Type :=
+  | constant (b : bool)
+  | literal (negated : bool) (j : nat)
+  | conjunction (a b : circuit)
+  | disjunction (a b : circuit).
+
+Fixpoint circuit_value (c : circuit) (x : bits) : bool :=
+  match c with
+  | constant b => b
+  | literal negated j => xorb negated (x j)
+  | conjunction a b => circuit_value a x && circuit_value b x
+  | disjunction a b => circuit_value a x || circuit_value b x
+  end.
+
+Fixpoint circuit_depth (c : circuit) : nat :=
+  match c with
+  | constant _ | literal _ _ => 0
+  | conjunction a b | disjunction a b => S (Nat.max (circuit_depth a) (circuit_depth b))
+  end.
+
+(** The circuit reads the variables 0, ..., d-1 only. *)
+Fixpoint circuit_of (d : nat) (c : circuit) : Prop :=
+  match c with
+  | constant _ => True
+  | literal _ j => (j < d)%nat
+  | conjunction a b | disjunction a b => circuit_of d a /\ circuit_of d b
+  end.
 
 (** g(x) depends only on the number of ones. *)
 Definition symmetric (d : nat) (g : bits -> bool) : Prop :=

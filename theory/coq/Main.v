@@ -6,7 +6,7 @@
 
 From SortNet Require Import Definitions Statements.
 From SortNet Require Import Sums OrderStatistics Mass Lipschitz Boolean Tight Constructions
-  Circuits Selection Containment McShane Dropout Certificate.
+  Circuits MaxMin Selection Depth Containment McShane Dropout Certificate.
 
 Check (norm_is_max : norm_is_max_statement).
 Check (sort_sorts : sort_sorts_statement).
@@ -38,6 +38,7 @@ Check (theorem_3_8_boolean : theorem_3_8_boolean_statement).
 Check (theorem_3_8_radius : theorem_3_8_radius_statement).
 Check (theorem_3_8_order_statistic : theorem_3_8_order_statistic_statement).
 Check (theorem_3_10_selection : theorem_3_10_selection_statement).
+Check (theorem_3_10_circuits : theorem_3_10_circuits_statement).
 Check (theorem_3_10_counting : theorem_3_10_counting_statement).
 Check (theorem_3_10_depth : theorem_3_10_depth_statement).
 Check (theorem_3_11_finite : theorem_3_11_finite_statement).
@@ -85,6 +86,7 @@ Definition all_theorems :=
    theorem_3_8_radius,
    theorem_3_8_order_statistic,
    theorem_3_10_selection,
+   theorem_3_10_circuits,
    theorem_3_10_counting,
    theorem_3_10_depth,
    theorem_3_11_finite,

@@ -2,7 +2,7 @@
 
 From Coq Require Import Reals Lra Lia Arith Bool.
 From SortNet Require Import Definitions Statements Sums OrderStatistics Mass Lipschitz Boolean
-  Tight Constructions Circuits.
+  Tight Constructions Circuits MaxMin.
 Open Scope R_scope.
 
 Section Follow.
@@ -52,30 +52,22 @@ Section Follow.
       rewrite sum_minus. ring. }
     set (D := fun r j =>
       if (r <? V * V)%nat then z (r / V)%nat j - z (r mod V)%nat j else 0).
-    assert (C : forall p q, (p < V)%nat -> (q < V)%nat ->
-      (p * V + q < V * V)%nat /\ ((p * V + q) / V = p)%nat /\ ((p * V + q) mod V = q)%nat).
-    { intros p q Hp Hq. split; [nia|]. split; symmetry.
-      - apply (Nat.div_unique _ _ _ q); lia.
-      - apply (Nat.mod_unique _ _ p); lia. }
-    assert (B : forall r, (r < V * V)%nat -> (r / V < V)%nat /\ (r mod V < V)%nat).
-    { intros r Hr. assert (V <> 0)%nat by lia.
-      split; [apply Nat.div_lt_upper_bound; lia|apply Nat.mod_upper_bound; lia]. }
     destruct (common_input (V * V) n w D
       (fun r => if Req_EM_T (u (r / V)%nat - u (r mod V)%nat) 1 then true else false) 0)
       as (j & s & Hj & Hs & H).
     - lra.
     - exact Hw.
     - intros r j Hj. unfold D. destruct (Nat.ltb_spec r (V * V)) as [Hr|Hr].
-      + destruct (B r Hr) as [Hp Hq]. specialize (Hz j Hj). apply Rabs_le.
+      + destruct (pair_decode V r Hr) as [Hp Hq]. specialize (Hz j Hj). apply Rabs_le.
         pose proof (Hz _ _ Hp Hq). pose proof (Hz _ _ Hq Hp). cbv beta in *. lra.
       + rewrite Rabs_R0. lra.
     - intros r Hr Hchi. destruct (Req_EM_T _ 1) as [E|E]; [|discriminate].
-      destruct (B r Hr) as [Hp Hq]. unfold D. apply Nat.ltb_lt in Hr. rewrite Hr.
+      destruct (pair_decode V r Hr) as [Hp Hq]. unfold D. apply Nat.ltb_lt in Hr. rewrite Hr.
       rewrite M, E by assumption. lra.
-    - destruct (C v0 w0 Hv0 Hw0) as (L & Ep & Eq). exists (v0 * V + w0)%nat.
+    - destruct (pair_code V v0 w0 Hv0 Hw0) as (L & Ep & Eq). exists (v0 * V + w0)%nat.
       split; [exact L|]. rewrite Ep, Eq. destruct (Req_EM_T _ 1); [reflexivity|contradiction].
     - exists j, s. split; [exact Hj|]. split; [exact Hs|]. intros p q Hp Hq E.
-      destruct (C p q Hp Hq) as (L & Ep & Eq). specialize (H _ L). rewrite Ep, Eq in H.
+      destruct (pair_code V p q Hp Hq) as (L & Ep & Eq). specialize (H _ L). rewrite Ep, Eq in H.
       unfold D in H. pose proof L as L'. apply Nat.ltb_lt in L'. rewrite L', Ep, Eq in H.
       specialize (Hz j Hj). pose proof (Hz p q Hp Hq). pose proof (Hz q p Hq Hp).
       cbv beta in *.
@@ -232,15 +224,6 @@ Section Follow.
 End Follow.
 
 (** ** Through the network *)
-
-Lemma finite_choice {A : Type} (default : A) n (T : nat -> A -> Prop) :
-  (forall i, (i < n)%nat -> exists a, T i a) -> exists f, forall i, (i < n)%nat -> T i (f i).
-Proof.
-  induction n as [|n IH]; intros H; [exists (fun _ => default); lia|].
-  destruct IH as (f & Hf); [intros; apply H; lia|]. destruct (H n) as (a & Ha); [lia|].
-  exists (fun i => if (i =? n)%nat then a else f i). intros i Hi.
-  destruct (Nat.eqb_spec i n) as [->|]; [exact Ha|apply Hf; lia].
-Qed.
 
 Lemma single_weight_sum n w : single_weight n w -> sum n (fun k => Rabs (w k)) <= 1.
 Proof.

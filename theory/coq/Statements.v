@@ -238,6 +238,15 @@ Definition theorem_3_10_selection_statement : Prop :=
   represents N g -> nonconstant g ->
   exists N', selection_of N N' /\ represents N' g.
 
+(** 3.10, circuits: MaxMin networks with at most M sorting layers represent exactly the
+    functions of the circuits of depth at most M. *)
+Definition theorem_3_10_circuits_statement : Prop :=
+  forall d M g,
+  (exists N : network d 1, groupsort_chain 2 N /\ lipschitz_net N /\
+     (sorting_layers N <= M)%nat /\ represents N g) <->
+  (exists c, circuit_of d c /\ (circuit_depth c <= M)%nat /\
+     forall x, circuit_value c x = g x).
+
 (** 3.10, counting: MaxMin networks with at most M sorting layers, of any width,
     represent at most (2d+2)^(2^M) 2^(2^M - 1) functions on {0,1}^d. *)
 Definition theorem_3_10_counting_statement : Prop :=

@@ -425,5 +425,10 @@ RESULT = Result(
         Check("least depth of every function of d <= 4 variables", "exhaustive", _minimal),
         Check("circuits become MaxMin networks of the same depth", "exhaustive", _circuits),
     ),
-    coq=("theorem_3_10_selection", "theorem_3_10_counting", "theorem_3_10_depth"),
+    coq=(
+        "theorem_3_10_selection",
+        "theorem_3_10_circuits",
+        "theorem_3_10_counting",
+        "theorem_3_10_depth",
+    ),
 )
