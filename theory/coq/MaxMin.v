@@ -167,8 +167,11 @@ Proof.
     rewrite Nat.add_0_r; reflexivity.
 Qed.
 
-Lemma pair_in_range q j : (j < q * 2)%nat -> (j / 2 * 2 < q * 2)%nat /\ (j / 2 * 2 + 1 < q * 2)%nat.
-Proof. assert (H : (j < q * 2 -> j / 2 < q)%nat) by (intros; apply Nat.div_lt_upper_bound; lia). lia. Qed.
+Lemma pair_in_range q j : (j < q * 2)%nat ->
+  (j / 2 * 2 < q * 2)%nat /\ (j / 2 * 2 + 1 < q * 2)%nat.
+Proof.
+  intros Hj. assert (j / 2 < q)%nat by (apply Nat.div_lt_upper_bound; lia). lia.
+Qed.
 
 (** No unit moves by more than 1 between two vertices. *)
 Lemma vertex_move d n (N : network d n) x y i : lipschitz_net N -> (i < n)%nat ->
@@ -191,7 +194,7 @@ Proof.
   split; intros v Hv H; [rewrite HQ|rewrite HP]; auto.
 Qed.
 
-Lemma inhabited (V : nat) (P : nat -> bool) :
+Lemma some_point (V : nat) (P : nat -> bool) :
   (exists v, (v < V)%nat /\ P v = true) \/ (forall v, (v < V)%nat -> P v = false).
 Proof. apply search. intros v. destruct (P v); auto. Qed.
 
@@ -199,8 +202,8 @@ Lemma circuit_trivial d M P Q :
   circuit_between d M P Q \/
   (exists v, (v < 2 ^ d)%nat /\ P v = true) /\ (exists v, (v < 2 ^ d)%nat /\ Q v = true).
 Proof.
-  destruct (inhabited (2 ^ d) P) as [HP|HP].
-  - destruct (inhabited (2 ^ d) Q) as [HQ|HQ]; [right; auto|left].
+  destruct (some_point (2 ^ d) P) as [HP|HP].
+  - destruct (some_point (2 ^ d) Q) as [HQ|HQ]; [right; auto|left].
     exists (fun _ => true). split; [apply of_depth_const|]. split; [reflexivity|].
     intros v Hv H. rewrite HQ in H by exact Hv. discriminate.
   - left. exists (fun _ => false). split; [apply of_depth_const|]. split; [|reflexivity].
@@ -295,7 +298,8 @@ Proof.
     rewrite <- tech_pow_Rmult in Hsmall.
     assert (HLs : lipschitz_net (after N (groupsort 2 q))) by (split; [exact HLN|simpl; lra]).
     set (z := fun v => eval (after N (groupsort 2 q)) (to_vec (Nat.testbit v))).
-    assert (U : forall j P Q, (j < q * 2)%nat -> separates (2 ^ d) (K * delta) (fun v => z v j) P Q ->
+    assert (U : forall j P Q, (j < q * 2)%nat ->
+      separates (2 ^ d) (K * delta) (fun v => z v j) P Q ->
       circuit_between d (S (sorting_layers N)) P Q).
     { intros j P' Q' Hj HS.
       assert (IH' : forall a P Q, (a < q * 2)%nat ->

@@ -150,7 +150,8 @@ Section Follow.
         pose proof (Nb' v w Hv Hw). rewrite A1, A2, B, !Rmax_left; lra.
       + destruct (Fb v w Hv Hw G) as [A1 A2].
         destruct (Fa p w Hp Hw) as [_ B].
-        { pose proof (Na p w Hp Hw). pose proof (Nb p' w Hp' Hw). pose proof (Nb v q' Hv Hq'). lra. }
+        { pose proof (Na p w Hp Hw). pose proof (Nb p' w Hp' Hw). pose proof (Nb v q' Hv Hq').
+          lra. }
         pose proof (Na' v w Hv Hw). rewrite A1, A2, B, !Rmax_right; lra.
     - destruct (min_pair a b v w Na Nb Hv Hw H) as [(G & L1 & L2)|(G & L1 & L2)].
       + destruct (Fa v w Hv Hw G) as [A1 A2].
@@ -159,7 +160,8 @@ Section Follow.
         pose proof (Nb' v w Hv Hw). rewrite A1, A2, B, !Rmin_left; lra.
       + destruct (Fb v w Hv Hw G) as [A1 A2].
         destruct (Fa v q Hv Hq) as [B _].
-        { pose proof (Na v q Hv Hq). pose proof (Nb p' w Hp' Hw). pose proof (Nb v q' Hv Hq'). lra. }
+        { pose proof (Na v q Hv Hq). pose proof (Nb p' w Hp' Hw). pose proof (Nb v q' Hv Hq').
+          lra. }
         pose proof (Na' v w Hv Hw). rewrite A1, A2, B, !Rmin_right; lra.
   Qed.
 
@@ -351,7 +353,8 @@ Proof.
       (fun v => table (after N' (groupsort 2 q)) v j) t)) as (t & Ht).
     { intros j Hj. destruct (pair_in_range q j Hj) as [Ha Hb].
       assert (Hg : (j / 2 < q)%nat) by (apply Nat.div_lt_upper_bound; lia).
-      pose proof (H _ Ha) as Fa. pose proof (H _ Hb) as Fb. cbv beta in Fa, Fb. unfold ask in Fa, Fb.
+      pose proof (H _ Ha) as Fa. pose proof (H _ Hb) as Fb. cbv beta in Fa, Fb.
+      unfold ask in Fa, Fb.
       rewrite Nat.mod_mul, Nat.div_mul in Fa by lia.
       assert (D : ((j / 2 * 2 + 1) / 2 = j / 2)%nat)
         by (symmetry; apply (Nat.div_unique _ _ _ 1); lia).
