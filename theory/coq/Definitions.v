@@ -39,6 +39,10 @@ Definition in_cube (d : nat) (x : vec) : Prop :=
 Definition lipschitz_on_cube (d : nat) (f : vec -> R) : Prop :=
   forall x y, in_cube d x -> in_cube d y -> Rabs (f x - f y) <= dist d x y.
 
+(** The point x moved by t along axis k. *)
+Definition along (x : vec) (k : nat) (t : R) : vec :=
+  fun j => if (j =? k)%nat then x j + t else x j.
+
 (** The points c 0, ..., c (n-1) of the cube are an eta-net of it. *)
 Definition cube_net (d n : nat) (c : nat -> vec) (eta : R) : Prop :=
   (forall i, (i < n)%nat -> in_cube d (c i)) /\
@@ -177,6 +181,18 @@ Fixpoint standard_net {d m : nat} (N : network d m) : Prop :=
       match l with
       | affine _ _ _ _ | activation _ _ | shift _ _ => True
       | groupsort _ _ | distance _ _ _ _ | sortnet _ _ _ _ => False
+      end
+  end.
+
+(** The layers of an l-infinity-distance net: distance layers and shifts. *)
+Fixpoint distance_net {d m : nat} (N : network d m) : Prop :=
+  match N with
+  | input => True
+  | after N' l =>
+      distance_net N' /\
+      match l with
+      | distance _ _ _ _ | shift _ _ => True
+      | affine _ _ _ _ | activation _ _ | groupsort _ _ | sortnet _ _ _ _ => False
       end
   end.
 

@@ -126,6 +126,24 @@ Proof.
   apply Rmax_lub_lt; [apply IH; intros|]; apply H; lia.
 Qed.
 
+Lemma error_below d M eps :
+  eps < 1 / (2 * 4 ^ (d * (M + 1))) -> 4 ^ (d * (M + 1)) * (2 * eps) < 1.
+Proof.
+  intros B. assert (H : 0 < 4 ^ (d * (M + 1))) by (apply pow_lt; lra).
+  apply (Rmult_lt_compat_l (2 * 4 ^ (d * (M + 1)))) in B; [|lra].
+  replace (2 * 4 ^ (d * (M + 1)) * (1 / (2 * 4 ^ (d * (M + 1))))) with 1 in B by (field; lra).
+  lra.
+Qed.
+
+Theorem theorem_3_11_circuit : theorem_3_11_circuit_statement.
+Proof.
+  intros d M N g eps Hg HN HL HM Heps Hclose.
+  apply of_depth_circuit, (close_is_circuit d M N g eps Hg HN HL HM).
+  - eapply Rle_trans; [apply Rabs_pos|apply (Hclose (fun _ => false))].
+  - apply error_below, Heps.
+  - intros v _. apply Hclose.
+Qed.
+
 Theorem theorem_3_11_finite : theorem_3_11_finite_statement.
 Proof.
   intros d M HC.
@@ -151,11 +169,7 @@ Proof.
     intros i _. unfold to_vec. destruct (Nat.testbit v i); lra.
   - exfalso. apply Hn, (close_is_circuit d M N g (norm (2 ^ d) error) Hg HN HL HM).
     + apply norm_nonneg.
-    + pose proof (norm_less _ error eps Heps Hlt) as B. unfold eps in B.
-      apply (Rmult_lt_compat_l (2 * 4 ^ (d * (M + 1)))) in B; [|lra].
-      replace (2 * 4 ^ (d * (M + 1)) * (1 / (2 * 4 ^ (d * (M + 1))))) with 1 in B
-        by (field; lra).
-      lra.
+    + apply error_below, (norm_less _ error eps Heps Hlt).
     + intros v Hv. rewrite <- E. apply (norm_entry _ error v Hv).
 Qed.
 

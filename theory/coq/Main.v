@@ -6,7 +6,8 @@
 
 From SortNet Require Import Definitions Statements.
 From SortNet Require Import Sums OrderStatistics Mass Lipschitz Boolean Tight Constructions
-  Circuits MaxMin Selection Depth Containment McShane Dropout Certificate.
+  Circuits MaxMin Selection Depth Containment McShane Slopes Dropout
+  Certificate.
 
 Check (norm_is_max : norm_is_max_statement).
 Check (sort_sorts : sort_sorts_statement).
@@ -37,10 +38,13 @@ Check (lipschitz_radius : lipschitz_radius_statement).
 Check (theorem_3_8_boolean : theorem_3_8_boolean_statement).
 Check (theorem_3_8_radius : theorem_3_8_radius_statement).
 Check (theorem_3_8_order_statistic : theorem_3_8_order_statistic_statement).
+Check (distance_slopes : distance_slopes_statement).
+Check (distance_not_mean : distance_not_mean_statement).
 Check (theorem_3_10_selection : theorem_3_10_selection_statement).
 Check (theorem_3_10_circuits : theorem_3_10_circuits_statement).
 Check (theorem_3_10_counting : theorem_3_10_counting_statement).
 Check (theorem_3_10_depth : theorem_3_10_depth_statement).
+Check (theorem_3_11_circuit : theorem_3_11_circuit_statement).
 Check (theorem_3_11_finite : theorem_3_11_finite_statement).
 Check (theorem_3_11 : theorem_3_11_statement).
 Check (mcshane : mcshane_statement).
@@ -85,10 +89,13 @@ Definition all_theorems :=
    theorem_3_8_boolean,
    theorem_3_8_radius,
    theorem_3_8_order_statistic,
+   distance_slopes,
+   distance_not_mean,
    theorem_3_10_selection,
    theorem_3_10_circuits,
    theorem_3_10_counting,
    theorem_3_10_depth,
+   theorem_3_11_circuit,
    theorem_3_11_finite,
    theorem_3_11,
    mcshane,

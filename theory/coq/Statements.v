@@ -229,6 +229,20 @@ Definition theorem_3_8_order_statistic_statement : Prop :=
   exists m W b W' b', let N := after (after input (distance d m W b)) (distance m 1 W' b') in
   forall x, in_cube d x -> eval N x 0%nat = order_stat d x k.
 
+(** On every segment parallel to an axis there is a shorter one on which each unit of a
+    distance net, of any depth and width, is affine with slope -1, 0 or 1. *)
+Definition distance_slopes_statement : Prop :=
+  forall d m (N : network d m), distance_net N ->
+  forall x k a b, a < b ->
+  exists a' b', a <= a' /\ a' < b' /\ b' <= b /\
+  forall i, (i < m)%nat -> exists c v, (c = -1 \/ c = 0 \/ c = 1) /\
+  forall t, a' <= t <= b' -> eval N (along x k t) i = c * t + v.
+
+(** So no distance net is the mean of two entries on the cube, which is one affine layer. *)
+Definition distance_not_mean_statement : Prop :=
+  forall d (N : network d 1), (2 <= d)%nat -> distance_net N ->
+  exists x, in_cube d x /\ eval N x 0%nat <> (x 0%nat + x 1%nat) / 2.
+
 (** ** Theorems 3.10 and 3.11: MaxMin networks *)
 
 (** 3.10, reduction: if a MaxMin network represents a non-constant g on {0,1}^d, so does
@@ -266,6 +280,17 @@ Definition theorem_3_10_depth_statement : Prop :=
      (sorting_layers N <= M)%nat /\ represents N g) ->
   (2 ^ 2 ^ d <= (2 * (2 * d + 2)) ^ 2 ^ M)%nat /\
   (d <= M + Nat.log2_up (Nat.log2_up (2 * d + 2) + 1))%nat.
+
+(** 3.11, in one step: a MaxMin network with at most M sorting layers, of any width, that
+    is closer than 1 / (2 4^(d (M+1))) to g on {0,1}^d makes g a circuit of depth at most
+    M. *)
+Definition theorem_3_11_circuit_statement : Prop :=
+  forall d M (N : network d 1) g eps, boolean_function d g ->
+  groupsort_chain 2 N -> lipschitz_net N -> (sorting_layers N <= M)%nat ->
+  eps < 1 / (2 * 4 ^ (d * (M + 1))) ->
+  (forall x, Rabs (eval N (to_vec x) 0%nat - if g x then 1 else 0) <= eps) ->
+  exists c, circuit_of d c /\ (circuit_depth c <= M)%nat /\
+  forall x, circuit_value c x = g x.
 
 (** 3.11, finite form: where the count of 3.10 is less than the number of all functions,
     some 1-Lipschitz f is missed by every MaxMin network with at most M sorting layers,

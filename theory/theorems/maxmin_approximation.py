@@ -194,5 +194,5 @@ RESULT = Result(
         Check("a circuit for g is read off networks close to g", "sampled", _sampled),
         Check("the counting bound leaves functions over at depth d/2", "exhaustive", _left_over),
     ),
-    coq=("theorem_3_11_finite", "theorem_3_11"),
+    coq=("theorem_3_11_circuit", "theorem_3_11_finite", "theorem_3_11"),
 )
