@@ -44,6 +44,7 @@ from sortnet.theory.theorems import (
     linf_dist,
     margin,
     mass,
+    maxmin_approximation,
     maxmin_depth,
     mcshane,
     order_statistics,
@@ -208,6 +209,13 @@ REFUSED = {
     "group^sorts": lambda: maxmin_depth.tight_example(6, 1, 2, 2),
     "inner jump": lambda: maxmin_depth.tight_example(8, 4, 2, 2),
     "depth": lambda: circuits.count_bound(3, -1),
+    "depth of a bound": lambda: maxmin_approximation.error_bound(3, -1),
+    "far from the function": lambda: maxmin_approximation.extract_circuit(
+        circuits.compile_circuit(circuits.Literal(0), 2), BooleanFunction(2, 0b1000)
+    ),
+    "other number of inputs": lambda: maxmin_approximation.vertex_error(
+        circuits.compile_circuit(circuits.Literal(0), 2), BooleanFunction(3, 1)
+    ),
     "polynomials": lambda: lattice.variable(1, 0) | lattice.variable(2, 0),
     "table of a polynomial": lambda: lattice.LatticePolynomial(1, 4),
     "source": lambda: maxmin_depth.selection(2, [5]),
@@ -310,6 +318,7 @@ SIZES = {
     "truth_table": lambda n: circuits.truth_table(circuits.Literal(0), n),
     "compile_circuit": lambda n: circuits.compile_circuit(circuits.Literal(0), n),
     "count_bound": lambda n: circuits.count_bound(n, 1),
+    "error_bound": lambda n: maxmin_approximation.error_bound(n, 1),
     "counting_depth": circuits.counting_depth,
     "minimal_depths": circuits.minimal_depths,
     "net": lambda n: mcshane.net(n, 1),
@@ -465,6 +474,23 @@ def test_minimal_depths_of_four_variables():
     """The whole distribution: sums to 65,536, no function needs more than 5."""
     counts = [int((circuits.minimal_depths(4) == m).sum()) for m in range(6)]
     assert counts == [10, 48, 684, 17064, 47634, 96]
+
+
+@FAST
+@given(draw.boolean_maxmin_networks(d=3), st.integers(0, 1000), st.sampled_from([0, 1, 2, 7]))
+def test_circuits_read_off_networks(network, seed, halvings):
+    """The function of the network again, between its least depth and that of the network."""
+    table = sum(int(network(x)[0]) << v for v, x in enumerate(vertices(3)))
+    g = BooleanFunction(3, table)
+    size = maxmin_approximation.error_bound(3, network.sorting_layers) / 2**halvings
+    near = maxmin_approximation.disturbed(network, size, seed)
+    if maxmin_approximation.vertex_error(near, g) >= size * 2**halvings:
+        with pytest.raises(ValueError, match="closer than"):
+            maxmin_approximation.extract_circuit(near, g)
+        near = network
+    circuit = maxmin_approximation.extract_circuit(near, g)
+    assert circuits.truth_table(circuit, 3) == g
+    assert circuits.minimal_depths(3)[table] <= circuit.depth <= network.sorting_layers
 
 
 @FAST

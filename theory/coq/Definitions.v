@@ -7,7 +7,7 @@
     indices to reals of which the entries 0, ..., n-1 are read; the dimension n is
     an argument of every definition below.  Norms are l-infinity norms. *)
 
-From Coq Require Import Reals List Arith.
+From Coq Require Import Reals List Arith Bool.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -34,6 +34,19 @@ Definition dist (n : nat) (x y : vec) : R := norm n (fun i => x i - y i).
 (** The cube [0,1]^d. *)
 Definition in_cube (d : nat) (x : vec) : Prop :=
   forall i, (i < d)%nat -> 0 <= x i <= 1.
+
+(** f is 1-Lipschitz on the cube. *)
+Definition lipschitz_on_cube (d : nat) (f : vec -> R) : Prop :=
+  forall x y, in_cube d x -> in_cube d y -> Rabs (f x - f y) <= dist d x y.
+
+(** The point x moved by t along axis k. *)
+Definition along (x : vec) (k : nat) (t : R) : vec :=
+  fun j => if (j =? k)%nat then x j + t else x j.
+
+(** The points c 0, ..., c (n-1) of the cube are an eta-net of it. *)
+Definition cube_net (d n : nat) (c : nat -> vec) (eta : R) : Prop :=
+  (forall i, (i < n)%nat -> in_cube d (c i)) /\
+  forall x, in_cube d x -> exists i, (i < n)%nat /\ dist d x (c i) <= eta.
 
 (** ** Order statistics, by sorting from largest to smallest *)
 
@@ -171,6 +184,51 @@ Fixpoint standard_net {d m : nat} (N : network d m) : Prop :=
       end
   end.
 
+(** The layers of an l-infinity-distance net: distance layers and shifts. *)
+Fixpoint distance_net {d m : nat} (N : network d m) : Prop :=
+  match N with
+  | input => True
+  | after N' l =>
+      distance_net N' /\
+      match l with
+      | distance _ _ _ _ | shift _ _ => True
+      | affine _ _ _ _ | activation _ _ | groupsort _ _ | sortnet _ _ _ _ => False
+      end
+  end.
+
+(** A GroupSort(G) chain: affine, GroupSort(G), affine, ..., GroupSort(G), affine, of any
+    depth and widths.  MaxMin networks are the chains with G = 2. *)
+Inductive groupsort_chain (G : nat) {d : nat} : forall {m : nat}, network d m -> Prop :=
+  | chain_first m W b : groupsort_chain G (after input (affine d m W b))
+  | chain_next q m (N : network d (q * G)) W b : groupsort_chain G N ->
+      groupsort_chain G (after (after N (groupsort G q)) (affine (q * G) m W b)).
+
+(** N' has a SortNet layer for each affine layer of the chain N, with the same weights;
+    the units of such a layer share their offsets. *)
+Inductive sortnet_of (G : nat) {d : nat} :
+    forall {m : nat}, network d m -> network d m -> Prop :=
+  | sortnet_of_first m W b c :
+      sortnet_of G (after input (affine d m W b))
+        (after input (sortnet d m W (fun _ => c)))
+  | sortnet_of_next q m (N N' : network d (q * G)) W b c : sortnet_of G N N' ->
+      sortnet_of G (after (after N (groupsort G q)) (affine (q * G) m W b))
+        (after N' (sortnet (q * G) m W (fun _ => c))).
+
+(** A row that holds a single +-1. *)
+Definition single_weight (n : nat) (w : vec) : Prop :=
+  exists j s, (j < n)%nat /\ (s = 1 \/ s = -1) /\
+  forall k, (k < n)%nat -> w k = if (k =? j)%nat then s else 0.
+
+(** N' has the layers and widths of N, and every row of its affine layers holds a
+    single +-1. *)
+Inductive selection_of {d : nat} : forall {m : nat}, network d m -> network d m -> Prop :=
+  | selection_input : selection_of input input
+  | selection_affine n m (N N' : network d n) W b W' b' : selection_of N N' ->
+      (forall i, (i < m)%nat -> single_weight n (W' i)) ->
+      selection_of (after N (affine n m W b)) (after N' (affine n m W' b'))
+  | selection_sort G q (N N' : network d (q * G)) : selection_of N N' ->
+      selection_of (after N (groupsort G q)) (after N' (groupsort G q)).
+
 (** ** Mass *)
 
 (** Pairs (x i, y i), i < m, of points of R^d: y i differs from x i in the
@@ -217,6 +275,39 @@ Fixpoint ones (d : nat) (x : bits) : nat :=
 (** g reads the first d bits only: a function {0,1}^d -> {0,1}. *)
 Definition boolean_function (d : nat) (g : bits -> bool) : Prop :=
   forall x y, (forall i, (i < d)%nat -> x i = y i) -> g x = g y.
+
+(** The first output of N is g on {0,1}^d. *)
+Definition represents {d : nat} (N : network d 1) (g : bits -> bool) : Prop :=
+  forall x, eval N (to_vec x) 0%nat = if g x then 1 else 0.
+
+(** Circuits of AND and OR with fan-in 2; NOT stands at the variables and is free. *)
+Inductive circuit : Type :=
+  | constant (b : bool)
+  | literal (negated : bool) (j : nat)
+  | conjunction (a b : circuit)
+  | disjunction (a b : circuit).
+
+Fixpoint circuit_value (c : circuit) (x : bits) : bool :=
+  match c with
+  | constant b => b
+  | literal negated j => xorb negated (x j)
+  | conjunction a b => circuit_value a x && circuit_value b x
+  | disjunction a b => circuit_value a x || circuit_value b x
+  end.
+
+Fixpoint circuit_depth (c : circuit) : nat :=
+  match c with
+  | constant _ | literal _ _ => 0
+  | conjunction a b | disjunction a b => S (Nat.max (circuit_depth a) (circuit_depth b))
+  end.
+
+(** The circuit reads the variables 0, ..., d-1 only. *)
+Fixpoint circuit_of (d : nat) (c : circuit) : Prop :=
+  match c with
+  | constant _ => True
+  | literal _ j => (j < d)%nat
+  | conjunction a b | disjunction a b => circuit_of d a /\ circuit_of d b
+  end.
 
 (** g(x) depends only on the number of ones. *)
 Definition symmetric (d : nat) (g : bits -> bool) : Prop :=

@@ -6,7 +6,8 @@
 
 From SortNet Require Import Definitions Statements.
 From SortNet Require Import Sums OrderStatistics Mass Lipschitz Boolean Tight Constructions
-  Dropout Certificate.
+  Circuits MaxMin Selection Depth Containment McShane Slopes Dropout
+  Certificate.
 
 Check (norm_is_max : norm_is_max_statement).
 Check (sort_sorts : sort_sorts_statement).
@@ -21,6 +22,7 @@ Check (network_lipschitz : network_lipschitz_statement).
 Check (network_norm : network_norm_statement).
 Check (sortnet_neuron_lipschitz : sortnet_neuron_lipschitz_statement).
 Check (sortnet_contains_distance : sortnet_contains_distance_statement).
+Check (sortnet_contains_groupsort : sortnet_contains_groupsort_statement).
 Check (theorem_3_5 : theorem_3_5_statement).
 Check (theorem_3_5_tight : theorem_3_5_tight_statement).
 Check (theorem_3_5_tight_symmetric : theorem_3_5_tight_symmetric_statement).
@@ -36,6 +38,19 @@ Check (lipschitz_radius : lipschitz_radius_statement).
 Check (theorem_3_8_boolean : theorem_3_8_boolean_statement).
 Check (theorem_3_8_radius : theorem_3_8_radius_statement).
 Check (theorem_3_8_order_statistic : theorem_3_8_order_statistic_statement).
+Check (distance_slopes : distance_slopes_statement).
+Check (distance_not_mean : distance_not_mean_statement).
+Check (theorem_3_10_selection : theorem_3_10_selection_statement).
+Check (theorem_3_10_circuits : theorem_3_10_circuits_statement).
+Check (theorem_3_10_counting : theorem_3_10_counting_statement).
+Check (theorem_3_10_depth : theorem_3_10_depth_statement).
+Check (theorem_3_11_circuit : theorem_3_11_circuit_statement).
+Check (theorem_3_11_finite : theorem_3_11_finite_statement).
+Check (theorem_3_11 : theorem_3_11_statement).
+Check (mcshane : mcshane_statement).
+Check (mcshane_tight : mcshane_tight_statement).
+Check (grid_net : grid_net_statement).
+Check (distance_universal : distance_universal_statement).
 Check (dropout_identity : dropout_identity_statement).
 Check (margin_certificate : margin_certificate_statement).
 Check (margin_certificate_closed : margin_certificate_closed_statement).
@@ -58,6 +73,7 @@ Definition all_theorems :=
    network_norm,
    sortnet_neuron_lipschitz,
    sortnet_contains_distance,
+   sortnet_contains_groupsort,
    theorem_3_5,
    theorem_3_5_tight,
    theorem_3_5_tight_symmetric,
@@ -73,6 +89,19 @@ Definition all_theorems :=
    theorem_3_8_boolean,
    theorem_3_8_radius,
    theorem_3_8_order_statistic,
+   distance_slopes,
+   distance_not_mean,
+   theorem_3_10_selection,
+   theorem_3_10_circuits,
+   theorem_3_10_counting,
+   theorem_3_10_depth,
+   theorem_3_11_circuit,
+   theorem_3_11_finite,
+   theorem_3_11,
+   mcshane,
+   mcshane_tight,
+   grid_net,
+   distance_universal,
    dropout_identity,
    margin_certificate,
    margin_certificate_closed,

@@ -90,6 +90,14 @@ Definition sortnet_contains_distance_statement : Prop :=
   sum n (fun k => (if (k =? 0)%nat then 1 else 0) *
                   order_stat n (fun j => Rabs (x j + - c j)) (k + 1)) = dist n x c.
 
+(** On a box every GroupSort(G) chain is a SortNet, layer for layer and with the same
+    weights, up to a constant for each output. *)
+Definition sortnet_contains_groupsort_statement : Prop :=
+  forall G d m (N : network d m) r, groupsort_chain G N ->
+  exists (N' : network d m) s, sortnet_of G N N' /\ (lipschitz_net N -> lipschitz_net N') /\
+  forall x, (forall j, (j < d)%nat -> Rabs (x j) <= r) ->
+  forall i, (i < m)%nat -> eval N x i = eval (after N' (shift m s)) x i.
+
 (** ** Theorem 3.5: Boolean functions *)
 
 (** Every non-constant symmetric Boolean function has a jump k; and at every jump, a
@@ -220,6 +228,125 @@ Definition theorem_3_8_order_statistic_statement : Prop :=
   forall d k, (1 <= k <= d)%nat ->
   exists m W b W' b', let N := after (after input (distance d m W b)) (distance m 1 W' b') in
   forall x, in_cube d x -> eval N x 0%nat = order_stat d x k.
+
+(** On every segment parallel to an axis there is a shorter one on which each unit of a
+    distance net, of any depth and width, is affine with slope -1, 0 or 1. *)
+Definition distance_slopes_statement : Prop :=
+  forall d m (N : network d m), distance_net N ->
+  forall x k a b, a < b ->
+  exists a' b', a <= a' /\ a' < b' /\ b' <= b /\
+  forall i, (i < m)%nat -> exists c v, (c = -1 \/ c = 0 \/ c = 1) /\
+  forall t, a' <= t <= b' -> eval N (along x k t) i = c * t + v.
+
+(** So no distance net is the mean of two entries on the cube, which is one affine layer. *)
+Definition distance_not_mean_statement : Prop :=
+  forall d (N : network d 1), (2 <= d)%nat -> distance_net N ->
+  exists x, in_cube d x /\ eval N x 0%nat <> (x 0%nat + x 1%nat) / 2.
+
+(** ** Theorems 3.10 and 3.11: MaxMin networks *)
+
+(** 3.10, reduction: if a MaxMin network represents a non-constant g on {0,1}^d, so does
+    one of the same shape in which every row holds a single +-1. *)
+Definition theorem_3_10_selection_statement : Prop :=
+  forall d (N : network d 1) g, groupsort_chain 2 N -> lipschitz_net N ->
+  represents N g -> nonconstant g ->
+  exists N', selection_of N N' /\ represents N' g.
+
+(** 3.10, circuits: MaxMin networks with at most M sorting layers represent exactly the
+    functions of the circuits of depth at most M. *)
+Definition theorem_3_10_circuits_statement : Prop :=
+  forall d M g,
+  (exists N : network d 1, groupsort_chain 2 N /\ lipschitz_net N /\
+     (sorting_layers N <= M)%nat /\ represents N g) <->
+  (exists c, circuit_of d c /\ (circuit_depth c <= M)%nat /\
+     forall x, circuit_value c x = g x).
+
+(** 3.10, counting: MaxMin networks with at most M sorting layers, of any width,
+    represent at most (2d+2)^(2^M) 2^(2^M - 1) functions on {0,1}^d. *)
+Definition theorem_3_10_counting_statement : Prop :=
+  forall d M, exists L : list (bits -> bool),
+  (length L = (2 * d + 2) ^ 2 ^ M * 2 ^ (2 ^ M - 1))%nat /\
+  forall (N : network d 1) g, groupsort_chain 2 N -> lipschitz_net N ->
+  (sorting_layers N <= M)%nat -> represents N g ->
+  exists g', In g' L /\ forall x, g' x = g x.
+
+(** If MaxMin networks with at most M sorting layers represent every Boolean function of
+    d variables, then M >= d - log2 (log2 (2d+2) + 1): first without logarithms, then with
+    both of them rounded up. *)
+Definition theorem_3_10_depth_statement : Prop :=
+  forall d M,
+  (forall g, boolean_function d g ->
+     exists N : network d 1, groupsort_chain 2 N /\ lipschitz_net N /\
+     (sorting_layers N <= M)%nat /\ represents N g) ->
+  (2 ^ 2 ^ d <= (2 * (2 * d + 2)) ^ 2 ^ M)%nat /\
+  (d <= M + Nat.log2_up (Nat.log2_up (2 * d + 2) + 1))%nat.
+
+(** 3.11, in one step: a MaxMin network with at most M sorting layers, of any width, that
+    is closer than 1 / (2 4^(d (M+1))) to g on {0,1}^d makes g a circuit of depth at most
+    M. *)
+Definition theorem_3_11_circuit_statement : Prop :=
+  forall d M (N : network d 1) g eps, boolean_function d g ->
+  groupsort_chain 2 N -> lipschitz_net N -> (sorting_layers N <= M)%nat ->
+  eps < 1 / (2 * 4 ^ (d * (M + 1))) ->
+  (forall x, Rabs (eval N (to_vec x) 0%nat - if g x then 1 else 0) <= eps) ->
+  exists c, circuit_of d c /\ (circuit_depth c <= M)%nat /\
+  forall x, circuit_value c x = g x.
+
+(** 3.11, finite form: where the count of 3.10 is less than the number of all functions,
+    some 1-Lipschitz f is missed by every MaxMin network with at most M sorting layers,
+    of any width, by at least 1 / (2 4^(d (M+1))) somewhere on the cube. *)
+Definition theorem_3_11_finite_statement : Prop :=
+  forall d M, ((2 * d + 2) ^ 2 ^ M * 2 ^ (2 ^ M - 1) < 2 ^ 2 ^ d)%nat ->
+  exists f, (forall x y, Rabs (f x - f y) <= dist d x y) /\
+  forall N : network d 1, groupsort_chain 2 N -> lipschitz_net N ->
+  (sorting_layers N <= M)%nat ->
+  exists x, in_cube d x /\
+  1 / (2 * 4 ^ (d * (M + 1))) <= Rabs (eval N x 0%nat - f x).
+
+(** 3.11: MaxMin networks of depth M(d) = o(d) are not universal approximators: for every
+    large d some 1-Lipschitz f is missed by all of them, of any width, by an eps > 0. *)
+Definition theorem_3_11_statement : Prop :=
+  forall M : nat -> nat,
+  (forall a, 0 < a -> exists d0, forall d, (d0 <= d)%nat -> INR (M d) <= a * INR d) ->
+  exists d0, forall d, (d0 <= d)%nat ->
+  exists f eps, (forall x y, Rabs (f x - f y) <= dist d x y) /\ 0 < eps /\
+  forall N : network d 1, groupsort_chain 2 N -> lipschitz_net N ->
+  (sorting_layers N <= M d)%nat ->
+  exists x, in_cube d x /\ eps <= Rabs (eval N x 0%nat - f x).
+
+(** ** Universality (McShane) *)
+
+(** From an eta-net, a two-layer l-infinity-distance net is max_i (f(c_i) - ||x - c_i||)
+    on the cube, at most f and at least f - 2 eta. *)
+Definition mcshane_statement : Prop :=
+  forall d f n c eta, lipschitz_on_cube d f -> cube_net d n c eta ->
+  exists W b W' b', let N := after (after input (distance d n W b)) (distance n 1 W' b') in
+  forall x, in_cube d x ->
+  eval N x 0%nat = order_stat n (fun i => f (c i) - dist d x (c i)) 1 /\
+  f x - 2 * eta <= eval N x 0%nat <= f x.
+
+(** 2 eta is attained, by f = - ||x - x0|| at a point x0 that is at distance eta from the
+    nearest centre. *)
+Definition mcshane_tight_statement : Prop :=
+  forall d n c x0 eta,
+  (exists i, (i < n)%nat /\ dist d x0 (c i) = eta) ->
+  (forall i, (i < n)%nat -> eta <= dist d x0 (c i)) ->
+  let f x := - dist d x x0 in
+  (forall x y, Rabs (f x - f y) <= dist d x y) /\
+  order_stat n (fun i => f (c i) - dist d x0 (c i)) 1 = f x0 - 2 * eta.
+
+(** The centres of k^d equal cubes are a 1/(2k)-net. *)
+Definition grid_net_statement : Prop :=
+  forall d k, (0 < k)%nat -> exists c, cube_net d (k ^ d) c (1 / (2 * INR k)).
+
+(** Two-layer l-infinity-distance nets are universal: k^d hidden units approximate every
+    1-Lipschitz function on the cube within 1/(2k). *)
+Definition distance_universal_statement : Prop :=
+  forall d f k, (0 < k)%nat -> lipschitz_on_cube d f ->
+  exists W b W' b',
+  let N := after (after input (distance d (k ^ d) W b)) (distance (k ^ d) 1 W' b') in
+  lipschitz_net N /\
+  forall x, in_cube d x -> Rabs (eval N x 0%nat - f x) <= 1 / (2 * INR k).
 
 (** ** The dropout identity *)
 

@@ -16,11 +16,6 @@ claim passes from the outputs to the inputs (:func:`single_weights` is this proo
 one of 2d literals or 2 constants, and 2^M - 1 gates, each AND or OR.
 
 For d <= 4 the least depth of every function is computed outright (:func:`minimal_depths`).
-
-**3.11** (MaxMin networks of depth o(d) are not universal approximators) needs one line more than
-the exact statement: up to constants, the value tables on the vertices of the units of depth M
-form a compact convex set (absolutely convex hulls of compact sets in finite dimension, for any
-width), so a function that cannot be represented cannot be approximated arbitrarily well either.
 """
 
 from __future__ import annotations
@@ -216,7 +211,7 @@ def single_weights(network: GroupSortNetwork) -> GroupSortNetwork:
         ValueError: the network is not of that kind.
         Refuted: the lemma fails on it.
     """
-    affines, d = _maxmin_affines(network), network.width_in
+    affines, d = maxmin_affines(network), network.width_in
     g = _represented(network)
     if network.width_out != 1 or g.constant:
         raise ValueError("expected one output that is not constant on the vertices of the cube")
@@ -250,7 +245,12 @@ def single_weights(network: GroupSortNetwork) -> GroupSortNetwork:
     return result
 
 
-def _maxmin_affines(network: GroupSortNetwork) -> list[Affine]:
+def maxmin_affines(network: GroupSortNetwork) -> list[Affine]:
+    """The affine layers of a network affine, MaxMin, affine, ..., affine.
+
+    Raises:
+        ValueError: the network has another shape, or an affine layer of another norm than 1.
+    """
     affines, sorts = network.layers[::2], network.layers[1::2]
     if any(not isinstance(s, GroupSort) or s.group != 2 for s in sorts):
         raise ValueError("expected MaxMin layers between the affine ones")
@@ -424,5 +424,11 @@ RESULT = Result(
         Check("the counting bound gives at least d - log2(log2(2d+2) + 1)", "exhaustive", _growth),
         Check("least depth of every function of d <= 4 variables", "exhaustive", _minimal),
         Check("circuits become MaxMin networks of the same depth", "exhaustive", _circuits),
+    ),
+    coq=(
+        "theorem_3_10_selection",
+        "theorem_3_10_circuits",
+        "theorem_3_10_counting",
+        "theorem_3_10_depth",
     ),
 )

@@ -120,4 +120,5 @@ RESULT = Result(
         Check("f - h is in [0, 2 eta], centred |f - h| <= eta", "sampled", _sampled),
         Check("f - h = 2 eta is reached", "exact", _tight),
     ),
+    coq=("mcshane", "mcshane_tight", "grid_net", "distance_universal"),
 )

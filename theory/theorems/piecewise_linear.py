@@ -242,4 +242,5 @@ LOWER_BOUND = Result(
     "Along an axis an l-inf distance network has slopes -1, 0, 1 only: it equals no function of "
     "slope 1/2 there, and is within eta of one on a unit segment only with >= 1/(4 eta) pieces.",
     (Check("slopes -1, 0, 1 and enough pieces, on exact lines", "sampled", _pieces),),
+    coq=("distance_slopes", "distance_not_mean"),
 )

@@ -225,4 +225,5 @@ GROUP_SORT = Result(
             _order_statistics,
         ),
     ),
+    coq=("sortnet_contains_groupsort",),
 )
