@@ -1,7 +1,7 @@
 (** * Bytes: a file as a length and an accessor
 
     Nothing here is a list of the file's bytes: a file of hundreds of megabytes is read where
-    it lies.  The driver of the extracted program supplies [byte]; the theorems hold for
+    it lies.  The driver of the extracted program supplies [byte_at]; the theorems hold for
     every function in its place.
 
     The second half reads the wire format of protocol buffers: a message is a sequence of
@@ -10,27 +10,33 @@
 
 From Coq Require Import ZArith List Bool Lia.
 Import ListNotations.
-Open Scope Z_scope.
+Local Open Scope Z_scope.
 
-Record bytes := Bytes { size : Z; byte : Z -> Z }.
+Record bytes := Bytes { size : Z; byte_at : Z -> Z }.
 
-(** Little-endian words. *)
-Definition word16 (b : bytes) (p : Z) : Z := byte b p + 256 * byte b (p + 1).
-Definition word32 (b : bytes) (p : Z) : Z := word16 b p + 65536 * word16 b (p + 2).
-Definition word64 (b : bytes) (p : Z) : Z := word32 b p + 4294967296 * word32 b (p + 4).
+(** Little-endian words.  (Numbers have names where the extracted program would build them
+    anew for every weight.) *)
+Definition two8 : Z := 256.
+Definition two16 : Z := 65536.
+Definition two32 : Z := 4294967296.
+Definition two63 : Z := 9223372036854775808.
+Definition two64 : Z := 18446744073709551616.
+
+Definition word16 (b : bytes) (p : Z) : Z := byte_at b p + two8 * byte_at b (p + 1).
+Definition word32 (b : bytes) (p : Z) : Z := word16 b p + two16 * word16 b (p + 2).
+Definition word64 (b : bytes) (p : Z) : Z := word32 b p + two32 * word32 b (p + 4).
 
 (** Two's complement. *)
-Definition signed64 (v : Z) : Z :=
-  if v <? 9223372036854775808 then v else v - 18446744073709551616.
+Definition signed64 (v : Z) : Z := if v <? two63 then v else v - two64.
 
 (** ** Varints: seven bits a byte, the least significant first, no longer than needed *)
 
 Inductive varint_at (b : bytes) : Z -> Z -> Z -> Prop :=
   | varint_last p :
-      0 <= byte b p < 128 -> varint_at b p (p + 1) (byte b p)
+      0 <= byte_at b p < 128 -> varint_at b p (p + 1) (byte_at b p)
   | varint_more p q v :
-      128 <= byte b p < 256 -> varint_at b (p + 1) q v -> 0 < v ->
-      varint_at b p q (byte b p - 128 + 128 * v).
+      128 <= byte_at b p < 256 -> varint_at b (p + 1) q v -> 0 < v ->
+      varint_at b p q (byte_at b p - 128 + 128 * v).
 
 (** At most [n] bytes, all before [stop]. *)
 Fixpoint varint_within (b : bytes) (n : nat) (p stop : Z) : option (Z * Z) :=
@@ -38,7 +44,7 @@ Fixpoint varint_within (b : bytes) (n : nat) (p stop : Z) : option (Z * Z) :=
   | O => None
   | S n' =>
       if p <? stop then
-        let x := byte b p in
+        let x := byte_at b p in
         if x <? 0 then None
         else if x <? 128 then Some (x, p + 1)
         else if x <? 256 then
@@ -53,7 +59,7 @@ Fixpoint varint_within (b : bytes) (n : nat) (p stop : Z) : option (Z * Z) :=
 (** The number and the position after it; numbers have 64 bits. *)
 Definition varint (b : bytes) (p stop : Z) : option (Z * Z) :=
   match varint_within b 10 p stop with
-  | Some (v, q) => if v <? 18446744073709551616 then Some (v, q) else None
+  | Some (v, q) => if v <? two64 then Some (v, q) else None
   | None => None
   end.
 
@@ -69,7 +75,7 @@ Definition field : Type := Z * payload.
 (** [field_at b p q f]: the bytes from p to before q are the field f. *)
 Inductive field_at (b : bytes) : Z -> Z -> field -> Prop :=
   | field_varint p m q number v :
-      varint_at b p m (8 * number) -> varint_at b m q v -> v < 18446744073709551616 ->
+      varint_at b p m (8 * number) -> varint_at b m q v -> v < two64 ->
       field_at b p q (number, Varint v)
   | field_word p m number :
       varint_at b p m (8 * number + 5) ->
@@ -130,10 +136,10 @@ Lemma varint_within_sound b n : forall p stop v q,
 Proof.
   induction n as [|n IH]; simpl; intros p stop v q H; [discriminate|].
   destruct (Z.ltb_spec p stop) as [Hp|]; [|discriminate].
-  destruct (Z.ltb_spec (byte b p) 0); [discriminate|].
-  destruct (Z.ltb_spec (byte b p) 128) as [Hx|Hx].
+  destruct (Z.ltb_spec (byte_at b p) 0); [discriminate|].
+  destruct (Z.ltb_spec (byte_at b p) 128) as [Hx|Hx].
   - injection H as <- <-. split; [constructor|]; lia.
-  - destruct (Z.ltb_spec (byte b p) 256) as [Hy|]; [|discriminate].
+  - destruct (Z.ltb_spec (byte_at b p) 256) as [Hy|]; [|discriminate].
     destruct (varint_within b n (p + 1) stop) as [[w r]|] eqn:E; [|discriminate].
     destruct (Z.ltb_spec 0 w); [|discriminate].
     injection H as <- <-. destruct (IH _ _ _ _ E) as [A B]. split; [|lia].
@@ -141,10 +147,10 @@ Proof.
 Qed.
 
 Lemma varint_sound b p stop v q : varint b p stop = Some (v, q) ->
-  varint_at b p q v /\ p < q <= stop /\ v < 18446744073709551616.
+  varint_at b p q v /\ p < q <= stop /\ v < two64.
 Proof.
   unfold varint. destruct (varint_within b 10 p stop) as [[w r]|] eqn:E; [|discriminate].
-  destruct (Z.ltb_spec w 18446744073709551616); [|discriminate].
+  destruct (Z.ltb_spec w two64); [|discriminate].
   intros H'. injection H' as <- <-. apply varint_within_sound in E. intuition.
 Qed.
 

@@ -4,7 +4,7 @@
 
 From Coq Require Import ZArith List Bool String.
 Import ListNotations.
-Open Scope string_scope.
+Local Open Scope string_scope.
 
 Inductive element := Float | Double | Int64.
 
@@ -38,6 +38,7 @@ Record graph := Graph {
   graph_inputs : list declaration;
   graph_outputs : list declaration;
   constants : list (string * tensor);
+  node_names : list string;
   nodes : list node }.
 
 (** ** Equality of nodes *)
@@ -63,6 +64,17 @@ Definition node_eqb (a b : node) : bool :=
   String.eqb (operator a) (operator b) && String.eqb (domain a) (domain b) &&
   list_eqb named_eqb (attributes a) (attributes b) &&
   list_eqb String.eqb (inputs a) (inputs b) && list_eqb String.eqb (outputs a) (outputs b).
+
+Definition dim_eqb (a b : option Z) : bool :=
+  match a, b with
+  | Some v, Some w => Z.eqb v w
+  | None, None => true
+  | _, _ => false
+  end.
+
+Definition declaration_eqb (a b : declaration) : bool :=
+  String.eqb (declared_name a) (declared_name b) && Z.eqb (declared_type a) (declared_type b) &&
+  list_eqb dim_eqb (declared_dims a) (declared_dims b).
 
 Lemma list_eqb_sound {A} (eqb : A -> A -> bool) :
   (forall a b, eqb a b = true -> a = b) -> forall l m, list_eqb eqb l m = true -> l = m.

@@ -4,10 +4,10 @@
     that is not listed below, one given twice, one of another kind and one in a form that
     two readers might take differently are all refused. *)
 
-From Coq Require Import ZArith List Bool String Ascii Lia.
+From Coq Require Import ZArith List Bool String Ascii Strings.Byte Lia.
 From SortNet.float Require Import Bytes Graph Bodies.
 Import ListNotations.
-Open Scope Z_scope.
+Local Open Scope Z_scope.
 
 Notation "'let*' x ':=' a 'in' c" :=
   (match a with Some x => c | None => None end)
@@ -61,7 +61,7 @@ Variable b : bytes.
 Fixpoint text_of (n : nat) (p : Z) : string :=
   match n with
   | O => EmptyString
-  | S n' => String (ascii_of_N (Z.to_N (byte b p))) (text_of n' (p + 1))
+  | S n' => String (ascii_of_N (Z.to_N (byte_at b p))) (text_of n' (p + 1))
   end.
 
 Definition text (p q : Z) : option string :=
@@ -108,13 +108,17 @@ Definition attribute_at (p q : Z) : option (string * attribute) :=
 
 Definition node_at (p q : Z) : option node :=
   let* fs := fields b few p q in
-  check only [1; 2; 3; 4; 5; 6; 7] fs && ignored 3 fs && ignored 6 fs in
+  check only [1; 2; 3; 4; 5; 6; 7] fs && ignored 6 fs in
   let* inputs := parts text 1 fs in
   let* outputs := parts text 2 fs in
   let* operator := text_field 4 fs in
   let* domain := text_field 7 fs in
   let* attributes := parts attribute_at 5 fs in
   Some (Node operator domain attributes inputs outputs).
+
+(** What a node is called; only that two are not called the same matters. *)
+Definition node_name_at (p q : Z) : option string :=
+  let* fs := fields b few p q in text_field 3 fs.
 
 (** ** Declarations *)
 
@@ -163,13 +167,15 @@ Definition metadata_at (p q : Z) : option string :=
   check only [1; 2] fs && ignored 2 fs in text_field 1 fs.
 
 (** Whether the bytes from p on are those of a list. *)
-Fixpoint same_bytes (l : list Z) (p : Z) : bool :=
+Definition code (x : Byte.byte) : Z := Z.of_N (Byte.to_N x).
+
+Fixpoint same_bytes (l : list Byte.byte) (p : Z) : bool :=
   match l with
   | [] => true
-  | x :: l' => (byte b p =? x) && same_bytes l' (p + 1)
+  | x :: l' => (byte_at b p =? code x) && same_bytes l' (p + 1)
   end.
 
-Definition is_body (l : list Z) (p q : Z) : bool :=
+Definition is_body (l : list Byte.byte) (p q : Z) : bool :=
   (q - p =? Z.of_nat (List.length l)) && same_bytes l p.
 
 Definition function_at (p q : Z) : option string :=
@@ -177,16 +183,17 @@ Definition function_at (p q : Z) : option string :=
   else if is_body sort_neuron_bounds_body p q then Some "SortNeuronBounds"%string
   else None.
 
-(** What the graph message holds: inputs, outputs, constants, nodes. *)
-Definition graph_at (p q : Z)
-    : option (list declaration * list declaration * list (string * tensor) * list node) :=
+(** What the graph message adds to a model. *)
+Definition graph_at (version : Z) (opsets : list (string * Z)) (functions keys : list string)
+    (p q : Z) : option graph :=
   let* fs := fields b many p q in
   check only [1; 2; 5; 10; 11; 12] fs && ignored 2 fs && ignored 10 fs in
   let* inputs := parts declaration_at 11 fs in
   let* outputs := parts declaration_at 12 fs in
   let* constants := parts tensor_at 5 fs in
+  let* names := parts node_name_at 1 fs in
   let* nodes := parts node_at 1 fs in
-  Some (inputs, outputs, constants, nodes).
+  Some (Graph version opsets functions keys inputs outputs constants names nodes).
 
 Definition read_graph : option graph :=
   let* fs := fields b few 0 (size b) in
@@ -197,13 +204,12 @@ Definition read_graph : option graph :=
   let* opsets := parts opset_at 8 fs in
   let* functions := parts function_at 25 fs in
   let* keys := parts metadata_at 14 fs in
-  let* (inputs, outputs, constants, nodes) := part graph_at 7 fs in
-  Some (Graph version opsets functions keys inputs outputs constants nodes).
+  part (graph_at version opsets functions keys) 7 fs.
 
 (** ** The body of a function is ours, byte by byte *)
 
 Lemma same_bytes_sound l : forall p, same_bytes l p = true ->
-  forall i, (i < List.length l)%nat -> byte b (p + Z.of_nat i) = nth i l 0.
+  forall i, (i < List.length l)%nat -> byte_at b (p + Z.of_nat i) = code (nth i l Byte.x00).
 Proof.
   induction l as [|x l IH]; simpl; intros p H i Hi; [lia|].
   apply andb_true_iff in H as [H H']. apply Z.eqb_eq in H.

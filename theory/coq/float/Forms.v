@@ -1,0 +1,369 @@
+(** * Forms: the nodes that each operation of the format is made of
+
+    What `sortnet.export.graph` writes, as a function from operations with the names of their
+    values to lists of nodes.  A graph that is such a list, word for word, means the chain of
+    operations it was made from; [denotes] says this, and it is what an accepted file is
+    believed to mean.  [Meaning.v] confirms it against the definitions of the operators. *)
+
+From Coq Require Import ZArith List Bool String.
+From SortNet.float Require Import Network Graph Wire.
+Import ListNotations.
+Local Open Scope string_scope.
+Local Open Scope list_scope.
+
+Definition plain (operator : string) (inputs : list string) (output : string) : node :=
+  Node operator "" [] inputs [output].
+
+(** ** Steps: an operation with the names of its constants and values *)
+
+(** Names of constants come first, then those of the values that the nodes compute, in order;
+    the last one is the result. *)
+Inductive step :=
+  | Normalized (mean std centered y : string)
+  | Flattened (y : string)
+  | Sorted (W : string) (rho k : Z) (y : string)
+  | Convolved (pads places to_rows W to_split : string) (rho k : Z)
+      (padded flat rows neurons split turned y : string)
+  | Shifted (c y : string)
+  | Biased (c y : string)
+  | Negated (y : string)
+  | Mapped (W b : string) (W_wide b_wide x_wide y_wide y : string)
+  | Grouped (to_groups count groups sorted places y : string)
+  | Activated (operator y : string).
+
+Definition result (s : step) : string :=
+  match s with
+  | Normalized _ _ _ y | Flattened y | Sorted _ _ _ y | Convolved _ _ _ _ _ _ _ _ _ _ _ _ _ y
+  | Shifted _ y | Biased _ y | Negated y | Mapped _ _ _ _ _ _ y | Grouped _ _ _ _ _ y
+  | Activated _ y => y
+  end.
+
+Definition flatten (x y : string) : node := Node "Flatten" "" [("axis", Int 1)] [x] [y].
+
+Definition sort_neuron (x W : string) (rho k : Z) (y : string) : node :=
+  Node "SortNeuron" "ai.sortnet" [("k", Int k); ("rho", Real rho)] [x; W] [y].
+
+(** [N, D] to one row for each patch, with a zero as entry D; and one row for each patch to
+    units, output by output. *)
+Definition to_patches (pads places to_rows x padded flat rows : string) : list node :=
+  [plain "Pad" [x; pads] padded;
+   Node "Gather" "" [("axis", Int 1)] [padded; places] [flat];
+   plain "Reshape" [flat; to_rows] rows].
+
+Definition from_patches (to_split x split turned y : string) : list node :=
+  [plain "Reshape" [x; to_split] split;
+   Node "Transpose" "" [("perm", Ints [0; 2; 1]%Z)] [split] [turned];
+   flatten turned y].
+
+(** 1 is float32, 11 float64. *)
+Definition cast (to : Z) (x y : string) : node := Node "Cast" "" [("to", Int to)] [x] [y].
+
+Definition form (x : string) (s : step) : list node :=
+  match s with
+  | Normalized mean std centered y =>
+      [plain "Sub" [x; mean] centered; plain "Div" [centered; std] y]
+  | Flattened y => [flatten x y]
+  | Sorted W rho k y => [sort_neuron x W rho k y]
+  | Convolved pads places to_rows W to_split rho k padded flat rows neurons split turned y =>
+      to_patches pads places to_rows x padded flat rows ++
+      [sort_neuron rows W rho k neurons] ++
+      from_patches to_split neurons split turned y
+  | Shifted c y => [plain "Sub" [x; c] y]
+  | Biased c y => [plain "Add" [x; c] y]
+  | Negated y => [plain "Neg" [x] y]
+  | Mapped W b W_wide b_wide x_wide y_wide y =>
+      [cast 11 W W_wide; cast 11 b b_wide; cast 11 x x_wide;
+       Node "Gemm" "" [("transB", Int 1)] [x_wide; W_wide; b_wide] [y_wide];
+       cast 1 y_wide y]
+  | Grouped to_groups count groups sorted places y =>
+      [plain "Reshape" [x; to_groups] groups;
+       Node "TopK" "" [("axis", Int (-1)); ("largest", Int 1); ("sorted", Int 1)]
+         [groups; count] [sorted; places];
+       flatten sorted y]
+  | Activated operator y => [plain operator [x] y]
+  end.
+
+(** The nodes of a chain that starts at the value x, and the name of its result. *)
+Fixpoint forms (x : string) (l : list step) : list node :=
+  match l with
+  | [] => []
+  | s :: l' => form x s ++ forms (result s) l'
+  end.
+
+Fixpoint result_of (x : string) (l : list step) : string :=
+  match l with
+  | [] => x
+  | s :: l' => result_of (result s) l'
+  end.
+
+(** ** Constants *)
+
+Section In.
+Variable g : graph.
+
+Definition constant (name : string) : option tensor :=
+  match find (fun c => String.eqb name (fst c)) (constants g) with
+  | Some (_, t) => Some t
+  | None => None
+  end.
+
+(** n entries that end before [stop], in front of [after]. *)
+Fixpoint entries_before {A} (at_ : Z -> A) (n : nat) (stop : Z) (after : list A) : list A :=
+  match n with
+  | O => after
+  | S n' => entries_before at_ n' (stop - 1) (at_ (stop - 1)%Z :: after)
+  end.
+
+Definition largest_vector : Z := 1048576.
+Definition largest_patches : Z := 1048576.
+
+(** A scalar, vector or matrix of float32 numbers, or a vector of integers. *)
+Definition scalar (name : string) : option Z :=
+  match constant name with
+  | Some (Tensor Float [] at_) => Some (at_ 0%Z)
+  | _ => None
+  end.
+
+Definition vector (name : string) : option (list Z) :=
+  match constant name with
+  | Some (Tensor Float [n] at_) =>
+      check (n <=? largest_vector)%Z in Some (entries_before at_ (Z.to_nat n) n [])
+  | _ => None
+  end.
+
+Definition matrix_of (o i : Z) (at_ : Z -> Z) : matrix :=
+  Matrix (Z.to_nat o) (Z.to_nat i)
+    (fun r => entries_before at_ (Z.to_nat i) ((Z.of_nat r + 1) * i) []).
+
+Definition matrix_at (name : string) : option matrix :=
+  match constant name with
+  | Some (Tensor Float [o; i] at_) =>
+      check (o <=? largest_vector)%Z && (i <=? largest_vector)%Z in Some (matrix_of o i at_)
+  | _ => None
+  end.
+
+(** The number of integers, and each of them. *)
+Definition integer_array (name : string) : option (Z * (Z -> Z)) :=
+  match constant name with
+  | Some (Tensor Int64 [n] at_) => check (n <=? largest_patches)%Z in Some (n, at_)
+  | _ => None
+  end.
+
+(** Whether a constant is this one. *)
+Definition same_type (a b : element) : bool :=
+  match a, b with
+  | Float, Float | Double, Double | Int64, Int64 => true
+  | _, _ => false
+  end.
+
+Definition is_constant (name : string) (type : element) (shape values : list Z) : bool :=
+  match constant name with
+  | Some (Tensor t d at_) =>
+      same_type t type && list_eqb Z.eqb d shape &&
+      list_eqb Z.eqb (entries_before at_ (List.length values) (Z.of_nat (List.length values)) [])
+        values
+  | None => false
+  end.
+
+(** ** The operation of a step *)
+
+Inductive shape := Image (c h w : Z) | Flat (n : Z).
+
+Definition units (s : shape) : Z := match s with Image c h w => c * h * w | Flat n => n end%Z.
+
+(** The patches of n entries each, from an array of all of them. *)
+Fixpoint patches_before (at_ : Z -> Z) (n P : nat) (after : list (list nat)) : list (list nat) :=
+  match P with
+  | O => after
+  | S P' =>
+      let patch := entries_before (fun i => Z.to_nat (at_ i)) n (Z.of_nat P * Z.of_nat n) [] in
+      patches_before at_ n P' (patch :: after)
+  end.
+
+(** The operation and the shape of its value, on a value of the given shape. *)
+Definition operation (at_ : shape) (s : step) : option (op * shape) :=
+  match s, at_ with
+  | Normalized mean std _ _, _ =>
+      let* m := scalar mean in
+      let* s := scalar std in
+      Some (Normalize m s, at_)
+  | Flattened _, _ => Some (Flatten, Flat (units at_))
+  | Sorted W rho k _, Flat n =>
+      let* M := matrix_at W in
+      check (Z.of_nat (cols M) =? n)%Z && (1 <=? k)%Z && (k <=? n)%Z in
+      Some (SortNeuron M rho (Z.to_nat k), Flat (Z.of_nat (rows M)))
+  | Convolved pads places to_rows W to_split rho k _ _ _ _ _ _ _, Flat n =>
+      let* M := matrix_at W in
+      let* (count, at_) := integer_array places in
+      let F := Z.of_nat (cols M) in
+      let O := Z.of_nat (rows M) in
+      check (1 <=? k)%Z && (k <=? F)%Z in
+      let P := (count / F)%Z in
+      check (P * F =? count)%Z && (1 <=? P)%Z && (O * P <=? largest_vector)%Z in
+      check forallb (fun i => (0 <=? i)%Z && (i <=? n)%Z)
+        (entries_before at_ (Z.to_nat count) count []) in
+      check is_constant pads Int64 [4]%Z [0; 0; 0; 1]%Z in
+      check is_constant to_rows Int64 [2]%Z [-1; F]%Z in
+      check is_constant to_split Int64 [3]%Z [-1; P; O]%Z in
+      Some (SortConv (patches_before at_ (cols M) (Z.to_nat P) []) M rho (Z.to_nat k), Flat (O * P))
+  | Shifted c _, Flat n =>
+      let* v := vector c in
+      check (Z.of_nat (List.length v) =? n)%Z in Some (Shift v, at_)
+  | Biased c _, Flat n =>
+      let* v := vector c in
+      check (Z.of_nat (List.length v) =? n)%Z in Some (Bias v, at_)
+  | Negated _, _ => Some (Negate, at_)
+  | Mapped W b _ _ _ _ _, Flat n =>
+      let* M := matrix_at W in
+      let* v := vector b in
+      check (Z.of_nat (cols M) =? n)%Z in
+      check (List.length v =? rows M)%nat in
+      Some (Affine M v, Flat (Z.of_nat (rows M)))
+  | Grouped to_groups count _ _ _ _, Flat n =>
+      let* (one, sizes) := integer_array count in
+      let s := sizes 0%Z in
+      check (one =? 1)%Z && (2 <=? s)%Z && (s <=? n)%Z && (n / s * s =? n)%Z in
+      check is_constant to_groups Int64 [3]%Z [-1; n / s; s]%Z in
+      Some (GroupSort (Z.to_nat s), at_)
+  | Activated operator _, _ =>
+      if String.eqb operator "Relu" then Some (Relu, at_)
+      else if String.eqb operator "Abs" then Some (Abs, at_)
+      else if String.eqb operator "Tanh" then Some (Tanh, at_)
+      else None
+  | _, Image _ _ _ => None
+  end.
+
+(** Numbers that an operation holds or makes, for the limit on all of them. *)
+Definition work (o : op) (to : shape) : Z :=
+  (units to +
+   match o with
+   | SortNeuron W _ _ | Affine W _ => Z.of_nat (rows W) * Z.of_nat (cols W)
+   | SortConv patches W _ _ =>
+       Z.of_nat (cols W) * (Z.of_nat (rows W) + Z.of_nat (List.length patches))
+   | _ => 0
+   end)%Z.
+
+(** All operations of a chain, with so much work at most. *)
+Fixpoint operations (room : Z) (at_ : shape) (l : list step) : option (list op * shape) :=
+  match l with
+  | [] => Some ([], at_)
+  | s :: l' =>
+      let* (o, to) := operation at_ s in
+      let room := (room - work o to)%Z in
+      check (0 <=? room)%Z && (1 <=? units to)%Z && (units to <=? largest_vector)%Z in
+      let* (os, last) := operations room to l' in
+      Some (o :: os, last)
+  end.
+
+(** ** Label and margin radius *)
+
+Definition label : node :=
+  Node "ArgMax" "" [("axis", Int 1); ("keepdims", Int 0); ("select_last_index", Int 0)]
+    ["logits"] ["label"].
+
+(** 1 for the samples whose pixels are all in [0, 1]. *)
+Record box := Box { zero : string; one : string; axes : string;
+  above : string; below : string; both : string; number : string; least : string;
+  inside : string }.
+
+Definition box_form (n : box) : list node :=
+  [plain "GreaterOrEqual" ["input"; zero n] (above n);
+   plain "LessOrEqual" ["input"; one n] (below n);
+   plain "And" [above n; below n] (both n);
+   cast 1 (both n) (number n);
+   Node "ReduceMin" "" [("keepdims", Int 0)] [number n; axes n] [least n];
+   plain "Greater" [least n; zero n] (inside n)].
+
+(** 1065353216 is the bit pattern of 1. *)
+Definition box_constants (n : box) : bool :=
+  (is_constant (zero n) Float [] [0] && is_constant (one n) Float [] [1065353216] &&
+   is_constant (axes n) Int64 [3] [1; 2; 3])%Z.
+
+(** radius = max(0, (top1 - top2 - slack) scale) inside the box, else 0. *)
+Record margin := Margins { two : string; first : string; second : string;
+  slack : string; scale : string;
+  top : string; places : string; best : string; next : string; difference : string;
+  sure : string; scaled : string; positive : string; margin_box : box }.
+
+Definition margin_form (n : margin) : list node :=
+  [Node "TopK" "" [("axis", Int 1); ("largest", Int 1); ("sorted", Int 1)]
+     ["logits"; two n] [top n; places n];
+   Node "Gather" "" [("axis", Int 1)] [top n; first n] [best n];
+   Node "Gather" "" [("axis", Int 1)] [top n; second n] [next n];
+   plain "Sub" [best n; next n] (difference n);
+   plain "Sub" [difference n; slack n] (sure n);
+   plain "Mul" [sure n; scale n] (scaled n);
+   plain "Max" [scaled n; zero (margin_box n)] (positive n)] ++
+  box_form (margin_box n) ++
+  [plain "Where" [inside (margin_box n); positive n; zero (margin_box n)] "radius"].
+
+Definition margin_constants (n : margin) : bool :=
+  (is_constant (two n) Int64 [1] [2] && is_constant (first n) Int64 [] [0] &&
+   is_constant (second n) Int64 [] [1] && box_constants (margin_box n))%Z.
+
+(** ** Everything around the nodes *)
+
+Definition node_outputs : list string := flat_map outputs (nodes g).
+Definition constant_names : list string := map fst (constants g).
+
+Fixpoint distinct (l : list string) : bool :=
+  match l with
+  | [] => true
+  | a :: l' => negb (existsb (String.eqb a) l') && distinct l'
+  end.
+
+(** ONNX Runtime gives such names when it inlines a function. *)
+Definition good_name (a : string) : bool :=
+  negb (String.eqb a "") && negb (String.prefix "_inlfunc_" a).
+
+Definition used_functions : list string :=
+  filter (fun f => existsb (fun n => String.eqb (domain n) "ai.sortnet" &&
+                                     String.eqb (operator n) f) (nodes g))
+    ["SortNeuron"; "SortNeuronBounds"].
+
+(** Each name is defined once; each constant is used; versions are those that the operators
+    are defined by; the functions in the file are those that are used. *)
+Definition well_formed : bool :=
+  ((8 <=? ir_version g) && (ir_version g <=? 10))%Z &&
+  list_eqb (fun a b => String.eqb (fst a) (fst b) && Z.eqb (snd a) (snd b)) (opsets g)
+    [("", 18%Z); ("ai.sortnet", 1%Z)] &&
+  list_eqb String.eqb (functions g) used_functions &&
+  distinct (metadata_keys g) && negb (existsb (String.eqb "ort_config") (metadata_keys g)) &&
+  distinct (filter (fun a => negb (String.eqb a "")) (node_names g)) &&
+  distinct ("input" :: constant_names ++ node_outputs) &&
+  forallb good_name (constant_names ++ node_outputs) &&
+  forallb (fun c => existsb (String.eqb c) (flat_map inputs (nodes g))) constant_names.
+
+(** A batch of images, and what is computed of it. *)
+Definition image : option shape :=
+  match graph_inputs g with
+  | [Declared name type [None; Some c; Some h; Some w]] =>
+      check String.eqb name "input" && (type =? 1)%Z in
+      check ((1 <=? c) && (1 <=? h) && (1 <=? w) && (c <=? largest_vector) &&
+             (h <=? largest_vector) && (w <=? largest_vector) &&
+             (c * h * w <=? largest_vector))%Z in
+      Some (Image c h w)
+  | _ => None
+  end.
+
+Definition declares (classes : Z) : bool :=
+  (2 <=? classes)%Z &&
+  list_eqb declaration_eqb (graph_outputs g)
+    [Declared "logits" 1 [None; Some classes]; Declared "label" 7 [None];
+     Declared "radius" 1 [None]].
+
+(** The file that the graph is, with so much work at most. *)
+Inductive denotes (room : Z) : file -> Prop :=
+  | denotes_margin start steps os classes n s t :
+      well_formed = true ->
+      image = Some start ->
+      nodes g = forms "input" steps ++ [label] ++ margin_form n ->
+      result_of "input" steps = "logits" ->
+      operations room start steps = Some (os, Flat classes) ->
+      declares classes = true ->
+      margin_constants n = true ->
+      scalar (slack n) = Some s ->
+      scalar (scale n) = Some t ->
+      denotes room (File (Network (Z.to_nat (units start)) os) (Margin s t)).
+
+End In.
