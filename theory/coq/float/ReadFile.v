@@ -1,7 +1,7 @@
 (** * ReadFile: from bytes to the network and radius that they are *)
 
 From Coq Require Import ZArith.
-From SortNet.float Require Import Network Bytes Graph Wire Forms Recognise.
+From SortNet.float Require Import Network Bytes Graph Wire Forms Denotes Recognise.
 Local Open Scope Z_scope.
 
 (** Work in proportion to the file, so that a small one cannot ask for much: its weights
