@@ -22,11 +22,11 @@ import onnx
 import onnxruntime
 from onnx.utils import Extractor
 
+from sortnet.backend.native import library_path
+from sortnet.base.units import eps_to_float
+from sortnet.cli.onnx import _load
 from sortnet.export import CertifiedSession
-from sortnet.export.cli import _load
 from sortnet.export.runtime import _MAX_BATCH
-from sortnet.native import library_path
-from sortnet.units import eps_to_float
 
 
 def plain_session(path: Path) -> onnxruntime.InferenceSession:

@@ -14,12 +14,12 @@ import sys
 import numpy as np
 import torch
 
-from sortnet.data import DataSet, Split, load
+from sortnet.certificate.analysis import analyse
+from sortnet.data.sets import DataSet, Split, load
 from sortnet.export import network_from_torch
-from sortnet.export.error_bound import analyse
-from sortnet.models import build_model
-from sortnet.presets import PRESETS, get_preset
-from sortnet.train import model_config
+from sortnet.models.net import build_model
+from sortnet.training.presets import PRESETS, get_preset
+from sortnet.training.train import model_config
 
 SHAPES = {
     "mnist": ((1, 28, 28), 10),

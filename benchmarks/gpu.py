@@ -53,8 +53,8 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
-from sortnet import cuda, ops
-from sortnet.files import atomic_write
+from sortnet.backend import cuda, ops
+from sortnet.base.files import atomic_write
 
 ROOT = Path(__file__).parents[1]
 DEVICE = ROOT / "kernels" / "cuda" / "device"
@@ -575,10 +575,10 @@ def reference(setup: Setup, record: Record) -> None:
 
 def step(setup: Setup, record: Record) -> None:
     """A training step of cifar10-2/255 (forward, loss, backward, AdamW) over its p schedule."""
-    from sortnet.losses import clipped_hinge
-    from sortnet.models import ModelConfig, build_model, set_p
-    from sortnet.presets import get_preset
-    from sortnet.schedule import exponential_ramp
+    from sortnet.models.net import ModelConfig, build_model, set_p
+    from sortnet.training.losses import clipped_hinge
+    from sortnet.training.presets import get_preset
+    from sortnet.training.schedule import exponential_ramp
 
     chosen = get_preset("cifar10-2/255")
     recipe = chosen.recipe
@@ -657,12 +657,12 @@ def curve(setup: Setup, record: Record) -> None:
 
     Stops with a checkpoint when the time is nearly up; goes on from it with --resume.
     """
-    from sortnet import runs
-    from sortnet.data import load
-    from sortnet.evaluate import evaluate, reestimate_means
-    from sortnet.models import set_p
-    from sortnet.presets import get_preset
-    from sortnet.train import Trainer, model_config, settings_at
+    from sortnet.data.sets import load
+    from sortnet.evaluation.evaluate import evaluate, reestimate_means
+    from sortnet.models.net import set_p
+    from sortnet.training import runs
+    from sortnet.training.presets import get_preset
+    from sortnet.training.train import Trainer, model_config, settings_at
 
     began = time.monotonic()
     chosen = get_preset("fashion-mnist-0.1-reference").scaled(setup.epochs)

@@ -32,7 +32,7 @@ from rich.progress import track
 from rich.table import Table
 
 import sortnet
-from sortnet import native
+from sortnet.backend import native
 
 INF = float("inf")
 RESULTS = Path(__file__).parent / "results" / "kernels.csv"

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sortnet import margin_radius, runs
-from sortnet.data import DataSet, Split
-from sortnet.evaluate import evaluate
+from sortnet import margin_radius
+from sortnet.data.sets import DataSet, Split
+from sortnet.evaluation.evaluate import evaluate
 from sortnet.export import CertifiedSession, export_model
-from sortnet.presets import Preset, Recipe
-from sortnet.train import Trainer, model_config
+from sortnet.training import runs
+from sortnet.training.presets import Preset, Recipe
+from sortnet.training.train import Trainer, model_config
 
 
 def stripes(count: int, seed: int) -> Split:

@@ -8,10 +8,7 @@ import torch
 from torch import nn
 
 from sortnet import nn as sn
-from sortnet.attack import pgd
-from sortnet.nn import functional as F
-
-from .spec import (
+from sortnet.certificate.network import (
     Activation,
     Affine,
     Array,
@@ -26,9 +23,11 @@ from .spec import (
     SortConv,
     SortNeuron,
 )
+from sortnet.evaluation.attack import pgd
+from sortnet.nn import functional as F
 
 if TYPE_CHECKING:
-    from sortnet.models import CertifiedNet
+    from sortnet.models.net import CertifiedNet
 
     from .certify import Attack
     from .runtime import FloatArray, IntArray

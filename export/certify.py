@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sortnet.data import Split
-from sortnet.files import atomic_write
-from sortnet.units import eps_to_float, parse_eps
+from sortnet.base.files import atomic_write
+from sortnet.base.units import eps_to_float, parse_eps
+from sortnet.data.sets import Split
 
 from .runtime import BoolArray, CertifiedSession, FloatArray, IntArray, Prediction
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sortnet.files import atomic_write
-from sortnet.units import parse_eps
-
-from .error_bound import Analysis, analyse
-from .graph import build_model
-from .spec import (
+from sortnet.base.files import atomic_write
+from sortnet.base.units import parse_eps
+from sortnet.certificate.analysis import Analysis, analyse
+from sortnet.certificate.network import (
     Activation,
     Affine,
     Array,
@@ -31,10 +29,12 @@ from .spec import (
     SortNeuron,
 )
 
+from .graph import build_model
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sortnet.models import CertifiedNet
+    from sortnet.models.net import CertifiedNet
     from sortnet.nn import SortConv2d
 
 
@@ -100,8 +100,8 @@ def _ops(layer: nn.Module, shape: Shape) -> Iterator[Op]:
     """The operations of one layer whose input has the per-sample shape that torch sees."""
     from torch import nn
 
-    from sortnet import models
     from sortnet import nn as sn
+    from sortnet.models import net as models
 
     match layer:
         case sn.Normalize():

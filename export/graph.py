@@ -18,11 +18,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sortnet.units import float32_up
-
-from .error_bound import ROOM, Analysis, analyse, ball_reach
-from .functions import DOMAIN, OPSET, functions
-from .spec import (
+from sortnet.base.units import float32_up
+from sortnet.certificate.analysis import ROOM, Analysis, analyse, ball_reach
+from sortnet.certificate.network import (
     Activation,
     Affine,
     Array,
@@ -37,6 +35,8 @@ from .spec import (
     SortConv,
     SortNeuron,
 )
+
+from .functions import DOMAIN, OPSET, functions
 
 FORMAT_VERSION = "1"
 IR_VERSION = 8

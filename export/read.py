@@ -15,8 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from .functions import DOMAIN
-from .spec import (
+from sortnet.certificate.network import (
     Activation,
     Affine,
     Array,
@@ -32,6 +31,8 @@ from .spec import (
     SortNeuron,
     SpecError,
 )
+
+from .functions import DOMAIN
 from .wire import (
     Const,
     Input,

@@ -15,13 +15,14 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from sortnet import cuda
-from sortnet.native import library_path
-from sortnet.units import float32_up, parse_eps
+from sortnet.backend import cuda
+from sortnet.backend.native import library_path
+from sortnet.base.units import float32_up, parse_eps
+from sortnet.certificate.analysis import TANH_ERROR, ball_reach
+from sortnet.certificate.inputs import InputError, check_box, check_kind
+from sortnet.certificate.network import Activation, Affine, Network, SortConv, SortNeuron
 
-from .error_bound import TANH_ERROR, ball_reach
 from .graph import build_interval_model
-from .spec import Activation, Affine, Network, SortConv, SortNeuron
 from .verifier import Proof, verify_model
 from .wire import RefusedError, load_model
 
@@ -40,10 +41,6 @@ _PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
 
 class NotProvedError(ValueError):
     """The file does not prove its certificates."""
-
-
-class InputError(ValueError):
-    """Inputs that no certificate speaks about."""
 
 
 class Prediction(NamedTuple):
@@ -196,20 +193,9 @@ class CertifiedSession:
             return self._interval
 
     def _check(self, x: FloatArray) -> None:
-        expected = f"float32 [N, {', '.join(map(str, self.network.input_shape))}] in [0, 1]"
-        if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-            kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise InputError(f"expected {expected}, got {kind}")
-        if x.ndim != 4 or x.shape[1:] != self.network.input_shape:
-            raise InputError(f"expected {expected}, got shape {list(x.shape)}")
-        for start in range(0, len(x), _MAX_BATCH):
-            batch = np.asarray(x[start : start + _MAX_BATCH])  # what runs: no mask hides a NaN
-            if batch.min() >= 0 and batch.max() <= 1:  # both are NaN where a pixel is
-                continue
-            inside = ((batch >= 0) & (batch <= 1)).all(axis=(1, 2, 3))
-            first = int(np.argmin(inside))
-            what = "NaN" if np.isnan(batch[first]).any() else "a pixel outside [0, 1]"
-            raise InputError(f"sample {start + first} has {what}: no certificate speaks about it")
+        array = isinstance(x, np.ndarray)
+        check_kind(x, x.dtype if array else None, np.shape(x), self.network.input_shape)
+        check_box(x)
 
     def _batches(
         self, x: FloatArray, bounds: bool, rows: IntArray | None = None

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from .error_bound import ROOM, Analysis, BoundError, analyse, ball_reach
+from sortnet.certificate.analysis import ROOM, Analysis, BoundError, analyse, ball_reach
+from sortnet.certificate.network import Network
+
 from .read import Exported, IntervalRadius, MarginRadius, read_model
-from .spec import Network
 from .wire import RefusedError, load_model
 
 

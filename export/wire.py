@@ -20,8 +20,9 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from onnx import TensorProto, helper, numpy_helper
 
+from sortnet.certificate.network import Array
+
 from .functions import DOMAIN, OPSET, functions
-from .spec import Array
 
 MAX_FILE = 2**31 - 1
 MAX_NODES = 10_000

@@ -6,21 +6,25 @@
 from importlib import import_module
 from pkgutil import extend_path
 
+from . import _moved
+
 # Running `python -m pytest` in the repository root puts ./sortnet first; the installed parts
 # (sortnet.theory, sortnet.export, sortnet/lib) are then found through the extended path.
 __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
 
+_moved.install()
+
 _HOMES = {
     "ModelConfig": "sortnet.models",
     "build_model": "sortnet.models",
-    "certified_accuracy": "sortnet.certify",
-    "interval_certified": "sortnet.certify",
-    "lipschitz_constant": "sortnet.certify",
-    "margin_radius": "sortnet.certify",
+    "certified_accuracy": "sortnet.evaluation.certify",
+    "interval_certified": "sortnet.evaluation.certify",
+    "lipschitz_constant": "sortnet.evaluation.certify",
+    "margin_radius": "sortnet.evaluation.certify",
 }
-_MODULES = ("certify", "export", "models", "nn", "ops", "theory")
+_MODULES = ("data", "evaluation", "export", "models", "nn", "theory", "training")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

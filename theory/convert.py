@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from sortnet.models import Abs, CertifiedNet
+from sortnet.models.net import Abs, CertifiedNet
 from sortnet.nn import (
     GroupSort,
     LipschitzLinear,

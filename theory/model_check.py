@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from sortnet.export import spec
-    from sortnet.models import CertifiedNet
+    from sortnet.certificate import network as spec
+    from sortnet.models.net import CertifiedNet
 
 _AFFINE = {"Affine", "Linear", "LipschitzLinear"}
 _DISTANCES = {"SortNeuron", "SortConv", "SortLinear", "LInfDistLinear", "OrderStatisticLinear"}
@@ -129,7 +129,7 @@ def _steps(path: str | Path, exact: bool) -> tuple[tuple[int, ...], list[_Step]]
     target = Path(path)
     if target.is_dir():
         from sortnet.export.from_torch import ExportError, network_from_torch
-        from sortnet.runs import load_run
+        from sortnet.training.runs import load_run
 
         model = load_run(target)[0]
         try:
@@ -264,7 +264,7 @@ def _exact_masses(
 
 
 def _exact(op: spec.Op, width: int) -> Layer | None:
-    from sortnet.export import spec
+    from sortnet.certificate import network as spec
 
     match op:
         case spec.Flatten():
@@ -292,7 +292,7 @@ def _exact(op: spec.Op, width: int) -> Layer | None:
 
 def _factors(op: spec.Op) -> tuple[float, int]:
     """Lipschitz constant and spread (:class:`.networks.Layer`) of an operation."""
-    from sortnet.export import spec
+    from sortnet.certificate import network as spec
 
     match op:
         case spec.Normalize():
@@ -321,7 +321,7 @@ def _module_factors(module: nn.Module) -> tuple[float, int]:
     from torch import nn
 
     from sortnet import nn as sn
-    from sortnet.models import Abs
+    from sortnet.models.net import Abs
 
     match module:
         case sn.Normalize():

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sortnet.files import atomic_write
+from sortnet.base.files import atomic_write
 
 from . import search
 from .boolean_impossibility import bound as radius_bound

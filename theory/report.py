@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sortnet import console
+from sortnet.cli import console
 
 from .coq_check import CoqMissing, ProofRow, check_proofs
 from .results import Check, Refuted, Result

@@ -1,6 +1,7 @@
 """Layers that are 1-Lipschitz in l-inf, shaped like `torch.nn`; twins in `.functional`."""
 
-from . import functional
+from sortnet.nn import functional
+
 from .distance import (
     LInfDistConv2d,
     LInfDistLinear,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..coefficients import geometric_coefficients, to_float32
+from sortnet.certificate.coefficients import geometric_coefficients, to_float32
+
 from . import functional as F
 
 

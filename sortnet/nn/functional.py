@@ -1,4 +1,4 @@
-"""Functional twins of the layers: float32 on native kernels, float64 on `sortnet.reference`.
+"""Functional twins of the layers: float32 on kernels, float64 on `sortnet.backend.reference`.
 
 All neurons read absolute differences a_i = |x_i - w_i|; a_(k) is the k-th largest of them.
 """
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import ops, reference
+from sortnet.backend import ops, reference
 
 
 def _flat(x: Tensor, weight: Tensor) -> Tensor:

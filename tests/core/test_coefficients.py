@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sortnet import native
-from sortnet.coefficients import geometric_coefficients, to_float32
+from sortnet.backend import native
+from sortnet.certificate.coefficients import geometric_coefficients, to_float32
 
 rhos = st.floats(0, to_float32(0.9999999), width=32)
 

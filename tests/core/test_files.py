@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sortnet.files import atomic_write, check_outputs
+from sortnet.base.files import atomic_write, check_outputs
 
 
 def tree(folder: Path) -> set[str]:

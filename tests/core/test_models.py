@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sortnet import certify
-from sortnet.models import (
+from sortnet.evaluation import certify
+from sortnet.models.net import (
     CertifiedNet,
     ModelConfig,
     StemConfig,

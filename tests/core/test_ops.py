@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.library import opcheck
 
-from sortnet import native, ops, reference
+from sortnet.backend import native, ops, reference
 
 sizes = st.tuples(st.integers(0, 9), st.integers(0, 40), st.integers(1, 37))
 exponents = st.one_of(st.sampled_from([1.0, 2.0, 8.0, math.inf]), st.floats(1, 1000))

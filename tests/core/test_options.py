@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sortnet.options import Eps, OutFile
-from sortnet.units import eps_to_float, parse_eps
+from sortnet.base.units import eps_to_float, parse_eps
+from sortnet.cli.options import Eps, OutFile
 
 
 @pytest.mark.parametrize(

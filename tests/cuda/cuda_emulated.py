@@ -82,7 +82,7 @@ def _start(folder: Path, cache: Path, environment: Mapping[str, str]) -> None:
     os.environ["SN_FAKE_PROGRAMS"] = str(folder)
     os.environ["SORTNET_CACHE_DIR"] = str(cache)
     os.environ.update(environment)
-    from sortnet import cuda, native
+    from sortnet.backend import cuda, native
 
     fake = None
     if "SN_NO_DRIVER" not in environment:
@@ -97,7 +97,7 @@ def _start(folder: Path, cache: Path, environment: Mapping[str, str]) -> None:
 
 def _call(name: str, *arguments: Any) -> tuple[list[Array | None], int]:
     """Arrays become addresses; the arrays as they are afterwards and the scratch still held."""
-    from sortnet import cuda
+    from sortnet.backend import cuda
 
     def address(value: Any) -> Any:
         return value.ctypes.data if isinstance(value, np.ndarray) else value
@@ -114,7 +114,7 @@ def _call(name: str, *arguments: Any) -> tuple[list[Array | None], int]:
 
 
 def _available() -> bool:
-    from sortnet import cuda
+    from sortnet.backend import cuda
 
     return cuda.available()
 

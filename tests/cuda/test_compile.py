@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sortnet import cuda
+from sortnet.backend import cuda
 
 DEVICE = Path(__file__).parents[2] / "kernels" / "cuda" / "device"
 HEADERS = sorted(file for file in DEVICE.iterdir() if file.name != "program.cu")

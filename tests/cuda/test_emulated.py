@@ -9,7 +9,7 @@ from cuda_emulated import POWERS, Gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sortnet.native import Coefficients, Layer, Masks
+from sortnet.backend.native import Coefficients, Layer, Masks
 
 Array = np.ndarray
 SMALL = settings(max_examples=12)

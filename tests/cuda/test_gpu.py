@@ -12,7 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from sortnet import cuda, ops
+from sortnet.backend import cuda, ops
 
 pytestmark = pytest.mark.gpu
 
@@ -231,7 +231,7 @@ def test_onnxruntime_on_the_gpu() -> None:
     import onnx
     import onnxruntime
 
-    from sortnet.native import library_path
+    from sortnet.backend.native import library_path
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         pytest.skip("needs onnxruntime-gpu")
@@ -264,7 +264,7 @@ def test_onnxruntime_on_the_gpu() -> None:
 
 def _train(rank: int, world: int, folder: str) -> None:
     """A few steps of data-parallel training of a small network; rank 0 saves the weights."""
-    from sortnet.models import ModelConfig, build_model, set_p
+    from sortnet.models.net import ModelConfig, build_model, set_p
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29511")
     torch.cuda.set_device(rank)

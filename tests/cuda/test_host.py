@@ -13,8 +13,8 @@ import pytest
 from cuda_emulated import Gpu
 from cuda_ort import run_node
 
-from sortnet import cuda
-from sortnet.native import Coefficients, Layer, NativeError, library_path
+from sortnet.backend import cuda
+from sortnet.backend.native import Coefficients, Layer, NativeError, library_path
 
 ONES = np.ones((2, 4), dtype=np.float32)
 
@@ -293,7 +293,7 @@ def _available_after_fork() -> str:
 
 def test_a_group_far_larger_than_the_batch(programs, tmp_path) -> None:  # type: ignore[no-untyped-def]
     """One row of masks for all samples: as many tiles as the batch needs."""
-    from sortnet.native import Masks
+    from sortnet.backend.native import Masks
 
     gpu = process(programs, tmp_path)
     y = np.zeros((2, 2), dtype=np.float32)

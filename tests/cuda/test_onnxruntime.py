@@ -6,8 +6,8 @@ from cuda_emulated import Gpu
 from cuda_ort import run_node, run_session
 from cuda_reference import sort_forward
 
-from sortnet.coefficients import geometric_coefficients
-from sortnet.native import library_path
+from sortnet.backend.native import library_path
+from sortnet.certificate.coefficients import geometric_coefficients
 
 LIBRARY = str(library_path("sortnet_ort"))
 RNG = np.random.default_rng(0)

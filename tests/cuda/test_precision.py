@@ -8,8 +8,8 @@ import torch
 from test_compile import Nvrtc
 from torch import Tensor, nn
 
-from sortnet.certify import certificates, interval_certified, margin_radius
-from sortnet.models import ModelConfig, build_model, set_p
+from sortnet.evaluation.certify import certificates, interval_certified, margin_radius
+from sortnet.models.net import ModelConfig, build_model, set_p
 
 PARTS = (
     torch.backends.cuda.matmul,

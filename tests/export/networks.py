@@ -11,7 +11,8 @@ import numpy as np
 import onnxruntime
 from hypothesis import strategies as st
 
-from sortnet.export.spec import (
+from sortnet.backend.native import library_path
+from sortnet.certificate.network import (
     Activation,
     Affine,
     Array,
@@ -26,7 +27,6 @@ from sortnet.export.spec import (
     SortConv,
     SortNeuron,
 )
-from sortnet.native import library_path
 
 F32 = np.float32
 ZERO = Fraction(0)

@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import F32, ZERO, Array, evaluate_exact, images, networks, start
 
-from sortnet.export.error_bound import analyse, ball_reach
+from sortnet.base.units import float32_up
+from sortnet.certificate.analysis import analyse, ball_reach
+from sortnet.certificate.network import Network, SortConv, SortNeuron
 from sortnet.export.graph import build_interval_model, build_model
-from sortnet.export.spec import Network, SortConv, SortNeuron
-from sortnet.units import float32_up
 
 FEW = settings(max_examples=25, deadline=None)
 

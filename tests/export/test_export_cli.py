@@ -12,11 +12,11 @@ import torch
 from click.testing import CliRunner, Result
 from pyarrow import parquet
 
-from sortnet.data import load
-from sortnet.export.cli import certify_command, export_command, verify_command
-from sortnet.models import ModelConfig, build_model, estimate_means
-from sortnet.presets import get_preset
-from sortnet.runs import RunConfig, read_tensors, write_config, write_model, write_tensors
+from sortnet.cli.onnx import certify_command, export_command, verify_command
+from sortnet.data.sets import load
+from sortnet.models.net import ModelConfig, build_model, estimate_means
+from sortnet.training.presets import get_preset
+from sortnet.training.runs import RunConfig, read_tensors, write_config, write_model, write_tensors
 
 
 def write_run(folder: Path, **model: object) -> Path:

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import F32, evaluate, images, networks, start
 
+from sortnet.base.units import eps_to_float
+from sortnet.certificate.analysis import analyse, ball_reach
+from sortnet.certificate.network import Network
 from sortnet.export import ExportError, export_model, network_from_torch
-from sortnet.export.error_bound import analyse, ball_reach
 from sortnet.export.graph import build_interval_model, build_model
-from sortnet.export.spec import Network
-from sortnet.models import ModelConfig, StemConfig
-from sortnet.models import build_model as torch_model
-from sortnet.units import eps_to_float
+from sortnet.models.net import ModelConfig, StemConfig
+from sortnet.models.net import build_model as torch_model
 
 FEW = settings(max_examples=25, deadline=None)
 

@@ -16,10 +16,8 @@ import onnxruntime
 import pytest
 from networks import F32, Array, evaluate, start
 
-from sortnet.export.certify import into_ball
-from sortnet.export.error_bound import analyse
-from sortnet.export.graph import build_model
-from sortnet.export.spec import (
+from sortnet.certificate.analysis import analyse
+from sortnet.certificate.network import (
     Activation,
     Affine,
     Bias,
@@ -31,6 +29,8 @@ from sortnet.export.spec import (
     Shift,
     SortNeuron,
 )
+from sortnet.export.certify import into_ball
+from sortnet.export.graph import build_model
 
 SHAPE = (1, 2, 2)
 INPUTS = 4

@@ -13,9 +13,9 @@ import onnx
 import pytest
 from networks import F32, images, neuron
 
+from sortnet.certificate.network import Activation, Affine, Bias, Flatten, Negate, Network, Shift
 from sortnet.export import CertifiedSession, InputError, NotProvedError
 from sortnet.export.graph import build_model
-from sortnet.export.spec import Activation, Affine, Bias, Flatten, Negate, Network, Shift
 
 
 def small_network(head: bool = False) -> Network:

@@ -16,10 +16,7 @@ from google.protobuf.message import Message
 from networks import F32, evaluate, images, neuron, start
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from sortnet.export import CertifiedSession
-from sortnet.export.graph import build_model
-from sortnet.export.read import read_model
-from sortnet.export.spec import (
+from sortnet.certificate.network import (
     Activation,
     Affine,
     Bias,
@@ -32,6 +29,9 @@ from sortnet.export.spec import (
     Shift,
     SortConv,
 )
+from sortnet.export import CertifiedSession
+from sortnet.export.graph import build_model
+from sortnet.export.read import read_model
 from sortnet.export.verifier import verify, verify_model
 from sortnet.export.wire import RefusedError, check_model, parse_model
 

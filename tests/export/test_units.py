@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sortnet.files import atomic_write
-from sortnet.units import eps_to_float, float32_down, float32_up, parse_eps
+from sortnet.base.files import atomic_write
+from sortnet.base.units import eps_to_float, float32_down, float32_up, parse_eps
 
 
 @pytest.mark.parametrize(

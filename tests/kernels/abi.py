@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sortnet import native
+from sortnet.backend import native
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from abi import Kernels
 
-from sortnet import native
+from sortnet.backend import native
 
 X = np.zeros((4, 6), np.float32)
 W = np.zeros((5, 6), np.float32)

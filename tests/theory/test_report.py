@@ -8,8 +8,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from sortnet.theory import boolean_impossibility, cli, coq_check, plots, registry, report, search
-from sortnet.theory.cli import theory_command
+from sortnet.cli import theory as cli
+from sortnet.cli.theory import theory_command
+from sortnet.theory import boolean_impossibility, coq_check, plots, registry, report, search
 from sortnet.theory.results import Check, Evidence, Refuted, Result
 
 

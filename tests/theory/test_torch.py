@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sortnet import nn as sn
+from sortnet.cli.theory import theory_command
 from sortnet.export import export_model
-from sortnet.models import Abs, ModelConfig, build_model
-from sortnet.presets import get_preset
-from sortnet.runs import RunConfig, write_config, write_model
+from sortnet.models.net import Abs, ModelConfig, build_model
 from sortnet.theory import boolean_impossibility, model_check, search
 from sortnet.theory import strategies as draw
 from sortnet.theory.boolean import cyclic_pairs
 from sortnet.theory.boolean_impossibility import best_radius, bound
-from sortnet.theory.cli import theory_command
 from sortnet.theory.convert import exact_network
 from sortnet.theory.mass import masses
 from sortnet.theory.networks import Affine, Network, Scale, Sort
 from sortnet.theory.order_statistics import best_error
 from sortnet.theory.results import Refuted
+from sortnet.training.presets import get_preset
+from sortnet.training.runs import RunConfig, write_config, write_model
 
 FAST = settings(max_examples=15, deadline=None)
 
@@ -297,7 +297,7 @@ def test_learned_activations_are_measured_from_a_run_and_take_their_norm(run_fol
 def test_a_layer_without_a_known_bound_is_named(run_folder, monkeypatch):
     folder, model = run_folder("learned")
     model.layers.append(nn.GELU())
-    monkeypatch.setattr("sortnet.runs.load_run", lambda path: (model, None))
+    monkeypatch.setattr("sortnet.training.runs.load_run", lambda path: (model, None))
     with pytest.raises(ValueError, match="no mass bound is known for a GELU layer"):
         model_check.check_model(folder)
     with pytest.raises(ValueError, match="GELU layer has no exact form"):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sortnet import augment, data
+from sortnet.data import augment
+from sortnet.data import sets as data
 
 
 def idx(array: np.ndarray) -> bytes:

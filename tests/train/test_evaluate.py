@@ -5,12 +5,17 @@ import pytest
 import tiny
 import torch
 
-from sortnet import evaluate as module
-from sortnet.attack import pgd, smoothed_logits
-from sortnet.evaluate import CertificateViolationError, check_order, evaluate, reestimate_means
-from sortnet.models import build_model
-from sortnet.presets import PRESETS, ROWS, comparison_row, get_preset, preset_from_dict
-from sortnet.train import model_config
+from sortnet.evaluation import evaluate as module
+from sortnet.evaluation.attack import pgd, smoothed_logits
+from sortnet.evaluation.evaluate import (
+    CertificateViolationError,
+    check_order,
+    evaluate,
+    reestimate_means,
+)
+from sortnet.models.net import build_model
+from sortnet.training.presets import PRESETS, ROWS, comparison_row, get_preset, preset_from_dict
+from sortnet.training.train import model_config
 
 
 def network(family: str = "sortnet"):
@@ -167,7 +172,7 @@ def test_comparison_rows_build_on_the_same_harness(row):
     preset = comparison_row(base, row).override(["model.width=20", "model.depth=2"])
     assert preset.recipe.keep_ramp == ((5, 9) if row == "sortnet" else (0, 0))
     config = model_config(preset, tiny.dataset())
-    from sortnet.objective import Objective
+    from sortnet.training.objective import Objective
 
     Objective(build_model(config), preset.recipe)
     assert preset.recipe.eps_test == get_preset("digits").recipe.eps_test

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import tiny
 
-from sortnet import cli, data, presets, reproduce, runs
-from sortnet.train import Trainer
+from sortnet.cli import main as cli
+from sortnet.cli import reproduce
+from sortnet.data import sets as data
+from sortnet.training import presets, runs
+from sortnet.training.train import Trainer
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def one_line_error(result: tuple[int, str, str], *words: str) -> None:
 def test_help_is_quick_and_complete():
     code = (
         "import sys\n"
-        "from sortnet.cli import main\n"
+        "from sortnet.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit as stop: assert not stop.code\n"
         "assert not {'torch', 'numpy', 'onnx'} & set(sys.modules)\n"

@@ -12,11 +12,16 @@ import pytest
 import tiny
 import torch
 
-from sortnet import losses, runs, schedule
-from sortnet.batches import TrainingBatches
-from sortnet.data import ImageFiles, Split
-from sortnet.objective import Objective
-from sortnet.train import InterruptedTrainingError, Trainer, TrainingDivergedError, settings_at
+from sortnet.data.batches import TrainingBatches
+from sortnet.data.sets import ImageFiles, Split
+from sortnet.training import losses, runs, schedule
+from sortnet.training.objective import Objective
+from sortnet.training.train import (
+    InterruptedTrainingError,
+    Trainer,
+    TrainingDivergedError,
+    settings_at,
+)
 
 
 def trainer(folder: Path, family: str = "sortnet", seed: int = 0, **recipe: object) -> Trainer:
@@ -80,7 +85,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import tiny
 from pathlib import Path
-from sortnet.train import Trainer
+from sortnet.training.train import Trainer
 run = Trainer(tiny.config(), tiny.dataset(), Path(sys.argv[2]), checkpoint_seconds=0)
 run.resume()
 run.run(lambda state: print(state.step, flush=True))
@@ -276,7 +281,7 @@ def test_losses_on_hand_made_logits():
 
 def test_objective_refuses_a_loss_that_does_not_fit():
     config = tiny.config(tiny.preset("sortnet"))
-    from sortnet.models import build_model
+    from sortnet.models.net import build_model
 
     recipe = dataclasses.replace(config.preset.recipe, objective="ibp")
     with pytest.raises(ValueError, match="needs 'margin'"):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sortnet import runs
-from sortnet.data import DataSet, Split
-from sortnet.presets import Preset, Recipe
-from sortnet.train import model_config
+from sortnet.data.sets import DataSet, Split
+from sortnet.training import runs
+from sortnet.training.presets import Preset, Recipe
+from sortnet.training.train import model_config
 
 FAMILIES = {
     "sortnet": ({"family": "sortnet", "keep": 0.75}, {}),

@@ -7,7 +7,7 @@ import tiny
 import torch
 import torch.distributed as dist
 
-from sortnet.train import Trainer, processes
+from sortnet.training.train import Trainer, processes
 
 with processes():
     run = Trainer(tiny.config(), tiny.dataset(), Path(sys.argv[1]), log_steps=1)

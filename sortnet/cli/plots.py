@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .files import atomic_write
+from sortnet.base.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,9 +24,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from . import __version__
-from .files import atomic_write
-from .models import CertifiedNet, ModelConfig, build_model
+from sortnet import __version__
+from sortnet.base.files import atomic_write
+from sortnet.models.net import CertifiedNet, ModelConfig, build_model
+
 from .presets import Preset
 
 _T = TypeVar("_T")

@@ -22,14 +22,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from . import runs, schedule
-from .batches import TrainingBatches, step_seed
-from .data import DataSet
-from .evaluate import reestimate_means
-from .models import CertifiedNet, ModelConfig, build_model, set_dropping, set_p
+from sortnet.base.units import eps_to_float
+from sortnet.data.batches import TrainingBatches, step_seed
+from sortnet.data.sets import DataSet
+from sortnet.evaluation.evaluate import reestimate_means
+from sortnet.models.net import CertifiedNet, ModelConfig, build_model, set_dropping, set_p
+from sortnet.training import runs, schedule
+
 from .objective import Masks, Objective, Settings
 from .presets import Preset, Recipe
-from .units import eps_to_float
 
 MASK_GROUP = 32  # samples that share a random subset of inputs
 

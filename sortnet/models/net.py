@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from .nn import (
+from sortnet.nn import (
     GroupSort,
     LipschitzLinear,
     MeanShift,
@@ -24,7 +24,7 @@ from .nn import (
     SortConv2d,
     SortLinear,
 )
-from .nn.functional import linear_bounds
+from sortnet.nn.functional import linear_bounds
 
 Family = Literal["sortnet", "linf-dist", "groupsort", "maxmin", "standard", "relu"]
 

@@ -8,7 +8,7 @@ defined. `sortnet.nn.functional` is the public face: it checks less common input
 import torch
 from torch import Tensor
 
-from . import cuda, native
+from sortnet.backend import cuda, native
 
 _DEVICES = ("cpu", "cuda")
 # (sample, output, input) triples below which one thread is faster: about 20 microseconds of work.

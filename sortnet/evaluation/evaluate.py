@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from sortnet.base.units import eps_to_float
+from sortnet.data.sets import Split
+from sortnet.models.net import CertifiedNet, estimate_means
+
 from .attack import pgd
 from .certify import certificates, margin_radius
-from .data import Split
-from .models import CertifiedNet, estimate_means
-from .units import eps_to_float
 
 
 class CertificateViolationError(RuntimeError):

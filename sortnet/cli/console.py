@@ -18,10 +18,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from .files import atomic_write
+from sortnet.base.files import atomic_write
 
 if TYPE_CHECKING:
-    from .train import Progress as TrainingProgress
+    from sortnet.training.train import Progress as TrainingProgress
 
 console = Console()
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sortnet.base.files import atomic_write, check_outputs
+
 from .commands import finish_run
 from .console import console, training_bar, write_json
-from .files import atomic_write, check_outputs
 from .options import json_option, root_option
 
 if TYPE_CHECKING:
-    from .data import DataSet
-    from .presets import Preset
-    from .runs import RunConfig
+    from sortnet.data.sets import DataSet
+    from sortnet.training.presets import Preset
+    from sortnet.training.runs import RunConfig
 
 MOST_EPOCHS = 1000.0
 TABLES = ("table.json", "table.md", "table.png")
@@ -86,8 +87,8 @@ def reproduce_command(
       sortnet reproduce fashion-mnist-0.1 --budget 20m
       sortnet reproduce digits --budget 30s --seeds 1 --row sortnet --row maxmin
     """
-    from . import presets, runs
-    from .data import load, user_folder
+    from sortnet.data.sets import load, user_folder
+    from sortnet.training import presets, runs
 
     base = presets.get_preset(preset)
     chosen = [presets.comparison_row(base, row) for row in rows or presets.ROWS]
@@ -126,7 +127,7 @@ def epochs_within(config: RunConfig, data: DataSet, budget: float) -> float:
     three rounds keeps a short moment in which the machine is busy with something else from
     shortening the run.
     """
-    from .train import Trainer, settings_at
+    from sortnet.training.train import Trainer, settings_at
 
     recipe = config.preset.recipe
     with tempfile.TemporaryDirectory() as scratch:
@@ -158,8 +159,8 @@ def _train(
     data_root: Path | None,
     pgd_samples: int,
 ) -> dict[str, Any]:
-    from . import runs
-    from .train import Trainer
+    from sortnet.training import runs
+    from sortnet.training.train import Trainer
 
     if (folder / runs.CONFIG).is_file():
         config = runs.read_config(folder)
@@ -177,8 +178,8 @@ def _train(
 
 
 def _config(row: Preset, data: DataSet, seed: int, data_root: Path | None) -> RunConfig:
-    from . import runs
-    from .train import model_config
+    from sortnet.training import runs
+    from sortnet.training.train import model_config
 
     return runs.RunConfig(
         preset=row,
@@ -191,7 +192,7 @@ def _config(row: Preset, data: DataSet, seed: int, data_root: Path | None) -> Ru
 
 def _check_budget(folder: Path, budget: float) -> None:
     """Refuse to mix budgets in one table."""
-    from . import runs
+    from sortnet.training import runs
 
     table = folder / TABLES[0]
     if table.is_file():
@@ -207,7 +208,7 @@ def _check_budget(folder: Path, budget: float) -> None:
 
 def _check_recipe(folder: Path, row: Preset) -> None:
     """Refuse to go on with, or to count, a run of another recipe."""
-    from . import runs
+    from sortnet.training import runs
 
     if (folder / runs.CONFIG).is_file():
         found = runs.read_config(folder).preset
@@ -219,7 +220,7 @@ def _check_recipe(folder: Path, row: Preset) -> None:
 
 def _finished(folder: Path) -> dict[str, Any] | None:
     """Epochs, training seconds and evaluation of a finished run, else None."""
-    from . import runs
+    from sortnet.training import runs
 
     rows = runs.read_metrics(folder)
     if len(rows) < 2 or "evaluation" not in rows[-1]:
@@ -240,7 +241,7 @@ def _document(
     rows: list[Preset],
     results: dict[str, list[dict[str, Any]]],
 ) -> dict[str, Any]:
-    from . import runs
+    from sortnet.training import runs
 
     eps = base.recipe.eps_test[0]
     table = []

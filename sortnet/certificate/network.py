@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sortnet.coefficients import geometric_coefficients
+from .coefficients import geometric_coefficients
 
 Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
@@ -90,7 +90,7 @@ class SortNeuron:
     """y_o = sum_k coef_k |x - W_o|_(k), the practical SortNet neuron (paper, section 1).
 
     W: [O, I]; rho in [0, 1), a float32; 1 <= k <= I. The coefficients are those of
-    `sortnet.coefficients.geometric_coefficients`; their exact sum is at most 1.
+    `sortnet.certificate.coefficients.geometric_coefficients`; their exact sum is at most 1.
     """
 
     W: Array

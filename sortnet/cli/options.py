@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .units import parse_eps
+from sortnet.base.units import parse_eps
 
 
 class Eps(click.ParamType):

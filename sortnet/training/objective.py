@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import losses
-from .certify import lipschitz_constant, margin_bounds
-from .models import CertifiedNet
+from sortnet.base.units import eps_to_float
+from sortnet.evaluation.certify import lipschitz_constant, margin_bounds
+from sortnet.models.net import CertifiedNet
+from sortnet.training import losses
+
 from .presets import Recipe
-from .units import eps_to_float
 
 Masks = dict[int, Tensor | None]
 

@@ -16,9 +16,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from sortnet.units import float32_down, float32_up
+from sortnet.base.units import float32_down, float32_up
 
-from .spec import (
+from .network import (
     Activation,
     Affine,
     Array,

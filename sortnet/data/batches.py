@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sortnet.training.presets import Recipe
+
 from . import augment
-from .data import ImageFiles, Split
-from .presets import Recipe
+from .sets import ImageFiles, Split
 
 
 class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from .units import eps_to_float, parse_eps
+from sortnet.base.units import eps_to_float, parse_eps
 
 _STRICT = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 

@@ -8,26 +8,32 @@ from typing import Any
 
 import click
 
-from . import __version__
+from sortnet import __version__
 
 # name -> (module:attribute, one line for --help)
 COMMANDS = {
-    "quickstart": ("sortnet.quickstart:quickstart_command", "Train, export and certify on digits."),
-    "presets": ("sortnet.commands:presets_command", "List the presets."),
-    "train": ("sortnet.commands:train_command", "Train a preset, leaving a run folder."),
+    "quickstart": (
+        "sortnet.cli.quickstart:quickstart_command",
+        "Train, export and certify on digits.",
+    ),
+    "presets": ("sortnet.cli.commands:presets_command", "List the presets."),
+    "train": ("sortnet.cli.commands:train_command", "Train a preset, leaving a run folder."),
     "evaluate": (
-        "sortnet.commands:evaluate_command",
+        "sortnet.cli.commands:evaluate_command",
         "Clean, PGD and certified accuracy of RUN.",
     ),
-    "reproduce": ("sortnet.reproduce:reproduce_command", "Train and compare all network families."),
-    "export": ("sortnet.export.cli:export_command", "Write a run as one certified ONNX file."),
+    "reproduce": (
+        "sortnet.cli.reproduce:reproduce_command",
+        "Train and compare all network families.",
+    ),
+    "export": ("sortnet.cli.onnx:export_command", "Write a run as one certified ONNX file."),
     "certify": (
-        "sortnet.export.cli:certify_command",
+        "sortnet.cli.onnx:certify_command",
         "Certify data with an ONNX file; no torch.",
     ),
-    "verify": ("sortnet.export.cli:verify_command", "Prove a file's certificates from its graph."),
+    "verify": ("sortnet.cli.onnx:verify_command", "Prove a file's certificates from its graph."),
     "theory": (
-        "sortnet.theory.cli:theory_command",
+        "sortnet.cli.theory:theory_command",
         "Run the theorems; report how each is known.",
     ),
 }

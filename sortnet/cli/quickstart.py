@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 import numpy as np
 
+from sortnet.base.files import check_outputs
+from sortnet.base.units import parse_eps
+
 from .console import accuracy_table, console, plain_bar, print_pairs, training_bar, write_json
-from .files import check_outputs
 from .options import json_option, seed_option
-from .units import parse_eps
 
 
 @click.command()
@@ -32,12 +33,14 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
     """
     import torch
 
-    from . import plots, runs
-    from .data import load
-    from .evaluate import check_order, evaluate
-    from .export import CertifiedSession, export_model
-    from .presets import get_preset
-    from .train import InterruptedTrainingError, Trainer, model_config
+    from sortnet.data.sets import load
+    from sortnet.evaluation.evaluate import check_order, evaluate
+    from sortnet.export import CertifiedSession, export_model
+    from sortnet.training import runs
+    from sortnet.training.presets import get_preset
+    from sortnet.training.train import InterruptedTrainingError, Trainer, model_config
+
+    from . import plots
 
     onnx = out / "model.onnx"
     own = [*runs.own_files(out), onnx]

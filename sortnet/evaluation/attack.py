@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .losses import margins
-from .models import CertifiedNet
-from .nn import SortConv2d, SortLinear
-from .nn import functional as F
+from sortnet.models.net import CertifiedNet
+from sortnet.nn import SortConv2d, SortLinear
+from sortnet.nn import functional as F
+from sortnet.training.losses import margins
 
 
 class _SmoothBackward(torch.autograd.Function):

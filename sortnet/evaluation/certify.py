@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .models import Abs, CertifiedNet, layer_bounds
-from .nn import (
+from sortnet.models.net import Abs, CertifiedNet, layer_bounds
+from sortnet.nn import (
     GroupSort,
     LipschitzLinear,
     MeanShift,

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from sortnet.base.files import check_outputs
+from sortnet.base.units import parse_eps
+
 from .console import accuracy_table, console, plain_bar, print_pairs, training_bar, write_json
-from .files import check_outputs
 from .options import Eps, json_option, root_option, seed_option
-from .units import parse_eps
 
 if TYPE_CHECKING:
-    from .data import DataSet
-    from .evaluate import Evaluation
-    from .models import CertifiedNet
-    from .runs import RunConfig
+    from sortnet.data.sets import DataSet
+    from sortnet.evaluation.evaluate import Evaluation
+    from sortnet.models.net import CertifiedNet
+    from sortnet.training.runs import RunConfig
 
 
 @click.command()
 @json_option
 def presets_command(json_file: Path | None) -> None:
     """List the presets that `sortnet train` and `sortnet reproduce` know."""
-    from .presets import PRESETS
+    from sortnet.training.presets import PRESETS
 
     check_outputs({"--json": json_file})
     print_pairs([(name, preset.about) for name, preset in PRESETS.items()])
@@ -106,9 +107,9 @@ def train_command(
       sortnet train fashion-mnist-0.1 --set model.width=256 --epochs 10 --hold-out 0.1
       torchrun --nproc-per-node 2 --no-python sortnet train mnist-0.1 --root ~/data
     """
-    from . import presets, runs
-    from .data import load, user_folder
-    from .train import Trainer, model_config, processes
+    from sortnet.data.sets import load, user_folder
+    from sortnet.training import presets, runs
+    from sortnet.training.train import Trainer, model_config, processes
 
     chosen = presets.get_preset(preset).override(settings)
     if epochs is not None:
@@ -166,8 +167,10 @@ def finish_run(
     pgd_samples: int | None,
 ) -> Evaluation:
     """Evaluate a trained network, add the result and plots to its folder and print it."""
-    from . import plots, runs
-    from .evaluate import evaluate
+    from sortnet.evaluation.evaluate import evaluate
+    from sortnet.training import runs
+
+    from . import plots
 
     eps = config.preset.recipe.eps_test
     with plain_bar("evaluating") as progress:
@@ -225,9 +228,9 @@ def evaluate_command(
       sortnet evaluate runs/digits
       sortnet evaluate runs/fashion --eps 8/255 --eps 0.1 --pgd-samples 500
     """
-    from . import runs
-    from .data import load, load_npz, user_folder
-    from .evaluate import evaluate
+    from sortnet.data.sets import load, load_npz, user_folder
+    from sortnet.evaluation.evaluate import evaluate
+    from sortnet.training import runs
 
     model, config = runs.load_run(run)
     root = data_root or (Path(config.data_root) if config.data_root else None)

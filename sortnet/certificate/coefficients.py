@@ -3,7 +3,7 @@
 import ctypes
 import math
 
-from .units import float32_down
+from sortnet.base.units import float32_down
 
 
 def to_float32(value: float) -> float:

@@ -18,15 +18,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from sortnet.console import write_json
-from sortnet.files import check_outputs
-from sortnet.options import Eps, OutFile, json_option, root_option
+from sortnet.base.files import check_outputs
+
+from .console import write_json
+from .options import Eps, OutFile, json_option, root_option
 
 if TYPE_CHECKING:
-    from sortnet.data import Split
-
-    from .certify import Attack, Report
-    from .spec import Network
+    from sortnet.certificate.network import Network
+    from sortnet.data.sets import Split
+    from sortnet.export.certify import Attack, Report
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -70,9 +70,8 @@ def export_command(run: Path, output: Path, eps: str | None, json_file: Path | N
       sortnet export runs/digits -o digits.onnx
     """
     with _one_line():
-        from sortnet.runs import load_run, own_files
-
-        from .from_torch import export_model
+        from sortnet.export.from_torch import export_model
+        from sortnet.training.runs import load_run, own_files
 
         check_outputs({"-o": output, "--json": json_file}, inputs=own_files(run))
         model, config = load_run(run)
@@ -157,10 +156,9 @@ def certify_command(
       sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
     """
     with _one_line():
-        from sortnet.data import user_folder
-
-        from .certify import certify_split, plot, summary, write_samples
-        from .runtime import CertifiedSession
+        from sortnet.data.sets import user_folder
+        from sortnet.export.certify import certify_split, plot, summary, write_samples
+        from sortnet.export.runtime import CertifiedSession
 
         check_outputs(
             {"--samples": samples, "--plot": plot_path, "--json": json_file},
@@ -189,21 +187,21 @@ def certify_command(
 def _load(data: str, root: Path | None, limit: int | None) -> Split:
     import numpy as np
 
-    from sortnet import data as sets
+    from sortnet.data import sets
 
     if data.endswith(".npz"):
         split = sets.load_npz(data)
     elif data in sets.NAMES or data.startswith("folder:"):
         split = sets.load(data, root).test
     else:
-        from sortnet.presets import get_preset
+        from sortnet.training.presets import get_preset
 
         split = sets.load(get_preset(data).data, root).test
     return split if limit is None else split.take(np.arange(min(limit, len(split))))
 
 
 def _pgd(network: Network, steps: int) -> Attack:
-    from .attack import pgd_attack
+    from sortnet.export.attack import pgd_attack
 
     return pgd_attack(network, steps)
 
@@ -232,7 +230,7 @@ def verify_command(model: Path, json_file: Path | None) -> None:
     Needs no torch and believes no metadata. The exit code is 0 only if everything is proved.
     """
     with _one_line():
-        from .verifier import verify
+        from sortnet.export.verifier import verify
 
         check_outputs({"--json": json_file}, inputs=[model])
         proof = verify(model)

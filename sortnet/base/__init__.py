@@ -1,0 +1,1 @@
+"""Units of radii and files written whole: no array library but numpy, no torch."""

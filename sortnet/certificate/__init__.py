@@ -1,0 +1,1 @@
+"""What is true of a network, derived from its operations; numpy only."""

@@ -1,0 +1,1 @@
+"""Data sets as splits, their loaders, augmentation and batches."""

@@ -1,0 +1,1 @@
+"""Certificates of torch models, attacks, and accuracy."""

@@ -1,0 +1,1 @@
+"""Recipes, presets, schedules, losses, the trainer and its run folders."""
