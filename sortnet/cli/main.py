@@ -32,6 +32,10 @@ COMMANDS = {
         "Certify data with an ONNX file; no torch.",
     ),
     "verify": ("sortnet.cli.onnx:verify_command", "Prove a file's certificates from its graph."),
+    "checker": (
+        "sortnet.cli.checker:checker_group",
+        "Build the checker that is extracted from the proofs.",
+    ),
     "theory": (
         "sortnet.cli.theory:theory_command",
         "Run the theorems; report how each is known.",
