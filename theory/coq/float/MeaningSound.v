@@ -391,4 +391,406 @@ Proof.
     reflexivity.
 Qed.
 
+(** ** Groups *)
+
+Lemma reshape_value env x to y v rest index : look env x = Some v ->
+  integer_constant g to = Some ([S (List.length rest)], index) ->
+  index 0 = (-1)%Z -> (forall i, i < List.length rest -> index (S i) = Z.of_nat (nth i rest 0)) ->
+  Forall (fun d => 1 <= d) rest ->
+  node_value env (plain "Reshape" [x; to] y) = reshape v rest.
+Proof.
+  intros L I M R P. unfold Meaning.node_value. simpl. rewrite L, I, M. simpl.
+  rewrite Nat.sub_0_r.
+  assert (E : map (fun i => Z.to_nat (index i)) (seq 1 (List.length rest)) = rest).
+  { clear - R. rewrite <- seq_shift, map_map.
+    rewrite (map_ext_in _ (fun i => nth i rest 0)).
+    - clear R. induction rest as [|d rest IH]; [reflexivity|]. simpl.
+      f_equal. rewrite <- seq_shift, map_map. exact IH.
+    - intros i Hi. apply in_seq in Hi. rewrite R by lia. apply Nat2Z.id. }
+  assert (Q : forallb (fun i => (0 <? index i)%Z) (seq 1 (List.length rest)) = true).
+  { apply forallb_forall. intros i Hi. apply in_seq in Hi. destruct i as [|i]; [lia|].
+    rewrite R by lia. rewrite Forall_forall in P.
+    assert (1 <= nth i rest 0) by (apply P, nth_In; lia). apply Z.ltb_lt. lia. }
+  rewrite Q, E. reflexivity.
+Qed.
+
+Lemma means_grouped n to_groups count groups sorted places y one sizes :
+  integer_array g count = Some (one, sizes) -> one = 1%Z ->
+  (2 <= sizes 0 <= n)%Z -> (n / sizes 0 * sizes 0 = n)%Z ->
+  is_constant g to_groups Int64 [3]%Z [-1; n / sizes 0; sizes 0]%Z = true ->
+  step_means (Flat n) (Grouped to_groups count groups sorted places y)
+    (GroupSort (Z.to_nat (sizes 0%Z))) (Flat n).
+Proof.
+  intros I -> R Q T x env v X k F E H. apply holds_flat in H as [SV EV].
+  assert (L : look env x = Some v) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  apply integer_look in I. change (Z.to_nat 1) with 1 in I.
+  apply is_constant_integer in T as (index & T & TI).
+  change (map Z.to_nat [3]%Z) with [3] in T.
+  set (s := Z.to_nat (sizes 0%Z)) in *. set (G := Z.to_nat (n / sizes 0)%Z).
+  set (D := Z.to_nat n) in *.
+  assert (HG : (0 < n / sizes 0)%Z) by (apply Z.div_str_pos; lia).
+  assert (HD : D = G * s) by (unfold D, G, s; rewrite <- Z2Nat.inj_mul by lia; f_equal; lia).
+  assert (Hs : 2 <= s) by (unfold s; lia).
+  assert (HG' : 1 <= G) by (unfold G; lia).
+  destruct F as [_ C]. cbn [form flat_map outputs flatten plain app] in C.
+  assert (Cg : constant g groups = None) by (apply C; simpl; tauto).
+  assert (Cs : constant g sorted = None) by (apply C; simpl; tauto).
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { erewrite (reshape_value _ _ _ _ _ [G; s]); [|exact L|exact T|apply (TI 0); simpl; lia| |].
+         - unfold reshape. rewrite SV. cbn [volume fold_right dims_of].
+           fold D. replace (k * (D * 1)) with (k * (G * (s * 1))) by (rewrite HD; ring).
+           rewrite Nat.div_mul by nia. rewrite Nat.eqb_refl.
+           destruct (Nat.leb_spec 1 (G * (s * 1))); [reflexivity|nia].
+         - intros [|[|i]] Hi; simpl in Hi; [| |lia]; rewrite TI by (simpl; lia); simpl;
+             unfold G, s; lia.
+         - repeat constructor; lia. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact Cg. rewrite I.
+         change (Z.of_nat 0) with 0%Z. fold s.
+         unfold largest_last. cbn [shape_of entry_at]. rewrite Nat.leb_refl. reflexivity. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value, flatten. simpl. rewrite look_bound by exact Cs. reflexivity.
+  - apply bound_result.
+  - unfold holds, Meaning.count. simpl units. cbn [shape_of entry_at dims_of volume fold_right apply_op].
+    fold D. split; [do 2 f_equal; rewrite HD; ring|].
+    intros b i Hb Hi.
+    assert (A : (b * D + i) / s = b * G + i / s).
+    { rewrite HD. replace (b * (G * s) + i) with ((b * G) * s + i) by ring.
+      apply Nat.div_add_l. lia. }
+    assert (A' : (b * D + i) mod s = i mod s).
+    { rewrite HD. replace (b * (G * s) + i) with (i + (b * G) * s) by ring.
+      apply Nat.mod_add. lia. }
+    rewrite A, A'. apply order_stat_ext. intros j Hj.
+    replace ((b * G + i / s) * s + j) with (b * D + (i / s * s + j)) by (rewrite HD; ring).
+    apply EV; [exact Hb|]. fold D.
+    assert (i / s < G) by (apply Nat.div_lt_upper_bound; lia). nia.
+Qed.
+
+(** ** Convolutions *)
+
+Lemma patches_before_is at_ F P : forall after,
+  patches_before at_ F P after =
+  map (fun p => entries_before (fun i => Z.to_nat (at_ i)) F (Z.of_nat (S p) * Z.of_nat F) [])
+    (seq 0 P) ++ after.
+Proof.
+  induction P as [|P IH]; intros after; [reflexivity|].
+  cbn [patches_before]. rewrite IH, seq_S, map_app, <- app_assoc. reflexivity.
+Qed.
+
+Lemma patches_before_length at_ F P : List.length (patches_before at_ F P []) = P.
+Proof. rewrite patches_before_is, app_nil_r, map_length, seq_length. reflexivity. Qed.
+
+Lemma patches_before_nth at_ F P p j d : p < P -> j < F ->
+  nth j (nth p (patches_before at_ F P []) []) d = Z.to_nat (at_ (Z.of_nat (p * F + j))).
+Proof.
+  intros Hp Hj. rewrite patches_before_is, app_nil_r.
+  set (f := fun p => entries_before (fun i => Z.to_nat (at_ i)) F (Z.of_nat (S p) * Z.of_nat F) []).
+  rewrite (nth_indep _ [] (f 0)) by (rewrite map_length, seq_length; exact Hp).
+  rewrite map_nth, seq_nth by exact Hp. unfold f. rewrite entries_before_nth by exact Hj.
+  do 2 f_equal. lia.
+Qed.
+
+Lemma means_convolved n pads places to_rows W to_split rho k padded flat rows_ neurons split_
+    turned y M count at_ :
+  (0 <= n)%Z ->
+  matrix_at g W = Some M -> integer_array g places = Some (count, at_) ->
+  let F := Z.of_nat (cols M) in
+  let O := Z.of_nat (rows M) in
+  let P := (count / F)%Z in
+  (1 <= F)%Z -> (P * F = count)%Z -> (1 <= P)%Z -> (1 <= O * P)%Z ->
+  forallb (fun i => (0 <=? i)%Z && (i <=? n)%Z) (entries_before at_ (Z.to_nat count) count []) = true ->
+  is_constant g pads Int64 [4]%Z [0; 0; 0; 1]%Z = true ->
+  is_constant g to_rows Int64 [2]%Z [-1; F]%Z = true ->
+  is_constant g to_split Int64 [3]%Z [-1; P; O]%Z = true ->
+  step_means (Flat n)
+    (Convolved pads places to_rows W to_split rho k padded flat rows_ neurons split_ turned y)
+    (SortConv (patches_before at_ (cols M) (Z.to_nat P) []) M rho (Z.to_nat k)) (Flat (O * P)).
+Proof.
+  intros Hn V I F O P HF HP HP1 HO A Cp Cr Cs x env v X m Fr E H.
+  apply holds_flat in H as [SV EV].
+  assert (L : look env x = Some v) by (apply look_value; [apply Fr; left; reflexivity|exact E]).
+  destruct (matrix_look _ _ V) as (w & Lw & Sw & Ew).
+  apply integer_look in I.
+  apply is_constant_integer in Cr as (ir & Tr & Ir). change (map Z.to_nat [2]%Z) with [2] in Tr.
+  apply is_constant_integer in Cs as (is_ & Ts & Is). change (map Z.to_nat [3]%Z) with [3] in Ts.
+  set (D := Z.to_nat n) in *. set (f := cols M) in *. set (o := rows M) in *.
+  set (p := Z.to_nat P) in *. set (c := Z.to_nat count) in *.
+  assert (Hf : 1 <= f) by (unfold F in HF; lia).
+  assert (Hp : 1 <= p) by (unfold p; lia).
+  assert (Hc : c = p * f).
+  { unfold c, p, f. rewrite <- HP. unfold F. rewrite Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity. }
+  assert (Ho : 1 <= o) by (unfold O in HO; nia).
+  assert (Bounds : forall i, i < c -> (0 <= at_ (Z.of_nat i) <= n)%Z).
+  { intros i Hi. rewrite forallb_forall in A.
+    assert (B : In (at_ (Z.of_nat i)) (entries_before at_ c count [])).
+    { rewrite entries_before_is, app_nil_r. apply in_map_iff. exists i.
+      split; [f_equal; unfold c; lia|apply in_seq; lia]. }
+    apply A in B. apply andb_prop in B as [B B']. lia. }
+  destruct Fr as [_ C]. cbn [form to_patches from_patches flat_map outputs flatten plain app sort_neuron] in C.
+  assert (C1 : constant g padded = None) by (apply C; simpl; tauto).
+  assert (C2 : constant g flat = None) by (apply C; simpl; tauto).
+  assert (C3 : constant g rows_ = None) by (apply C; simpl; tauto).
+  assert (C4 : constant g neurons = None) by (apply C; simpl; tauto).
+  assert (C5 : constant g split_ = None) by (apply C; simpl; tauto).
+  assert (C6 : constant g turned = None) by (apply C; simpl; tauto).
+  do 2 eexists. split; [|split].
+  - cbn [form to_patches from_patches app].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, Cp. unfold pad_one. rewrite SV. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C1. rewrite I.
+         unfold gather_columns. cbn [shape_of dims_of]. fold c.
+         replace (forallb _ _) with true; [reflexivity|]. symmetry. apply forallb_forall.
+         intros i Hi. apply in_seq in Hi. specialize (Bounds i). fold D.
+         apply andb_true_intro. split; [apply Z.leb_le|apply Z.ltb_lt]; unfold D; lia. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { erewrite (reshape_value _ _ _ _ _ [f]); [|apply look_bound, C2|exact Tr|apply (Ir 0); simpl; lia| |].
+         - unfold reshape. cbn [shape_of volume fold_right].
+           replace (m * (c * 1)) with (m * p * (f * 1)) by (rewrite Hc; ring).
+           rewrite Nat.div_mul by lia. rewrite Nat.eqb_refl.
+           destruct (Nat.leb_spec 1 (f * 1)); [reflexivity|lia].
+         - intros [|i] Hi; simpl in Hi; [|lia]. rewrite Ir by (simpl; lia). reflexivity.
+         - repeat constructor; lia. }
+    unfold from_patches. erewrite evaluate_cons; [|reflexivity|].
+    2: { eapply sorted_node_value; [apply look_bound, C3|apply Lw|reflexivity|exact Sw]. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { erewrite (reshape_value _ _ _ _ _ [p; o]); [|apply look_bound, C4|exact Ts|apply (Is 0); simpl; lia| |].
+         - unfold reshape. cbn [shape_of volume fold_right].
+           replace (m * p * (o * 1)) with (m * (p * (o * 1))) by ring.
+           rewrite Nat.div_mul by nia. rewrite Nat.eqb_refl.
+           destruct (Nat.leb_spec 1 (p * (o * 1))); [reflexivity|nia].
+         - intros [|[|i]] Hi; simpl in Hi; [| |lia]; rewrite Is by (simpl; lia); simpl;
+             unfold p, O; lia.
+         - repeat constructor; lia. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C5.
+         unfold swap_last. cbn [shape_of entry_at]. reflexivity. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value, flatten. simpl. rewrite look_bound by exact C6. reflexivity.
+  - apply bound_result.
+  - assert (U : Meaning.count (Flat (O * P)) = o * p).
+    { unfold Meaning.count, O, o, p. cbn [units]. rewrite Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity. }
+    unfold holds. rewrite U. cbn [shape_of entry_at dims_of volume fold_right apply_op].
+    split; [do 2 f_equal; change (Z.to_nat (O * P)) with (Meaning.count (Flat (O * P)));
+            rewrite U; ring|].
+    intros b i Hb Hi. rewrite patches_before_length.
+    rewrite index_div, index_mod by exact Hi.
+    assert (H1 : i mod p < p) by (apply Nat.mod_upper_bound; lia).
+    assert (H2 : i / p < o) by (apply Nat.div_lt_upper_bound; [lia|]; lia).
+    replace (b * (p * o) + i mod p * o + i / p) with ((b * p + i mod p) * o + i / p) by ring.
+    rewrite index_mod, index_div by exact H2.
+    apply neuron_ext; intros j Hj; [apply Ew, Hj|].
+    replace ((b * p + i mod p) * f + j) with (b * c + (i mod p * f + j)) by (rewrite Hc; ring).
+    assert (H3 : i mod p * f + j < c) by (rewrite Hc; nia).
+    rewrite (index_mod b c _ H3), (index_div b c _ H3).
+    unfold patch. rewrite patches_before_nth by assumption.
+    pose proof (Bounds _ H3) as H4. set (q := Z.to_nat (at_ (Z.of_nat (i mod p * f + j)))).
+    assert (H5 : q < S D) by (unfold q, D; lia).
+    change (Meaning.count (Flat n)) with D.
+    rewrite index_mod, index_div by exact H5.
+    unfold Network.padded. destruct (Nat.ltb_spec q D); [|reflexivity].
+    apply EV; assumption.
+Qed.
+
+(** ** The chain *)
+
+Lemma operation_positive sh s o to : positive_shape sh -> operation g sh s = Some (o, to) ->
+  (1 <= units to)%Z -> positive_shape to.
+Proof.
+  intros Pos E U.
+  assert (H : to = sh \/ exists n, to = Flat n).
+  { destruct s; cbn [operation] in E;
+      repeat match type of E with
+      | (if ?a then _ else _) = _ => destruct a; try discriminate
+      | match ?a with _ => _ end = _ => destruct a; try discriminate
+      end; injection E as <- <-; eauto. }
+  destruct H as [->|[n ->]]; assumption.
+Qed.
+
+Lemma step_sound sh s o to : positive_shape sh -> operation g sh s = Some (o, to) ->
+  (1 <= units to)%Z -> step_means sh s o to /\ count to = out_size o (count sh).
+Proof.
+  intros Pos E U.
+  destruct s; cbn [operation] in E.
+  - destruct (scalar g mean) eqn:?; [|discriminate]. destruct (scalar g std) eqn:?; [|discriminate].
+    injection E as <- <-. split; [apply means_normalized; assumption|reflexivity].
+  - injection E as <- <-. split; [apply means_flattened, Pos|reflexivity].
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
+    destruct ((Z.of_nat (cols m) =? n)%Z && (1 <=? k)%Z && (k <=? n)%Z) eqn:B; [|discriminate].
+    injection E as <- <-. apply andb_prop in B as [B _]. apply andb_prop in B as [B _].
+    apply Z.eqb_eq in B. split; [apply means_sorted; assumption|].
+    unfold count. simpl. apply Nat2Z.id.
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
+    destruct (integer_array g places) as [[c at_]|] eqn:I; [|discriminate].
+    destruct ((1 <=? k)%Z && (k <=? Z.of_nat (cols m))%Z) eqn:B1; [|discriminate].
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B2; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B3; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B4; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B5; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B6; [|discriminate] end.
+    injection E as <- <-. simpl in U, Pos.
+    apply andb_prop in B1 as [K1 K2]. apply andb_prop in B2 as [B2 _].
+    apply andb_prop in B2 as [Q1 Q2].
+    apply Z.leb_le in K1, K2, Q2. apply Z.eqb_eq in Q1.
+    split; [apply means_convolved; try assumption; lia|].
+    unfold count. cbn [units out_size]. rewrite patches_before_length, Z2Nat.inj_mul, Nat2Z.id by lia.
+    reflexivity.
+  - destruct sh as [|n]; [discriminate|]. destruct (vector g c) eqn:V; [|discriminate].
+    destruct (Z.eqb_spec (Z.of_nat (List.length l)) n) as [B|]; [|discriminate].
+    injection E as <- <-. split; [apply means_shifted; assumption|reflexivity].
+  - destruct sh as [|n]; [discriminate|]. destruct (vector g c) eqn:V; [|discriminate].
+    destruct (Z.eqb_spec (Z.of_nat (List.length l)) n) as [B|]; [|discriminate].
+    injection E as <- <-. split; [apply means_biased; assumption|reflexivity].
+  - injection E as <- <-. split; [apply means_negated|reflexivity].
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
+    destruct (vector g b) eqn:V'; [|discriminate].
+    destruct (Z.eqb_spec (Z.of_nat (cols m)) n) as [B|]; [|discriminate].
+    destruct (Nat.eqb_spec (List.length l) (rows m)) as [B'|]; [|discriminate].
+    injection E as <- <-. split; [apply means_mapped; assumption|].
+    unfold count. simpl. apply Nat2Z.id.
+  - destruct sh as [|n]; [discriminate|].
+    match type of E with match ?a with _ => _ end = _ => destruct a as [[one sizes]|] eqn:I; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:T; [|discriminate] end.
+    injection E as <- <-.
+    apply andb_prop in B as [B B4]. apply andb_prop in B as [B B3]. apply andb_prop in B as [B1 B2].
+    apply Z.eqb_eq in B1, B4. apply Z.leb_le in B2, B3.
+    split; [eapply means_grouped; try eassumption; lia|reflexivity].
+  - split; [eapply means_activated; exact E|].
+    destruct (String.eqb operator "Relu"); [injection E as <- <-; reflexivity|].
+    destruct (String.eqb operator "Abs"); [injection E as <- <-; reflexivity|].
+    destruct (String.eqb operator "Tanh"); [injection E as <- <-; reflexivity|discriminate].
+Qed.
+
+Lemma result_in_form x s : In (result s) (flat_map outputs (form x s)).
+Proof. destruct s; simpl; tauto. Qed.
+
+Lemma NoDup_after {A} (x : A) l m : NoDup (l ++ m) -> In x l -> NoDup (x :: m).
+Proof.
+  intros N I. induction l as [|a l IH]; [destruct I|].
+  apply NoDup_cons_iff in N as [N N']. destruct I as [->|I]; [|apply IH; assumption].
+  constructor.
+  - intros H. apply N, in_or_app. right. exact H.
+  - clear - N'. induction l as [|a l IH]; [exact N'|].
+    apply NoDup_cons_iff in N' as [_ N']. apply IH, N'.
+Qed.
+
+Lemma chain_sound l : forall room sh os last x env v X n,
+  positive_shape sh -> operations g room sh l = Some (os, last) ->
+  fresh x (forms x l) -> env x = Some v -> holds sh X n v ->
+  exists env' v', evaluate env (forms x l) = Some env' /\ env' (result_of x l) = Some v' /\
+    holds last (fun b => eval_ops os (count sh) (X b)) n v'.
+Proof.
+  induction l as [|s l IH]; intros room sh os last x env v X n Pos O F E H.
+  - injection O as <- <-. exists env, v. auto.
+  - cbn [operations] in O.
+    destruct (operation g sh s) as [[o to]|] eqn:Os; [|discriminate].
+    match type of O with (if ?a then _ else _) = _ => destruct a eqn:B; [|discriminate] end.
+    destruct (operations g (room - work o to) to l) as [[os' last']|] eqn:Ol; [|discriminate].
+    injection O as <- <-.
+    apply andb_prop in B as [B _]. apply andb_prop in B as [_ B]. apply Z.leb_le in B.
+    destruct (step_sound _ _ _ _ Pos Os B) as [S C].
+    pose proof (operation_positive _ _ _ _ Pos Os B) as Pos'.
+    destruct F as [N K]. cbn [forms] in N, K. rewrite flat_map_app in N, K.
+    assert (F1 : fresh x (form x s)).
+    { split.
+      - change (NoDup ((x :: flat_map outputs (form x s)) ++ flat_map outputs (forms (result s) l))) in N.
+        clear - N. set (m := flat_map outputs (forms (result s) l)) in N. clearbody m.
+        induction (x :: flat_map outputs (form x s)) as [|a q IH]; [constructor|].
+        apply NoDup_cons_iff in N as [N N']. constructor; [|apply IH, N'].
+        intros I. apply N, in_or_app. left. exact I.
+      - intros a I. apply K. destruct I as [I|I]; [left; exact I|]. right. apply in_or_app. left. exact I. }
+    destruct (S x env v X n F1 E H) as (env1 & v1 & E1 & R1 & H1).
+    assert (F2 : fresh (result s) (forms (result s) l)).
+    { apply NoDup_cons_iff in N as [_ N]. split.
+      - apply NoDup_after with (1 := N), result_in_form.
+      - intros a I. apply K. right. apply in_or_app.
+        destruct I as [<-|I]; [left; apply result_in_form|right; exact I]. }
+    destruct (IH _ _ _ _ _ _ _ _ _ Pos' Ol F2 R1 H1) as (env2 & v2 & E2 & R2 & H2).
+    exists env2, v2. cbn [forms result_of]. rewrite evaluate_app, E1.
+    split; [exact E2|]. split; [exact R2|].
+    destruct H2 as [Sh En]. split; [exact Sh|]. intros b i Hb Hi. rewrite En by assumption.
+    cbn [eval_ops]. rewrite C. reflexivity.
+Qed.
+
+(** ** Names *)
+
+Lemma distinct_nodup l : distinct l = true -> NoDup l.
+Proof.
+  induction l as [|a l IH]; intros H; [constructor|]. simpl in H.
+  apply andb_prop in H as [H H']. constructor; [|apply IH, H'].
+  intros I. apply negb_true_iff in H. rewrite <- not_true_iff_false in H. apply H.
+  apply existsb_exists. exists a. split; [exact I|apply String.eqb_refl].
+Qed.
+
+Lemma constant_none a : ~ In a (constant_names g) -> constant g a = None.
+Proof.
+  intros H. unfold constant. destruct (find _ _) as [[c t]|] eqn:F; [|reflexivity].
+  apply find_some in F as [F E]. apply String.eqb_eq in E. simpl in E. subst c.
+  destruct H. apply in_map_iff. exists (a, t). auto.
+Qed.
+
+Lemma well_formed_fresh l rest : well_formed g = true -> nodes g = l ++ rest ->
+  fresh "input" l.
+Proof.
+  unfold well_formed. intros W N. rewrite !andb_true_iff in W.
+  destruct W as [[[_ D] _] _]. apply distinct_nodup in D.
+  assert (O : node_outputs g = flat_map outputs l ++ flat_map outputs rest).
+  { unfold node_outputs. rewrite N. apply flat_map_app. }
+  rewrite O in D. apply NoDup_cons_iff in D as [I D].
+  assert (H : forall a, In a ("input" :: flat_map outputs l) -> ~ In a (constant_names g)).
+  { intros a [<-|Ha] Hc.
+    - apply I, in_or_app. left. exact Hc.
+    - clear - D Ha Hc. induction (constant_names g) as [|c cs IH]; [destruct Hc|].
+      apply NoDup_cons_iff in D as [D D']. destruct Hc as [->|Hc]; [|apply IH; assumption].
+      apply D. apply in_or_app. right. apply in_or_app. left. exact Ha. }
+  split; [|intros a Ha; apply constant_none, H, Ha].
+  constructor.
+  - intros Ha. apply I. apply in_or_app. right. apply in_or_app. left. exact Ha.
+  - clear - D. induction (constant_names g) as [|c cs IH].
+    + simpl in D. induction (flat_map outputs l) as [|a q IH]; [constructor|].
+      apply NoDup_cons_iff in D as [D D']. constructor; [|apply IH, D'].
+      intros Ia. apply D, in_or_app. left. exact Ia.
+    + apply NoDup_cons_iff in D as [_ D]. apply IH, D.
+Qed.
+
+(** ** The theorem *)
+
+Lemma image_positive start : image g = Some start -> positive_shape start.
+Proof.
+  unfold image. intros H.
+  repeat match type of H with
+  | match ?a with _ => _ end = _ => destruct a eqn:?; try discriminate
+  | (if ?a then _ else _) = _ => destruct a eqn:?; try discriminate
+  end.
+  injection H as <-. simpl.
+  repeat match goal with B : _ && _ = true |- _ => apply andb_prop in B as [? ?] end.
+  repeat match goal with B : (_ <=? _)%Z = true |- _ => apply Z.leb_le in B end. lia.
+Qed.
+
+(** The part of a file's nodes that computes the logits, on an array of n images. *)
+Theorem graph_computes_network room f : denotes g room f ->
+  exists start classes l rest,
+    image g = Some start /\ nodes g = l ++ rest /\
+    forall (X : nat -> vec) n v env, env "input" = Some v -> holds start X n v ->
+      exists env' y, evaluate env l = Some env' /\ env' "logits" = Some y /\
+        holds (Flat classes) (fun b => logits (file_network f) (X b)) n y.
+Proof.
+  intros H.
+  assert (G : exists start steps os classes rest,
+    well_formed g = true /\ image g = Some start /\ nodes g = forms "input" steps ++ rest /\
+    result_of "input" steps = "logits" /\
+    operations g room start steps = Some (os, Flat classes) /\
+    file_network f = Network (Z.to_nat (units start)) os).
+  { destruct H; do 5 eexists; repeat (split; [eassumption|]); reflexivity. }
+  destruct G as (start & steps & os & classes & rest & W & I & N & R & O & ->).
+  exists start, classes, (forms "input" steps), rest.
+  split; [exact I|]. split; [exact N|]. intros X n v env E V.
+  destruct (chain_sound steps room start os (Flat classes) "input" env v X n
+    (image_positive _ I) O (well_formed_fresh _ _ W N) E V) as (env' & y & E' & Y & L).
+  exists env', y. rewrite R in Y. split; [exact E'|]. split; [exact Y|exact L].
+Qed.
+
 End In.
