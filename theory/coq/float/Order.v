@@ -14,7 +14,6 @@ Proof.
   induction n as [|n IH]; intros H; simpl; [lia|].
   pose proof (IH (fun i Hi => H i (Nat.lt_lt_succ_r _ _ Hi))) as L.
   pose proof (H n (Nat.lt_succ_diag_r n)). destruct (f n), (g n); auto; try lia.
-  discriminate H0; reflexivity.
 Qed.
 
 (** A monotone lower bound of the entries bounds the order statistics. *)
