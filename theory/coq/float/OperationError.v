@@ -129,28 +129,132 @@ Qed.
 Definition normalize_growth : R := 1 + 3 * u + 9 * u ^ 2.
 
 Lemma normalize_error mean std x X e y :
-  / 1048576 <= std -> 0 <= e -> Rabs (X - x) <= e -> (Rabs (x - mean) + e) / std <= IZR (2 ^ 60) ->
+  / 1048576 <= std <= 1048576 -> 0 <= e -> Rabs (X - x) <= e ->
+  (Rabs (x - mean) + e) / std <= IZR (2 ^ 30) ->
   normalizes mean std X y ->
   Rabs (y - (x - mean) / std) <=
   e / std + (normalize_growth - 1) * ((Rabs (x - mean) + e) / std) + / IZR (2 ^ 60).
 Proof.
   intros Hs He0 He HM N. pose proof tiny_small as Ht. pose proof unit_single as Hu.
-  set (i := / std) in *.
-  assert (I : 0 < i <= 1048576).
-  { unfold i. split; [apply Rinv_0_lt_compat; lra|].
-    rewrite <- (Rinv_involutive 1048576) by lra. apply Rinv_le; lra. }
-  assert (si : std * i = 1) by (unfold i; apply Rinv_r; lra).
-  unfold Rdiv in *. set (z := x - mean) in *. set (Y := (Rabs z + e) * i) in *.
-  assert (Zb : Rabs z + e <= std * IZR (2 ^ 60)).
-  { replace (Rabs z + e) with (std * Y) by (unfold Y; rewrite (Rmult_comm _ i), <- Rmult_assoc, si; ring).
-    apply Rmult_le_compat_l; lra. }
-  assert (Y0 : 0 <= Y) by (unfold Y; pose proof (Rabs_pos z); apply Rmult_le_pos; lra).
-  (* the difference, times 1/std *)
-  assert (first : forall c, Rabs (z) + e <= IZR (2 ^ 120) -> difference X mean c ->
-            Rabs (c - z) <= u * (Rabs z + e) + e + 5 * t).
-  { intros c Hc D. pose proof (difference_from_near x X mean c e He Hc D) as E. fold z in E. lra. }
+  assert (I : 0 < / std <= 1048576).
+  { split; [apply Rinv_0_lt_compat; lra|].
+    rewrite <- (Rinv_inv 1048576). apply Rinv_le_contravar; lra. }
+  assert (si : std * / std = 1) by (apply Rinv_r; lra).
   assert (kept : forall s, operand single std s -> s = std).
   { intros s [|H]; [reflexivity|]. rewrite Rabs_pos_eq in H by lra.
     change (std < t) in H. lra. }
-  admit.
-Abort.
+  unfold normalize_growth, Rdiv in *. set (i := / std) in *. set (z := x - mean) in *.
+  pose proof (Rabs_pos z) as Hz.
+  assert (Zb : Rabs z + e <= IZR (2 ^ 50)).
+  { replace (Rabs z + e) with (std * ((Rabs z + e) * i))
+      by (rewrite (Rmult_comm _ i), <- Rmult_assoc, si; ring).
+    apply Rle_trans with (1048576 * IZR (2 ^ 30)); [|lra].
+    apply Rmult_le_compat; try lra. apply Rmult_le_pos; lra. }
+  set (Y := (Rabs z + e) * i) in *.
+  assert (Y0 : 0 <= Y) by (unfold Y; apply Rmult_le_pos; lra).
+  assert (first : forall c c', difference X mean c -> operand single c c' ->
+            Rabs (c' - z) <= u * (Rabs z + e) + e + 6 * t).
+  { intros c c' D O.
+    pose proof (difference_from_near x X mean c e He ltac:(fold z; lra) D) as E. fold z in E.
+    pose proof (operand_near _ _ _ _ E O). lra. }
+  assert (ti : 0 <= t * i <= / IZR (2 ^ 100)).
+  { split; [apply Rmult_le_pos; lra|].
+    apply Rle_trans with (/ IZR (2 ^ 126) * 1048576); [apply Rmult_le_compat; lra|lra]. }
+  destruct N as [c y D Q|c r y D Q P].
+  - destruct Q as [c' s y O S R]. apply kept in S. subst s.
+    pose proof (first c c' D O) as F. unfold Rdiv in R. fold i in R.
+    assert (A : Rabs (c' * i - z * i) <= u * Y + e * i + 6 * (t * i)).
+    { replace (c' * i - z * i) with ((c' - z) * i) by ring.
+      rewrite Rabs_mult, (Rabs_pos_eq i) by lra.
+      apply Rle_trans with ((u * (Rabs z + e) + e + 6 * t) * i);
+        [apply Rmult_le_compat_r; lra|unfold Y; right; ring]. }
+    assert (zi : Rabs (z * i) + e * i = Y)
+      by (rewrite Rabs_mult, (Rabs_pos_eq i) by lra; unfold Y; ring).
+    assert (B : Rabs (c' * i) <= (1 + u) * Y + 6 * (t * i)).
+    { replace (c' * i) with ((c' * i - z * i) + z * i) by ring.
+      eapply Rle_trans; [apply Rabs_triang|]. lra. }
+    assert (S : Rabs (c' * i) <= safe single) by (rewrite safe_single, Hu in *; lra).
+    pose proof (rounds_error single _ y valid_single S R) as E.
+    assert (u * Rabs (c' * i) <= u * ((1 + u) * Y + 6 * (t * i)))
+      by (apply Rmult_le_compat_l; lra).
+    replace (y - z * i) with ((y - c' * i) + (c' * i - z * i)) by ring.
+    eapply Rle_trans; [apply Rabs_triang|]. rewrite Hu in *. lra.
+  - destruct Q as [one s r O1 S R1]. apply kept in S. subst s.
+    assert (one = 1).
+    { destruct O1 as [|H]; [reflexivity|]. rewrite Rabs_R1 in H. change (1 < t) in H. lra. }
+    subst one. unfold Rdiv in R1. rewrite Rmult_1_l in R1. fold i in R1.
+    assert (Ri : Rabs (r - i) <= u * i + t).
+    { rewrite <- (Rabs_pos_eq i) at 2 by lra. apply rounds_error; [apply valid_single| |exact R1].
+      rewrite safe_single, Rabs_pos_eq; lra. }
+    destruct P as [c' r' y O S R]. pose proof (first c c' D O) as F.
+    pose proof (operand_near _ _ _ _ Ri S) as R'.
+    assert (Rm : Rabs r' <= (1 + u) * i + 2 * t).
+    { replace r' with ((r' - i) + i) by ring. eapply Rle_trans; [apply Rabs_triang|].
+      rewrite (Rabs_pos_eq i) by lra. lra. }
+    set (W := u * (Rabs z + e) + e + 6 * t) in *.
+    assert (W0 : 0 <= W <= IZR (2 ^ 52)) by (unfold W; rewrite Hu; lra).
+    assert (tW : 0 <= t * W <= / IZR (2 ^ 70)).
+    { split; [apply Rmult_le_pos; lra|].
+      apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 52)); [apply Rmult_le_compat; lra|lra]. }
+    assert (tz : 0 <= t * Rabs z <= / IZR (2 ^ 70)).
+    { split; [apply Rmult_le_pos; lra|].
+      apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 52)); [apply Rmult_le_compat; lra|lra]. }
+    assert (A : Rabs (c' * r' - z * i) <=
+                (2 * u + u ^ 2) * Y + e * i + (6 * (1 + u) * (t * i) + 2 * (t * W) + 2 * (t * Rabs z))).
+    { replace (c' * r' - z * i) with ((c' - z) * r' + z * (r' - i)) by ring.
+      eapply Rle_trans; [apply Rabs_triang|]. rewrite !Rabs_mult.
+      apply Rle_trans with (W * ((1 + u) * i + 2 * t) + Rabs z * (u * i + 2 * t)).
+      - apply Rplus_le_compat; apply Rmult_le_compat; try apply Rabs_pos; lra.
+      - unfold W, Y. right. ring. }
+    assert (zi : Rabs (z * i) + e * i = Y)
+      by (rewrite Rabs_mult, (Rabs_pos_eq i) by lra; unfold Y; ring).
+    assert (B : Rabs (c' * r') <= (1 + 2 * u + u ^ 2) * Y +
+                (6 * (1 + u) * (t * i) + 2 * (t * W) + 2 * (t * Rabs z))).
+    { replace (c' * r') with ((c' * r' - z * i) + z * i) by ring.
+      eapply Rle_trans; [apply Rabs_triang|]. lra. }
+    assert (Sf : Rabs (c' * r') <= safe single) by (rewrite safe_single, Hu in *; lra).
+    pose proof (rounds_error single _ y valid_single Sf R) as E.
+    assert (u * Rabs (c' * r') <= u * ((1 + 2 * u + u ^ 2) * Y +
+                (6 * (1 + u) * (t * i) + 2 * (t * W) + 2 * (t * Rabs z))))
+      by (apply Rmult_le_compat_l; lra).
+    replace (y - z * i) with ((y - c' * r') + (c' * r' - z * i)) by ring.
+    eapply Rle_trans; [apply Rabs_triang|]. rewrite Hu in *. lra.
+Qed.
+
+(** ** The other operations of one unit *)
+
+Lemma shift_error x X c e y : 0 <= e -> Rabs (X - x) <= e -> Rabs (x - c) + e <= IZR (2 ^ 60) ->
+  difference X c y -> Rabs (y - (x - c)) <= e + u * (Rabs (x - c) + e) + / IZR (2 ^ 60).
+Proof.
+  intros He0 He H D. pose proof tiny_small as Ht.
+  pose proof (difference_from_near x X c y e He ltac:(lra) D). lra.
+Qed.
+
+Lemma bias_error x X c e y : 0 <= e -> Rabs (X - x) <= e -> Rabs (x + c) + e <= IZR (2 ^ 60) ->
+  addition X c y -> Rabs (y - (x + c)) <= e + u * (Rabs (x + c) + e) + / IZR (2 ^ 60).
+Proof.
+  intros He0 He H D. pose proof tiny_small as Ht.
+  pose proof (addition_from_near x X c y e He ltac:(lra) D). lra.
+Qed.
+
+Lemma negate_error x X e y : Rabs (X - x) <= e -> operand single X y ->
+  Rabs (- y - - x) <= e + / IZR (2 ^ 60).
+Proof.
+  intros He O. pose proof tiny_small. pose proof (operand_near _ _ _ _ He O) as H0.
+  apply Rabs_le_inv in H0. apply Rabs_le. lra.
+Qed.
+
+Lemma relu_error x X e y : Rabs (X - x) <= e -> operand single X y ->
+  Rabs (Rmax y 0 - Rmax x 0) <= e + / IZR (2 ^ 60).
+Proof.
+  intros He O. pose proof tiny_small. pose proof (operand_near _ _ _ _ He O) as H0.
+  apply Rabs_le_inv in H0. apply Rabs_le. unfold Rmax.
+  destruct (Rle_dec y 0), (Rle_dec x 0); lra.
+Qed.
+
+Lemma abs_error x X e y : Rabs (X - x) <= e -> operand single X y ->
+  Rabs (Rabs y - Rabs x) <= e + / IZR (2 ^ 60).
+Proof.
+  intros He O. pose proof tiny_small. pose proof (operand_near _ _ _ _ He O) as H0.
+  eapply Rle_trans; [apply Rabs_triang_inv2|]. lra.
+Qed.
