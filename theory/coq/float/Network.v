@@ -16,22 +16,33 @@ Open Scope R_scope.
 
 (** ** Constants: bit patterns of binary32 *)
 
+(** Powers of two have names because extraction makes a number once for each name, but a
+    literal inside a function every time that it runs. *)
+Definition two8 : Z := 256.
+Definition two23 : Z := 8388608.
+Definition two31 : Z := 2147483648.
+Definition two32 : Z := 4294967296.
+Definition field_bits : Z := 23.
+Definition infinity_field : Z := 255.
+Definition exponent_bias : Z := 150.
+Definition least_exponent : Z := -149.
+
 (** Sign, exponent field and fraction of a pattern 0 <= b < 2^32. *)
-Definition negative (b : Z) : bool := (2147483648 <=? b)%Z.
-Definition exponent_field (b : Z) : Z := (Z.shiftr b 23 mod 256)%Z.
-Definition fraction (b : Z) : Z := (b mod 8388608)%Z.
+Definition negative (b : Z) : bool := (two31 <=? b)%Z.
+Definition exponent_field (b : Z) : Z := (Z.shiftr b field_bits mod two8)%Z.
+Definition fraction (b : Z) : Z := (b mod two23)%Z.
 
 (** Neither infinity nor NaN. *)
 Definition finite (b : Z) : bool :=
-  ((0 <=? b) && (b <? 4294967296) && (exponent_field b <? 255))%Z.
+  ((0 <=? b) && (b <? two32) && (exponent_field b <? infinity_field))%Z.
 
 (** A finite pattern is the number [mantissa b * 2^(exponent b)]. *)
 Definition mantissa (b : Z) : Z :=
-  let m := if (exponent_field b =? 0)%Z then fraction b else (fraction b + 8388608)%Z in
+  let m := if (exponent_field b =? 0)%Z then fraction b else (fraction b + two23)%Z in
   if negative b then (- m)%Z else m.
 
 Definition exponent (b : Z) : Z :=
-  if (exponent_field b =? 0)%Z then (-149)%Z else (exponent_field b - 150)%Z.
+  if (exponent_field b =? 0)%Z then least_exponent else (exponent_field b - exponent_bias)%Z.
 
 Definition value (b : Z) : R := IZR (mantissa b) * bpow radix2 (exponent b).
 
