@@ -18,6 +18,20 @@ let bytes_of data : Extracted.bytes =
   { size = Z.of_int (String.length data);
     byte_at = (fun i -> Z.of_int (Char.code data.[Z.to_int i])) }
 
+(* A multiple of 2^-48 with twelve decimals, not rounded down. *)
+let decimal x =
+  let trillion = Z.of_string "1000000000000" in
+  let units = Z.cdiv (Z.mul x trillion) (Z.shift_left Z.one 48) in
+  let whole, rest = Z.div_rem units trillion in
+  Printf.sprintf "%s.%012d" (Z.to_string whole) (Z.to_int rest)
+
+let accept (r : Extracted.report) =
+  print_endline "accepted";
+  Printf.printf "Lipschitz constant at most %s\n" (decimal r.report_lipschitz);
+  Printf.printf "error of a logit at most %s\n" (decimal r.report_error);
+  Printf.printf "radius = max(0, (margin - slack) * scale): slack %s, at least %s is needed; scale %s\n"
+    (decimal r.report_given_slack) (decimal r.report_slack) (decimal r.report_given_scale)
+
 let refuse reason =
   print_endline ("refused: " ^ reason);
   exit 1
@@ -25,8 +39,8 @@ let refuse reason =
 let () =
   match Sys.argv with
   | [| _; path |] -> (
-      match Extracted.read_file (bytes_of (contents path)) with
-      | Some _ -> print_endline "accepted"
+      match Extracted.report_of (bytes_of (contents path)) with
+      | Some report -> accept report
       | None -> refuse "not a file that this checker knows"
       | exception Stack_overflow -> refuse "it asks for too deep a recursion"
       | exception Out_of_memory -> refuse "it asks for too much memory"

@@ -5,7 +5,7 @@
     the driver are what has to be believed beside the compiler. *)
 
 From Coq Require Import Extraction ExtrOcamlBasic ZArith NArith.
-From SortNet.float Require Import ReadFile.
+From SortNet.float Require Import ReadFile CheckBytes.
 
 Extract Inductive comparison => "int" [ "0" "(-1)" "1" ]
   "(fun e l g c -> if c = 0 then e () else if c < 0 then l () else g ())".
@@ -59,4 +59,4 @@ Extract Inlined Constant Pos.succ => "Numbers.succ".
 Extract Inlined Constant Pos.compare => "Numbers.compare".
 Extract Inlined Constant Pos.eqb => "Numbers.eqb".
 
-Extraction "extracted.ml" read_file.
+Extraction "extracted.ml" read_file report_of.
