@@ -36,19 +36,27 @@ let refuse reason =
   print_endline ("refused: " ^ reason);
   exit 1
 
+(* The verdict is that of [report_of]; what follows only says more about a refusal. *)
+let check path =
+  let bytes = bytes_of (contents path) in
+  match Extracted.report_of bytes with
+  | Some report -> accept report
+  | None ->
+      refuse
+        (match Extracted.read_file bytes with
+        | None -> "its bytes are not a network and radius of the format"
+        | Some _ -> "its radius does not follow from its weights")
+
 let () =
   match Sys.argv with
   | [| _; path |] -> (
-      match Extracted.report_of (bytes_of (contents path)) with
-      | Some report -> accept report
-      | None -> refuse "not a file that this checker knows"
-      | exception Stack_overflow -> refuse "it asks for too deep a recursion"
-      | exception Out_of_memory -> refuse "it asks for too much memory"
-      | exception Z.Overflow -> refuse "a number in it is out of range"
-      | exception Invalid_argument reason -> refuse reason
-      | exception Failure reason -> refuse reason
-      | exception Sys_error reason -> refuse reason
-      | exception Unix.Unix_error (error, _, _) -> refuse (Unix.error_message error))
+      try check path with
+      | Stack_overflow -> refuse "it asks for too deep a recursion"
+      | Out_of_memory -> refuse "it asks for too much memory"
+      | Z.Overflow -> refuse "a number in it is out of range"
+      | Invalid_argument reason | Failure reason | Sys_error reason -> refuse reason
+      | End_of_file -> refuse "it changes while it is read"
+      | Unix.Unix_error (error, _, _) -> refuse (Unix.error_message error))
   | _ ->
       prerr_endline "usage: sortnet-checker FILE";
       exit 2

@@ -233,13 +233,17 @@ Definition operation (at_ : shape) (s : step) : option (op * shape) :=
   | _, Image _ _ _ => None
   end.
 
-(** Numbers that an operation holds or makes, for the limit on all of them. *)
+(** A bound on the steps that the analysis of an operation takes, for the limit on all of them:
+    a weight may be compared with all of the k largest before it. *)
 Definition work (o : op) (to : shape) : Z :=
+  let size n := Z.of_nat n in
   (units to +
    match o with
-   | SortNeuron W _ _ | Affine W _ => Z.of_nat (rows W) * Z.of_nat (cols W)
-   | SortConv patches W _ _ =>
-       Z.of_nat (cols W) * (Z.of_nat (rows W) + Z.of_nat (List.length patches))
+   | Affine W _ => size (rows W) * size (cols W)
+   | SortNeuron W _ k => size (rows W) * size (cols W) * (size k + 1)
+   | SortConv patches W _ k =>
+       size (rows W) * size (cols W) * (size k + 1) + size (List.length patches) * size (cols W)
+   | GroupSort s => units to * size s
    | _ => 0
    end)%Z.
 

@@ -4,10 +4,10 @@ From Coq Require Import ZArith.
 From SortNet.float Require Import Network Bytes Graph Wire Forms Denotes Recognise.
 Local Open Scope Z_scope.
 
-(** Work in proportion to the file, so that a small one cannot ask for much: its weights
-    take four bytes each; all layers together may have [spare] units besides. *)
-Definition spare : Z := 16777216.
-Definition room (b : bytes) : Z := size b + spare.
+(** Work in proportion to the file, so that a small one cannot ask for much: 64 steps a byte
+    are more than 200 for each weight. *)
+Definition spare : Z := 268435456.
+Definition room (b : bytes) : Z := 64 * size b + spare.
 
 Definition read_file (b : bytes) : option file :=
   let* g := read_graph b in recognise (room b) g.

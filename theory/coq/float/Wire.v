@@ -16,10 +16,11 @@ Notation "'check' a 'in' c" := (if a then c else None) (at level 200, a at level
 
 (** ** Limits: a file may be large only by its weights *)
 
-(** Nodes and constants; then fields of any inner message. *)
-Definition many : nat := Z.to_nat 8192.
+(** Nodes and constants; then fields of any inner message, and the bytes of a name.  (A network
+    of ours has some hundreds of nodes, an operation of the format up to three inputs.) *)
+Definition many : nat := Z.to_nat 2048.
 Definition few : nat := Z.to_nat 64.
-Definition longest_text : Z := 255.
+Definition longest_text : Z := 128.
 
 (** ** Fields by their number *)
 
@@ -114,6 +115,7 @@ Definition node_at (p q : Z) : option node :=
   let* operator := text_field 4 fs in
   let* domain := text_field 7 fs in
   let* attributes := parts attribute_at 5 fs in
+  check (List.length inputs <=? 3)%nat && (List.length outputs <=? 2)%nat in
   Some (Node operator domain attributes inputs outputs).
 
 (** What a node is called; only that two are not called the same matters. *)
