@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sortnet.theory.coq_check import REAL_AXIOMS, SOURCES, CoqMissing, ProofRow, check_proofs
-from sortnet.theory.registry import results
+from sortnet.theory.report.coq_check import REAL_AXIOMS, SOURCES, CoqMissing, ProofRow, check_proofs
+from sortnet.theory.report.registry import results
 
 needs_coq = pytest.mark.skipif(
     shutil.which("coqc") is None, reason="coqc is not installed (Debian/Ubuntu: apt install coq)"

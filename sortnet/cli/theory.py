@@ -15,14 +15,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from sortnet.base.files import check_outputs
-from sortnet.theory import report
-from sortnet.theory.registry import select
-from sortnet.theory.results import Result
+from sortnet.theory.objects.results import Result
+from sortnet.theory.report import rows as report
+from sortnet.theory.report.registry import select
 
 from .console import write_json
 
 if TYPE_CHECKING:
-    from sortnet.theory.plots import Plot
+    from sortnet.theory.report.plots import Plot
 
 
 @click.group(name="theory", invoke_without_command=True)
@@ -82,7 +82,7 @@ def theory_command(
         if json_file is not None:
             report.write_json(rows, json_file)
         if plot_folder is not None:
-            from sortnet.theory import plots
+            from sortnet.theory.report import plots
 
             files = plots.write(wanted, plot_folder, thorough=thorough)
             click.echo("figures: " + ", ".join(map(str, files)))
@@ -117,7 +117,7 @@ def check_command(model: Path, k: int, base: str, exact: bool, json_file: Path |
     if base == "random" and given:
         raise click.ClickException("--k chooses among the cyclic points; --base random has none")
     try:
-        from sortnet.theory.model_check import check_model
+        from sortnet.theory.report.model_check import check_model
 
         read = [model]
         if model.is_dir():
@@ -178,7 +178,7 @@ def _plots(chosen: Sequence[Result]) -> list[Plot]:
     try:
         import matplotlib.figure  # noqa: F401
 
-        from sortnet.theory import plots
+        from sortnet.theory.report import plots
     except ModuleNotFoundError as missing:
         text = f"the figures need {missing.name}: pip install 'sortnet[train]'"
         raise click.ClickException(text) from None

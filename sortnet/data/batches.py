@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sortnet.training.presets import Recipe
-
 from . import augment
-from .sets import ImageFiles, Split
+from .images import ImageFiles
+from .split import Split
+
+
+class BatchRecipe(Protocol):
+    """The part of a training recipe that batches depend on (`training.presets.Recipe` has it)."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def epochs(self) -> float: ...
+    @property
+    def crop(self) -> int: ...
+    @property
+    def crop_mode(self) -> str: ...
+    @property
+    def flip(self) -> bool: ...
 
 
 class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
@@ -32,7 +47,7 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(
-        self, split: Split, recipe: Recipe, seed: int, rank: int = 0, world: int = 1
+        self, split: Split, recipe: BatchRecipe, seed: int, rank: int = 0, world: int = 1
     ) -> None:
         self.batch_size = min(recipe.batch_size, len(split))
         if not self.batch_size:

@@ -12,7 +12,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from sortnet.theory import (
+from sortnet.theory.objects import strategies as draw
+from sortnet.theory.objects.boolean import BooleanFunction, Pairs, cyclic_pairs
+from sortnet.theory.objects.exact import vertices
+from sortnet.theory.objects.networks import (
+    Affine,
+    GroupSort,
+    GroupSortNetwork,
+    Network,
+    StandardNetwork,
+)
+from sortnet.theory.objects.results import Refuted
+from sortnet.theory.theorems import (
     boolean_impossibility,
     dropout_identity,
     linf_dist,
@@ -24,25 +35,18 @@ from sortnet.theory import (
     piecewise_linear,
     sortnet_expressivity,
 )
-from sortnet.theory import strategies as draw
-from sortnet.theory.boolean import BooleanFunction, Pairs, cyclic_pairs
-from sortnet.theory.circuits import count_bound, minimal_depths
-from sortnet.theory.exact import vertices
-from sortnet.theory.networks import (
-    Affine,
-    GroupSort,
-    GroupSortNetwork,
-    Network,
-    StandardNetwork,
-)
-from sortnet.theory.results import Refuted
+from sortnet.theory.theorems.circuits import count_bound, minimal_depths
 
 TIGHTER, ABOVE, TWO = Fraction(99, 100), Fraction(101, 100), Fraction(2)
 BUDGET = 100  # Hypothesis's default
 
 
-def is_refuted(check: Callable[..., None], strategy: st.SearchStrategy[Any]) -> None:
+def is_refuted(check: Callable[..., object], strategy: st.SearchStrategy[Any]) -> None:
     """Fail unless ``check`` is refuted on some drawn argument tuple."""
+
+    def judge(arguments: tuple[Any, ...]) -> None:
+        check(*arguments)
+
     test = settings(
         max_examples=BUDGET,
         phases=[Phase.generate],
@@ -50,7 +54,7 @@ def is_refuted(check: Callable[..., None], strategy: st.SearchStrategy[Any]) -> 
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-    )(given(strategy)(lambda arguments: check(*arguments)))
+    )(given(strategy)(judge))
     with pytest.raises(Refuted):
         test()
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sortnet.theory import strategies as draw
-from sortnet.theory.boolean import (
+from sortnet.theory.objects import strategies as draw
+from sortnet.theory.objects.boolean import (
     BooleanFunction,
     Pairs,
     SymmetricFunction,
@@ -21,8 +21,8 @@ from sortnet.theory.boolean import (
     symmetric_functions,
     threshold,
 )
-from sortnet.theory.exact import distance, fraction, order_statistic, vertices
-from sortnet.theory.networks import (
+from sortnet.theory.objects.exact import distance, fraction, order_statistic, vertices
+from sortnet.theory.objects.networks import (
     Activation,
     Affine,
     Distance,

@@ -10,8 +10,11 @@ from click.testing import CliRunner
 
 from sortnet.cli import theory as cli
 from sortnet.cli.theory import theory_command
-from sortnet.theory import boolean_impossibility, coq_check, plots, registry, report, search
-from sortnet.theory.results import Check, Evidence, Refuted, Result
+from sortnet.theory.objects.results import Check, Evidence, Refuted, Result
+from sortnet.theory.report import coq_check, plots, registry
+from sortnet.theory.report import rows as report
+from sortnet.theory.search import trained as search
+from sortnet.theory.theorems import boolean_impossibility
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +124,7 @@ def test_bad_input_is_one_line_before_any_work(arguments, message, monkeypatch, 
         raise AssertionError("the work has begun")
 
     monkeypatch.setattr(report, "run", never)
-    monkeypatch.setattr("sortnet.theory.model_check.check_model", never)
+    monkeypatch.setattr("sortnet.theory.report.model_check.check_model", never)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
@@ -190,7 +193,8 @@ def test_figures(monkeypatch, tmp_path):
 
 def test_import_is_light():
     code = (
-        "import sys, sortnet.theory, sortnet.theory.cli, sortnet.theory.registry as r; r.results();"
+        "import sys, sortnet.theory, sortnet.cli.theory;"
+        "from sortnet.theory.report import registry; registry.results();"
         "heavy = {'torch', 'hypothesis', 'sympy', 'matplotlib', 'numpy'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

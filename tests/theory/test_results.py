@@ -9,23 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sortnet.theory import (
-    boolean_impossibility,
-    circuits,
-    dropout_identity,
-    lattice,
-    linf_dist,
-    margin,
-    mass,
-    maxmin_depth,
-    mcshane,
-    order_statistics,
-    piecewise_linear,
-    sampling,
-    sortnet_expressivity,
-)
-from sortnet.theory import strategies as draw
-from sortnet.theory.boolean import (
+from sortnet.theory.objects import lattice, sampling
+from sortnet.theory.objects import strategies as draw
+from sortnet.theory.objects.boolean import (
     BooleanFunction,
     Pairs,
     SymmetricFunction,
@@ -33,8 +19,8 @@ from sortnet.theory.boolean import (
     disjunction,
     parity,
 )
-from sortnet.theory.exact import order_statistic, vertices
-from sortnet.theory.networks import (
+from sortnet.theory.objects.exact import order_statistic, vertices
+from sortnet.theory.objects.networks import (
     RELU,
     Activation,
     Affine,
@@ -49,8 +35,21 @@ from sortnet.theory.networks import (
     SortNetwork,
     StandardNetwork,
 )
-from sortnet.theory.registry import results, select
-from sortnet.theory.results import Refuted
+from sortnet.theory.objects.results import Refuted
+from sortnet.theory.report.registry import results, select
+from sortnet.theory.theorems import (
+    boolean_impossibility,
+    circuits,
+    dropout_identity,
+    linf_dist,
+    margin,
+    mass,
+    maxmin_depth,
+    mcshane,
+    order_statistics,
+    piecewise_linear,
+    sortnet_expressivity,
+)
 
 F = Fraction
 FAST = settings(max_examples=25, deadline=None)

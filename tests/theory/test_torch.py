@@ -15,15 +15,17 @@ from sortnet import nn as sn
 from sortnet.cli.theory import theory_command
 from sortnet.export import export_model
 from sortnet.models.net import Abs, ModelConfig, build_model
-from sortnet.theory import boolean_impossibility, model_check, search
-from sortnet.theory import strategies as draw
-from sortnet.theory.boolean import cyclic_pairs
-from sortnet.theory.boolean_impossibility import best_radius, bound
-from sortnet.theory.convert import exact_network
-from sortnet.theory.mass import masses
-from sortnet.theory.networks import Affine, Network, Scale, Sort
-from sortnet.theory.order_statistics import best_error
-from sortnet.theory.results import Refuted
+from sortnet.theory.objects import strategies as draw
+from sortnet.theory.objects.boolean import cyclic_pairs
+from sortnet.theory.objects.convert import exact_network
+from sortnet.theory.objects.networks import Affine, Network, Scale, Sort
+from sortnet.theory.objects.results import Refuted
+from sortnet.theory.report import model_check
+from sortnet.theory.search import trained as search
+from sortnet.theory.theorems import boolean_impossibility
+from sortnet.theory.theorems.boolean_impossibility import best_radius, bound
+from sortnet.theory.theorems.mass import masses
+from sortnet.theory.theorems.order_statistics import best_error
 from sortnet.training.presets import get_preset
 from sortnet.training.runs import RunConfig, write_config, write_model
 

@@ -13,7 +13,8 @@ import tiny
 import torch
 
 from sortnet.data.batches import TrainingBatches
-from sortnet.data.sets import ImageFiles, Split
+from sortnet.data.images import ImageFiles
+from sortnet.data.split import Split
 from sortnet.training import losses, runs, schedule
 from sortnet.training.objective import Objective
 from sortnet.training.train import (

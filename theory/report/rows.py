@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sortnet.cli import console
 
+from ..objects.results import Check, Refuted, Result
 from .coq_check import CoqMissing, ProofRow, check_proofs
-from .results import Check, Refuted, Result
 
 PROVED = "proved in Coq"
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sortnet.data import augment
+from sortnet.data import augment, folder
 from sortnet.data import sets as data
+from sortnet.data.images import ImageFiles
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -140,9 +141,9 @@ def test_images_that_do_not_fit_memory_are_decoded_when_used(tmp_path, monkeypat
         for name in ("a", "b"):
             save_image(tmp_path / part / name / "0.png", mode="L")
     held = data.load(f"folder:{tmp_path}")
-    monkeypatch.setattr(data, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr(folder, "MEMORY_LIMIT", 0)
     lazy = data.load(f"folder:{tmp_path}")
-    assert isinstance(lazy.train.images, data.ImageFiles)
+    assert isinstance(lazy.train.images, ImageFiles)
     assert np.array_equal(lazy.train.floats(), held.train.floats())
     assert np.array_equal(lazy.train.take(np.array([1])).floats(), held.train.floats()[1:])
 

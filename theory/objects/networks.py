@@ -33,6 +33,7 @@ from .exact import (
     check_integer,
     common,
     fraction,
+    not_negative,
     vector,
 )
 
@@ -533,6 +534,22 @@ class Network:
             state = layer(state)
             result.append(state)
         return result
+
+    def mass_allowed(self, mass: Number | None = None) -> tuple[Fraction, str]:
+        """The mass that a bound allows an output of norm 1, and whose bound that is, in words.
+
+        Args:
+            mass: of the family that the theorem speaks about (1: standard networks); None for that
+                of this network's own layers (:attr:`spread`).
+
+        Raises:
+            ValueError: ``mass`` is negative.
+        """
+        allowed = not_negative("mass", self.spread if mass is None else mass)
+        if allowed == 1:
+            return allowed, "standard Lipschitz networks (mass 1)"
+        own = f"its own layers ({self.family})" if mass is None else "the mass asked for"
+        return allowed, f"{own} (mass {allowed})"
 
     def mass_bounds(self, pairs: int) -> list[Fraction]:
         """For each layer, the mass that none of its units can exceed over ``pairs`` pairs.

@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from .boolean import Pairs, cyclic_pairs
-from .exact import ZERO, Vector, check_dimension
-from .networks import Distance, DistanceNetwork, Network
-from .results import Check, Evidence, Result, require
-from .sampling import sample
+from ..objects.boolean import Pairs, cyclic_pairs
+from ..objects.exact import ZERO, Vector, check_dimension
+from ..objects.networks import Distance, DistanceNetwork, Network
+from ..objects.results import Check, Comparison, Evidence, Result, require
+from ..objects.sampling import sample
 
 
 def masses(network: Network, pairs: Iterable[tuple[Vector, Vector]]) -> list[Vector]:
@@ -42,8 +42,11 @@ def check_mass(
     network: Network,
     pairs: Pairs | Sequence[tuple[Vector, Vector]],
     bounds: Sequence[Fraction] | None = None,
-) -> None:
+) -> list[Comparison]:
     """Compare every unit's mass with ``bounds``, one for each layer (the lemma's by default).
+
+    Returns:
+        For each layer the largest mass of a unit, its bound, and whose bound it is.
 
     Raises:
         Refuted: a unit exceeds its bound.
@@ -52,11 +55,15 @@ def check_mass(
     limits = network.mass_bounds(len(pairs)) if bounds is None else bounds
     if len(limits) != len(network.layers):
         raise ValueError(f"expected {len(network.layers)} bounds, got {len(limits)}")
+    found = []
     for i, (layer, limit) in enumerate(zip(masses(network, pairs), limits, strict=True)):
+        family = f"layers 0..{i} ({network.family})" if bounds is None else "the bounds given"
+        found.append(Comparison(max(layer), limit, family, limit))
         require(
             max(layer) <= limit,
-            f"layer {i} has a unit of mass {max(layer)} > {limit}: {network}, {pairs}",
+            f"layer {i} has a unit of mass {found[-1]}: {network}, {pairs}",
         )
+    return found
 
 
 def escape(d: int) -> DistanceNetwork:
@@ -72,7 +79,7 @@ def escape(d: int) -> DistanceNetwork:
 def _sampled(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 3000 if thorough else 150
     d = st.integers(1, 8 if thorough else 4)

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .boolean import cyclic_pairs
-from .convert import exact_affine, exact_layers, exact_sort
-from .exact import ONE, absolute_sum, check_rank, fraction, vector
-from .mass import masses
-from .networks import (
+from ..objects.boolean import cyclic_pairs
+from ..objects.convert import exact_affine, exact_layers, exact_sort
+from ..objects.exact import ONE, absolute_sum, check_rank, fraction, vector
+from ..objects.networks import (
     ABSOLUTE_VALUE,
     RELU,
     Activation,
@@ -32,6 +31,7 @@ from .networks import (
     Scale,
     Shift,
 )
+from ..theorems.mass import masses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

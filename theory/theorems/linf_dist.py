@@ -22,13 +22,19 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import combinations
 
-from .boolean import BooleanFunction, SymmetricFunction, majority, parity, symmetric_functions
-from .exact import HALF, ONE, ZERO, check_rank, vertices
-from .lattice import on_cube, order_statistic_polynomial
+from ..objects.boolean import (
+    BooleanFunction,
+    SymmetricFunction,
+    majority,
+    parity,
+    symmetric_functions,
+)
+from ..objects.exact import HALF, ONE, ZERO, check_rank, vertices
+from ..objects.lattice import on_cube, order_statistic_polynomial
+from ..objects.networks import Distance, DistanceNetwork
+from ..objects.results import Check, Evidence, Result, require
+from ..objects.sampling import sample
 from .margin import radius
-from .networks import Distance, DistanceNetwork
-from .results import Check, Evidence, Result, require
-from .sampling import sample
 
 TWO = Fraction(2)
 
@@ -123,7 +129,7 @@ def _symmetric(thorough: bool) -> Evidence:
 def _sampled(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples, top = (300, 6) if thorough else (60, 4)
     functions = st.integers(1, top).flatmap(lambda d: draw.boolean_functions(d=d))
@@ -139,18 +145,6 @@ def _order_statistics(thorough: bool) -> Evidence:
     return Evidence("exact", f"x_(k) on all of [0,1]^d, every k, d <= {top}", top * (top + 1) // 2)
 
 
-def _trained_distance(thorough: bool) -> Evidence:
-    from . import search
-
-    return search.crosses("l-inf distance", thorough)
-
-
-def _trained_sort(thorough: bool) -> Evidence:
-    from . import search
-
-    return search.crosses("SortNet", thorough)
-
-
 RESULT = Result(
     "3.8",
     "Two l-inf distance layers represent every Boolean function on {0,1}^d with certified radius "
@@ -161,8 +155,6 @@ RESULT = Result(
         ),
         Check("the same for symmetric functions of more variables", "exact", _symmetric),
         Check("the same for drawn Boolean functions", "sampled", _sampled),
-        Check("trained distance networks cross 1/(2d)", "exact", _trained_distance),
-        Check("trained SortNets cross 1/(2d)", "exact", _trained_sort),
         Check("two distance layers equal x_(k) on the whole cube", "exact", _order_statistics),
     ),
     coq=("theorem_3_8_boolean", "theorem_3_8_radius", "theorem_3_8_order_statistic"),

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCES = Path(__file__).with_name("coq")
+SOURCES = Path(__file__).parents[1] / "coq"
 
 #: The axioms of Coq's real numbers (Coq.Reals); a proof may use these and no others.
 REAL_AXIOMS = frozenset(

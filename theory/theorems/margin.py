@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from .exact import ONE, Number, Vector, check_integer, distance, fraction, not_negative
-from .networks import Affine, Network
-from .results import Check, Evidence, Result, require
-from .sampling import sample
+from ..objects.exact import ONE, Number, Vector, check_integer, distance, fraction, not_negative
+from ..objects.networks import Affine, Network
+from ..objects.results import Check, Evidence, Result, require
+from ..objects.sampling import sample
 
 
 def prediction(logits: Sequence[Fraction]) -> int:
@@ -111,7 +111,7 @@ def tie() -> tuple[Network, Vector, Vector]:
 def _sampled(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 3000 if thorough else 150
     case = st.tuples(st.integers(1, 4), st.integers(2, 3)).flatmap(
@@ -130,7 +130,7 @@ def _sampled(thorough: bool) -> Evidence:
 def _sampled_lipschitz(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 3000 if thorough else 200
     case = st.integers(1, 4).flatmap(

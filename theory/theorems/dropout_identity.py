@@ -17,10 +17,10 @@ from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING
 
-from .exact import ONE, ZERO, Number, Vector, check_dimension, dot, fraction
-from .networks import geometric_weights
-from .results import Check, Evidence, Result, require
-from .sampling import sample
+from ..objects.exact import ONE, ZERO, Number, Vector, check_dimension, dot, fraction
+from ..objects.networks import geometric_weights
+from ..objects.results import Check, Evidence, Result, require
+from ..objects.sampling import sample
 
 if TYPE_CHECKING:
     import sympy
@@ -123,7 +123,7 @@ def _symbolic(thorough: bool) -> Evidence:
 def _sampled(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 1000 if thorough else 100
     case = st.integers(1, 6).flatmap(

@@ -22,16 +22,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from .boolean import cyclic_pairs
+from ..objects.boolean import cyclic_pairs
+from ..objects.exact import ONE, ZERO, check_dimension, check_integer, check_rank
+from ..objects.lattice import on_cube, order_statistic_polynomial
+from ..objects.networks import Affine, GroupSort, GroupSortNetwork, Layer, Network
+from ..objects.results import Check, Evidence, Result, require
+from ..objects.sampling import sample
 from .boolean_impossibility import best_radius, bound, check_bound
-from .exact import ONE, ZERO, check_dimension, check_integer, check_rank
-from .lattice import on_cube, order_statistic_polynomial
-from .networks import Affine, GroupSort, GroupSortNetwork, Layer, Network
 from .order_statistics import best_error
 from .order_statistics import bound as error_bound
 from .order_statistics import check_bound as check_error
-from .results import Check, Evidence, Result, require
-from .sampling import sample
 
 Comparator = tuple[int, int]  # wires (i, j), i < j: the larger value goes to wire i
 
@@ -264,7 +264,7 @@ def _tight(thorough: bool) -> Evidence:
 def _sampled(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples, top = (3000, 8) if thorough else (200, 6)
 
@@ -280,24 +280,6 @@ def _sampled(thorough: bool) -> Evidence:
     return Evidence("sampled", f"{examples} GroupSort networks, G = 2, 3, s <= 2, d <= {top}")
 
 
-def _trained_within(thorough: bool) -> Evidence:
-    from . import search
-
-    return search.within_radius_bound("MaxMin", thorough)
-
-
-def _trained_error(thorough: bool) -> Evidence:
-    from . import search
-
-    return search.within_error_bound("MaxMin", thorough)
-
-
-def _trained_across(thorough: bool) -> Evidence:
-    from . import search
-
-    return search.crosses("MaxMin", thorough)
-
-
 RESULT = Result(
     "3.9",
     "With s GroupSort(G) layers the certified radius on the cyclic points is at most "
@@ -305,9 +287,6 @@ RESULT = Result(
     "statistic needs ceil(log_G d) sorting layers, and max is reached with that many.",
     (
         Check("no drawn GroupSort network crosses the G^s bounds", "sampled", _sampled),
-        Check("trained MaxMin networks stay within the radius bound", "exact", _trained_within),
-        Check("trained MaxMin networks stay within the error bound", "exact", _trained_error),
-        Check("trained MaxMin networks cross 1/(2d)", "exact", _trained_across),
         Check("the bounds G^s/(2d) and 1/2 - G^s/(2d) are reached", "exact", _tight),
         Check("the tournament equals max with the least depth", "exact", _tournaments),
         Check("sorting networks become MaxMin networks equal to x_(k)", "exact", _order_statistics),

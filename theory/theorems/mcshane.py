@@ -18,10 +18,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
 
-from .exact import ONE, ZERO, Vector, check_dimension, check_integer, distance, vector
-from .networks import Distance, DistanceNetwork
-from .results import Check, Evidence, Result, require
-from .sampling import sample
+from ..objects.exact import ONE, ZERO, Vector, check_dimension, check_integer, distance, vector
+from ..objects.networks import Distance, DistanceNetwork
+from ..objects.results import Check, Evidence, Result, require
+from ..objects.sampling import sample
 
 Function = Callable[[Vector], Fraction]
 
@@ -102,7 +102,7 @@ def _tight(thorough: bool) -> Evidence:
 def _sampled(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 1000 if thorough else 100
     case = st.integers(1, 3).flatmap(

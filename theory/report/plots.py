@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from sortnet.base.files import atomic_write
 
-from . import search
-from .boolean_impossibility import bound as radius_bound
-from .circuits import count_bound, minimal_depths
-from .order_statistics import bound as error_bound
+from ..search import trained as search
+from ..theorems.boolean_impossibility import bound as radius_bound
+from ..theorems.circuits import count_bound, minimal_depths
+from ..theorems.order_statistics import bound as error_bound
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

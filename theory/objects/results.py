@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 Kind = Literal["exhaustive", "exact", "sampled"]
@@ -33,6 +34,26 @@ class Evidence:
         if self.kind == "exact":
             return f"exact on {self.networks} network{'' if self.networks == 1 else 's'}"
         return self.kind
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a check reached, beside the bound that it held it to.
+
+    Args:
+        reached: the network's own figure.
+        limit: what the theorem allows.
+        family: the family whose bound was used, in words.
+        mass: what that family's lemma allows an output of norm 1.
+    """
+
+    reached: Fraction
+    limit: Fraction
+    family: str
+    mass: Fraction
+
+    def __str__(self) -> str:
+        return f"{self.reached}, held to {self.limit} by the bound of {self.family}"
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,12 @@ least delta in size, so it changes by at least delta p <= 2 eta; the N lengths p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from .exact import HALF, ONE, ZERO, Number, Vector, check_integer, fraction, vector
-from .networks import (
+from ..objects.exact import HALF, ONE, ZERO, Vector, check_integer, fraction, vector
+from ..objects.lattice_form import LatticeForm
+from ..objects.networks import (
     Affine,
     Distance,
     DistanceNetwork,
@@ -36,39 +35,9 @@ from .networks import (
     Sort,
     SortNetwork,
 )
-from .results import Check, Evidence, Result, require
-from .sampling import sample
-
-
-@dataclass(frozen=True)
-class LatticeForm:
-    """f(x) = max over terms of min over the term's pieces.
-
-    Args:
-        pieces: affine functions, one for each output of the layer.
-        terms: non-empty sets of piece numbers, at least one.
-
-    Raises:
-        ValueError: no term, an empty term or an unknown piece.
-    """
-
-    pieces: Affine
-    terms: tuple[tuple[int, ...], ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "terms", tuple(tuple(term) for term in self.terms))
-        if not self.terms or not all(self.terms):
-            raise ValueError(f"expected non-empty sets of pieces, got {self.terms}")
-        for piece in {j for term in self.terms for j in term}:
-            check_integer("piece", piece, 0, self.pieces.width_out - 1)
-
-    @property
-    def d(self) -> int:
-        return self.pieces.width_in
-
-    def __call__(self, x: Sequence[Number]) -> Fraction:
-        values = self.pieces(vector(x))
-        return max(min(values[j] for j in term) for term in self.terms)
+from ..objects.results import Check, Evidence, Result, require
+from ..objects.sampling import sample
+from .sortnet_expressivity import affine_range, affine_to_sort
 
 
 def lattice_form(function: PiecewiseLinear) -> LatticeForm:
@@ -105,8 +74,6 @@ def sort_network(form: LatticeForm, low: Vector, high: Vector) -> SortNetwork:
     Raises:
         ValueError: the box does not have d coordinates, or is empty.
     """
-    from .sortnet_expressivity import affine_range, affine_to_sort
-
     ranges = affine_range(form.pieces, low, high)
     bottom, top = min(a for a, _ in ranges), max(b for _, b in ranges)
     middle, half = (bottom + top) / 2, (top - bottom) / 2
@@ -227,7 +194,7 @@ def check_pieces(
 def _sampled(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 2000 if thorough else 150
     case = st.integers(1, 3).flatmap(lambda d: st.tuples(draw.lattice_forms(d=d), draw.points(d=d)))
@@ -236,7 +203,7 @@ def _sampled(thorough: bool) -> Evidence:
 
 
 def _one_variable(thorough: bool) -> Evidence:
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 2000 if thorough else 150
     sample(
@@ -251,7 +218,7 @@ def _one_variable(thorough: bool) -> Evidence:
 def _pieces(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 1000 if thorough else 60
     case = st.integers(1, 3).flatmap(

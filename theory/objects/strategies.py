@@ -37,6 +37,7 @@ from .exact import (
     not_negative,
     vertices,
 )
+from .lattice_form import LatticeForm
 from .networks import (
     ABSOLUTE_VALUE,
     IDENTITY,
@@ -57,7 +58,6 @@ from .networks import (
     StandardNetwork,
     practical_sort,
 )
-from .piecewise_linear import LatticeForm
 
 # Typed: True and 2.0 are to be refused even where 1 and 2 were made before.
 _cache = lru_cache(maxsize=None, typed=True)

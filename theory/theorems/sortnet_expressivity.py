@@ -17,8 +17,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TypeAlias
 
-from .exact import ONE, ZERO, Vector, dot
-from .networks import (
+from ..objects.exact import ONE, ZERO, Vector, dot
+from ..objects.networks import (
     Affine,
     Distance,
     DistanceNetwork,
@@ -29,8 +29,9 @@ from .networks import (
     Sort,
     SortNetwork,
 )
-from .results import Check, Evidence, Result, require
-from .sampling import sample
+from ..objects.results import Check, Evidence, Result, require
+from ..objects.sampling import sample
+from .maxmin_depth import check_order_statistic, order_statistic_network
 
 Range: TypeAlias = tuple[Fraction, Fraction]  # (low, high)
 
@@ -173,7 +174,7 @@ def check_group_sort(network: GroupSortNetwork, x: Vector, box: int = 1) -> None
 def _distance(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 2000 if thorough else 100
     case = st.integers(1, 3).flatmap(
@@ -186,7 +187,7 @@ def _distance(thorough: bool) -> Evidence:
 def _group_sort(thorough: bool) -> Evidence:
     from hypothesis import strategies as st
 
-    from . import strategies as draw
+    from ..objects import strategies as draw
 
     examples = 2000 if thorough else 100
     case = st.tuples(st.integers(1, 3), st.integers(2, 3)).flatmap(
@@ -197,8 +198,6 @@ def _group_sort(thorough: bool) -> Evidence:
 
 
 def _order_statistics(thorough: bool) -> Evidence:
-    from .maxmin_depth import check_order_statistic, order_statistic_network
-
     top, count = (10 if thorough else 7), 0
     for d in range(1, top + 1):
         for k in range(1, d + 1):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 
-def sample(check: Callable[..., None], *strategies: SearchStrategy[Any], examples: int) -> None:
+def sample(check: Callable[..., object], *strategies: SearchStrategy[Any], examples: int) -> None:
     """Call ``check`` on ``examples`` drawn argument lists.
 
     Raises:
@@ -19,6 +19,9 @@ def sample(check: Callable[..., None], *strategies: SearchStrategy[Any], example
     from hypothesis import HealthCheck, given, settings
     from hypothesis.strategies import tuples
 
+    def judge(drawn: tuple[Any, ...]) -> None:
+        check(*drawn)  # what it found is for people; Hypothesis wants no answer
+
     run = settings(
         max_examples=examples,
         database=None,
@@ -26,5 +29,5 @@ def sample(check: Callable[..., None], *strategies: SearchStrategy[Any], example
         derandomize=True,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
-    )(given(tuples(*strategies))(lambda drawn: check(*drawn)))
+    )(given(tuples(*strategies))(judge))
     run()

@@ -26,14 +26,14 @@ from sortnet.nn import (
     PiecewiseLinear,
 )
 
-from .boolean import cyclic_pairs
-from .boolean_impossibility import best_radius, bound
-from .convert import exact_network
-from .exact import HALF, ONE, ZERO, check_integer, check_rank
-from .networks import Network
-from .order_statistics import bound as error_bound
-from .order_statistics import cyclic_error
-from .results import Evidence, require
+from ..objects.boolean import cyclic_pairs
+from ..objects.convert import exact_network
+from ..objects.exact import HALF, ONE, ZERO, check_integer, check_rank
+from ..objects.networks import Network
+from ..objects.results import Evidence, require
+from ..theorems.boolean_impossibility import best_radius, bound
+from ..theorems.order_statistics import bound as error_bound
+from ..theorems.order_statistics import cyclic_error
 
 FAMILIES = ("standard", "MaxMin", "l-inf distance", "SortNet")
 _ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {

@@ -1,0 +1,1 @@
+"""What theorems are about: exact numbers, functions, networks, their drawing; what a result is."""

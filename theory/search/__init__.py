@@ -1,0 +1,1 @@
+"""Networks trained against the theorems, and what they show."""

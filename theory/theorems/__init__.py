@@ -1,0 +1,1 @@
+"""One file per result: its statement, its construction, its check."""
