@@ -1,0 +1,16 @@
+(** * Main: every statement about files has a proof, and these are the axioms it uses *)
+
+From SortNet.float Require Import Statements Theorems.
+
+Check (message_unique : message_unique_statement).
+Check (fields_sound : fields_sound_statement).
+Check (read_file_sound : read_file_sound_statement).
+Check (graph_computes_network : graph_computes_network_statement).
+
+Definition all_theorems :=
+  (message_unique,
+   fields_sound,
+   read_file_sound,
+   graph_computes_network).
+
+Print Assumptions all_theorems.

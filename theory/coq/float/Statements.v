@@ -1,0 +1,37 @@
+(** * Statements: what is proved about files
+
+    To believe the certificate of a file it is enough to read this file and the definitions
+    that it names; the other files are proofs, and [Main.v] prints the axioms they rest on. *)
+
+From Coq Require Import Reals ZArith List String.
+From SortNet Require Import Definitions.
+From SortNet.float Require Import Network Bytes Graph Wire Forms Denotes ReadFile Meaning.
+Import ListNotations.
+Open Scope Z_scope.
+
+(** ** Bytes *)
+
+(** The wire format gives a message one reading at most. *)
+Definition message_unique_statement : Prop :=
+  forall b p q fs, message b p q fs -> forall fs', message b p q fs' -> fs' = fs.
+
+(** What [fields] finds is that reading. *)
+Definition fields_sound_statement : Prop :=
+  forall b n p stop fs, fields b n p stop = Some fs -> message b p stop fs.
+
+(** A file that is read encodes a graph, and the graph is the forms of the network and radius
+    that were read, word for word. *)
+Definition read_file_sound_statement : Prop :=
+  forall b f, read_file b = Some f -> means b f.
+
+(** ** Graphs *)
+
+(** The nodes that a file begins with compute, over the reals, the logits of its network: for
+    any number of images at once. *)
+Definition graph_computes_network_statement : Prop :=
+  forall g room f, denotes g room f ->
+  exists start classes l rest,
+    image g = Some start /\ nodes g = l ++ rest /\
+    forall (X : nat -> vec) n v env, env "input"%string = Some v -> holds start X n v ->
+      exists env' y, evaluate g env l = Some env' /\ env' "logits"%string = Some y /\
+        holds (Flat classes) (fun b => logits (file_network f) (X b)) n y.

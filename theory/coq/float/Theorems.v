@@ -1,0 +1,16 @@
+(** * Theorems: a proof of each statement *)
+
+From SortNet.float Require Bytes ReadFile MeaningSound.
+From SortNet.float Require Import Statements.
+
+Theorem message_unique : message_unique_statement.
+Proof. exact Bytes.message_unique. Qed.
+
+Theorem fields_sound : fields_sound_statement.
+Proof. exact Bytes.fields_sound. Qed.
+
+Theorem read_file_sound : read_file_sound_statement.
+Proof. exact ReadFile.read_file_sound. Qed.
+
+Theorem graph_computes_network : graph_computes_network_statement.
+Proof. exact MeaningSound.graph_computes_network. Qed.
