@@ -22,6 +22,7 @@ CLAIMED = {
     "fields_sound",
     "read_file_sound",
     "graph_computes_network",
+    "margin_file_computes",
 }
 
 

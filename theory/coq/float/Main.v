@@ -6,11 +6,13 @@ Check (message_unique : message_unique_statement).
 Check (fields_sound : fields_sound_statement).
 Check (read_file_sound : read_file_sound_statement).
 Check (graph_computes_network : graph_computes_network_statement).
+Check (margin_file_computes : margin_file_computes_statement).
 
 Definition all_theorems :=
   (message_unique,
    fields_sound,
    read_file_sound,
-   graph_computes_network).
+   graph_computes_network,
+   margin_file_computes).
 
 Print Assumptions all_theorems.

@@ -23,14 +23,33 @@ Definition volume (shape : list nat) : nat := fold_right Nat.mul 1 shape.
 Definition map_array (f : R -> R) (x : array) : array :=
   Array (shape_of x) (fun i => f (entry_at x i)).
 
-(** Broadcasting of a scalar, and of a vector along the last axis of a matrix. *)
+(** Broadcasting of a scalar, and of a vector along the last axis of a matrix; or arrays of
+    one shape. *)
 Definition broadcast (f : R -> R -> R) (x c : array) : option array :=
   match shape_of c, shape_of x with
   | [], s => Some (Array s (fun i => f (entry_at x i) (entry_at c 0)))
   | [d], [n; d'] =>
       if d =? d' then Some (Array [n; d] (fun i => f (entry_at x i) (entry_at c (i mod d))))
       else None
-  | _, _ => None
+  | s', s =>
+      if list_eq_dec Nat.eq_dec s' s
+      then Some (Array s (fun i => f (entry_at x i) (entry_at c i))) else None
+  end.
+
+(** Truth is 1, falsity 0. *)
+Definition truth {P Q : Prop} (a : {P} + {Q}) : R := if a then 1%R else 0%R.
+
+(** The least of n >= 1 entries, and the first index of a largest one. *)
+Fixpoint least_of (n : nat) (f : vec) : R :=
+  match n with
+  | O | 1 => f 0
+  | S p => Rmin (least_of p f) (f p)
+  end.
+
+Fixpoint first_largest (n : nat) (f : vec) : nat :=
+  match n with
+  | O | 1 => 0
+  | S p => let l := first_largest p f in if Rlt_dec (f l) (f p) then p else l
   end.
 
 (** ** Operators *)
@@ -107,6 +126,53 @@ Definition largest_last (x : array) (k : nat) : option array :=
   | _ => None
   end.
 
+(** The k largest of each row, one column, the index of the first largest entry of each row,
+    and the least entry of each sample. *)
+Definition largest_columns (x : array) (k : nat) : option array :=
+  match shape_of x with
+  | [n; m] =>
+      if k <=? m then
+        Some (Array [n; k] (fun i =>
+          order_stat m (fun j => entry_at x (i / k * m + j)) (i mod k + 1)))
+      else None
+  | _ => None
+  end.
+
+Definition column (x : array) (c : nat) : option array :=
+  match shape_of x with
+  | [n; m] => if c <? m then Some (Array [n] (fun i => entry_at x (i * m + c))) else None
+  | _ => None
+  end.
+
+Definition largest_index (x : array) : option array :=
+  match shape_of x with
+  | [n; m] =>
+      if 1 <=? m then
+        Some (Array [n] (fun i => INR (first_largest m (fun j => entry_at x (i * m + j)))))
+      else None
+  | _ => None
+  end.
+
+Definition least_of_sample (x : array) : option array :=
+  match shape_of x with
+  | [n; c; h; w] =>
+      let m := c * h * w in
+      if 1 <=? m then Some (Array [n] (fun i => least_of m (fun j => entry_at x (i * m + j))))
+      else None
+  | _ => None
+  end.
+
+(** a where c is true, else the scalar b. *)
+Definition choose (c a b : array) : option array :=
+  match shape_of b with
+  | [] =>
+      if list_eq_dec Nat.eq_dec (shape_of c) (shape_of a) then
+        Some (Array (shape_of a) (fun i =>
+          if Req_EM_T (entry_at c i) 0 then entry_at b 0 else entry_at a i))
+      else None
+  | _ => None
+  end.
+
 (** x W^T + b. *)
 Definition gemm_transposed (x w b : array) : option array :=
   match shape_of x, shape_of w, shape_of b with
@@ -146,6 +212,9 @@ Definition node_value (env : environment) (n : node) : option array :=
       else if with_ "Cast" [("to", Int 1)] then Some x
       else if with_ "Cast" [("to", Int 11)] then Some x
       else if with_ "Transpose" [("perm", Ints [0; 2; 1]%Z)] then swap_last x
+      else if
+        with_ "ArgMax" [("axis", Int 1); ("keepdims", Int 0); ("select_last_index", Int 0)]
+      then largest_index x
       else None
   | [a; b] =>
       let* x := look env a in
@@ -156,6 +225,7 @@ Definition node_value (env : environment) (n : node) : option array :=
         check is_constant g b Int64 [4]%Z [0; 0; 0; 1]%Z in pad_one x
       else if with_ "Gather" [("axis", Int 1)] then
         match integer_constant b with
+        | Some ([], index) => check (0 <=? index 0%nat)%Z in column x (Z.to_nat (index 0))
         | Some ([m], index) => gather_columns x m index
         | _ => None
         end
@@ -177,13 +247,33 @@ Definition node_value (env : environment) (n : node) : option array :=
             let* w := look env b in sorted_neurons x w (value rho) (Z.to_nat k)
         | _ => None
         end
-      else None
+      else if with_ "TopK" [("axis", Int 1); ("largest", Int 1); ("sorted", Int 1)] then
+        match integer_constant b with
+        | Some ([1], k) => largest_columns x (Z.to_nat (k 0))
+        | _ => None
+        end
+      else if with_ "ReduceMin" [("keepdims", Int 0)] then
+        check is_constant g b Int64 [3]%Z [1; 2; 3]%Z in least_of_sample x
+      else
+        let* c := look env b in
+        if plain_ "Mul" then broadcast Rmult x c
+        else if plain_ "Max" then broadcast Rmax x c
+        else if plain_ "And" then broadcast Rmin x c
+        else if plain_ "GreaterOrEqual" then broadcast (fun a b => truth (Rle_dec b a)) x c
+        else if plain_ "LessOrEqual" then broadcast (fun a b => truth (Rle_dec a b)) x c
+        else if plain_ "Greater" then broadcast (fun a b => truth (Rlt_dec b a)) x c
+        else None
   | [a; b; c] =>
       if with_ "Gemm" [("transB", Int 1)] then
         let* x := look env a in
         let* w := look env b in
         let* v := look env c in
         gemm_transposed x w v
+      else if plain_ "Where" then
+        let* x := look env a in
+        let* y := look env b in
+        let* z := look env c in
+        choose x y z
       else None
   | _ => None
   end.
@@ -216,5 +306,11 @@ Definition count (s : shape) : nat := Z.to_nat (units s).
 Definition holds (s : shape) (X : nat -> vec) (n : nat) (v : array) : Prop :=
   shape_of v = n :: dims_of s /\
   forall b i, b < n -> i < count s -> entry_at v (b * count s + i) = X b i.
+
+(** ** Label and radius *)
+
+(** The radius of a margin file, exactly: 0 outside the box. *)
+Definition exact_radius (K : nat) (s t : Z) (y : vec) : R :=
+  Rmax ((order_stat K y 1 - order_stat K y 2 - value s) * value t) 0.
 
 End In.

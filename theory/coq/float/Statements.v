@@ -35,3 +35,20 @@ Definition graph_computes_network_statement : Prop :=
     forall (X : nat -> vec) n v env, env "input"%string = Some v -> holds start X n v ->
       exists env' y, evaluate g env l = Some env' /\ env' "logits"%string = Some y /\
         holds (Flat classes) (fun b => logits (file_network f) (X b)) n y.
+
+(** The nodes of a margin file compute, over the reals and for any number of images at once,
+    the index of the first largest logit, and a radius that is 0 outside the box [0, 1] and
+    max(0, (top1 - top2 - slack) scale) inside. *)
+Definition margin_file_computes_statement : Prop :=
+  forall g room f, denotes g room f ->
+  forall s t, file_radius f = Margin s t ->
+  exists start K, image g = Some start /\
+    forall (X : nat -> vec) n v env, env "input"%string = Some v -> holds start X n v ->
+    exists env' label radius, evaluate g env (nodes g) = Some env' /\
+      env' "label"%string = Some label /\ shape_of label = [n] /\
+      env' "radius"%string = Some radius /\ shape_of radius = [n] /\
+      forall b, (b < n)%nat ->
+        let y := logits (file_network f) (X b) in
+        entry_at label b = INR (first_largest K y) /\
+        (in_cube (count start) (X b) -> entry_at radius b = exact_radius K s t y) /\
+        (~ in_cube (count start) (X b) -> entry_at radius b = 0%R).

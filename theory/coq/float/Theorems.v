@@ -1,6 +1,6 @@
 (** * Theorems: a proof of each statement *)
 
-From SortNet.float Require Bytes ReadFile MeaningSound.
+From SortNet.float Require Bytes ReadFile MeaningSound MarginSound.
 From SortNet.float Require Import Statements.
 
 Theorem message_unique : message_unique_statement.
@@ -14,3 +14,6 @@ Proof. exact ReadFile.read_file_sound. Qed.
 
 Theorem graph_computes_network : graph_computes_network_statement.
 Proof. exact MeaningSound.graph_computes_network. Qed.
+
+Theorem margin_file_computes : margin_file_computes_statement.
+Proof. exact MarginSound.margin_file_computes. Qed.
