@@ -235,7 +235,7 @@ Definition step (o : op) (s : state) : option state :=
         let bias := fold_left (fun m r => Z.max m (unit_bias r)) l 0 in
         let inputs := magnitude (ranges s) + e in
         let size := mul_up weight inputs + bias in
-        if (size <=? largest_operand) && (weight <=? largest_operand) && (bias <=? largest_operand)
+        if (inputs <=? largest_operand) && (size <=? largest_operand) && (weight <=? largest_operand) && (bias <=? largest_operand)
         then
           let out := map (fun r => (unit_low r, unit_high r)) l in
           let e' := mul_up weight e + mul_up (affine_room (cols W)) size in
