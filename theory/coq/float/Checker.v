@@ -23,8 +23,8 @@ Definition normalize_room : Z := 50331657.
 Definition largest_value : Z := 302231454903657293676544. (* 2^78 *)
 Definition least_std : Z := 268435456. (* 2^-20 *)
 Definition largest_std : Z := 295147905179352825856. (* 2^20 *)
-Definition longest_sum : nat := Z.to_nat 1048575.
-Definition longest_selection : nat := Z.to_nat 1048576.
+Definition longest_sum : Z := 1048575.
+Definition longest_selection : Z := 1048576.
 Definition largest_operand : Z := 309485009821345068724781056. (* 2^40 *)
 
 (** ** The k largest of a stream *)
@@ -177,7 +177,7 @@ Definition units (s : state) : nat := length (ranges s).
 Definition neurons (inputs : list (Z * Z)) (W : matrix) (rho : Z) (k : nat) :
     option (list (Z * Z)) :=
   if finite rho && (0 <=? below rho) && (above rho <=? unit_grid) &&
-     (1 <=? k)%nat && (k <=? cols W)%nat && (k <=? longest_selection)%nat &&
+     (1 <=? k)%nat && (k <=? cols W)%nat && (Z.of_nat k <=? longest_selection) &&
      (length inputs =? cols W)%nat
   then
     let lower := coefficients_down rho k in
@@ -228,7 +228,7 @@ Definition step (o : op) (s : state) : option state :=
   | Negate => checked (after (map (fun r => (- snd r, - fst r)) (ranges s)) 0)
   | Affine W b =>
     if forallb finite b && (length b =? rows W)%nat && (units s =? cols W)%nat &&
-       (cols W <=? longest_sum)%nat then
+       (Z.of_nat (cols W) <? longest_sum) then
       match collect (fun o => affine_unit_of (ranges s) (row W o) (nth o b 0)) (rows W) [] with
       | Some l =>
         let weight := fold_left (fun m r => Z.max m (unit_weight r)) l 0 in
