@@ -142,21 +142,34 @@ Record state := State { ranges : list (Z * Z); error : Z; lipschitz : Z }.
 Definition reach (r : Z * Z) : Z := Z.max (- fst r) (snd r).
 Definition magnitude (l : list (Z * Z)) : Z := fold_left (fun m r => Z.max m (reach r)) l 0.
 
-Definition map2 {A B C : Type} (f : A -> B -> C) : list A -> list B -> list C :=
-  fix go a b := match a, b with x :: a', y :: b' => f x y :: go a' b' | _, _ => [] end.
-
 (** A relative error of [room] on the magnitude m, and one step of the grid for underflow. *)
 Definition rounded (room m : Z) : Z := mul_up room m + 1.
 
-(** The interval of entries of a patch, at any place: all units and the zero that pads. *)
-Definition hull (l : list (Z * Z)) : Z * Z :=
-  fold_left (fun h r => (Z.min (fst h) (fst r), Z.max (snd h) (snd r))) l (0, 0).
-
 (** Groups of s. *)
-Fixpoint groups (fuel s : nat) (l : list Z) : list (list Z) :=
+Fixpoint groups {A : Type} (fuel s : nat) (l : list A) : list (list A) :=
   match fuel, l with
   | S fuel', _ :: _ => firstn s l :: groups fuel' s (skipn s l)
   | _, _ => []
+  end.
+
+(** For each entry of a patch an interval that holds in every patch; entries past the last
+    unit are 0.  Units are looked up in groups of 128, or each would be a long walk. *)
+Definition lookup_group : nat := 128.
+
+Definition look_up (table : list (list (Z * Z))) (i : nat) : Z * Z :=
+  nth (i mod lookup_group) (nth (i / lookup_group) table []) (0, 0).
+
+Definition join (a b : Z * Z) : Z * Z := (Z.min (fst a) (fst b), Z.max (snd a) (snd b)).
+
+Definition map2 {A B C : Type} (f : A -> B -> C) : list A -> list B -> list C :=
+  fix go a b := match a, b with x :: a', y :: b' => f x y :: go a' b' | _, _ => [] end.
+
+Definition hulls (patches : list (list nat)) (l : list (Z * Z)) : list (Z * Z) :=
+  let table := groups (length l) lookup_group l in
+  match patches with
+  | [] => []
+  | p :: ps =>
+    fold_left (fun h q => map2 (fun r i => join r (look_up table i)) h q) ps (map (look_up table) p)
   end.
 
 (** A group from the largest to the smallest. *)
@@ -212,7 +225,7 @@ Definition step (o : op) (s : state) : option state :=
   | SortConv patches W rho k =>
     if forallb (fun p => (length p =? cols W)%nat && forallb (fun i => (i <=? units s)%nat) p) patches
     then
-      match neurons (repeat (hull (ranges s)) (cols W)) W rho k with
+      match neurons (hulls patches (ranges s)) W rho k with
       | Some l => checked (after (repeat_each (length patches) l) (neuron_room k))
       | None => None
       end

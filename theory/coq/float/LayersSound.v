@@ -48,27 +48,25 @@ Proof.
   apply (neuron_range_sound inputs rho k (row W o) lo hi x); [exact C5|exact C4|lia|exact Hx|exact F].
 Qed.
 
-Lemma neurons_close inputs W rho k l o x X e y : neurons inputs W rho k = Some l ->
+Lemma neurons_close inputs W rho k l o x X e m y : neurons inputs W rho k = Some l ->
   within inputs x -> (o < rows W)%nat ->
   0 <= e -> (forall i, (i < cols W)%nat -> Rabs (X i - x i) <= e) ->
-  grid (magnitude l) + e <= IZR (2 ^ 30) ->
+  Rabs (neuron (cols W) (entry W o) (value rho) k x) <= m -> m + e <= IZR (2 ^ 30) ->
   sorts (cols W) (entry W o) (value rho) k X y ->
   Rabs (y - neuron (cols W) (entry W o) (value rho) k x) <=
-  e + grid (neuron_room k) * (grid (magnitude l) + e) + / IZR (2 ^ 48).
+  e + grid (neuron_room k) * (m + e) + / IZR (2 ^ 48).
 Proof.
-  intros H Hx Ho He0 He B S.
+  intros H Hx Ho He0 He M B S.
   destruct (neurons_some _ _ _ _ _ H) as (R0 & R1 & Hk & Kl & L1 & L2 & Hr).
   pose proof (rho_range rho R0 R1) as R.
   set (v := neuron (cols W) (entry W o) (value rho) k x).
-  assert (V : 0 <= v <= grid (magnitude l)).
+  assert (V : 0 <= v <= m).
   { split.
     - apply (Rle_trans _ (neuron (cols W) (entry W o) (value rho) k x)); [|apply Rle_refl].
       unfold neuron. apply sum_nonneg. intros j Hj. apply Rmult_le_pos;
         [apply coefficient_nonneg; [apply R|lia]|].
       apply order_stat_nonneg; [lia|]. intros. apply Rabs_pos.
-    - eapply Rle_trans; [apply Rle_abs|]. eapply Rle_trans; [apply reach_bound, (Hr x o Hx Ho)|].
-      apply grid_le, (fold_max_ge reach l 0), nth_In. rewrite L2. exact Ho. }
-  set (m := grid (magnitude l)) in *.
+    - eapply Rle_trans; [apply Rle_abs|exact M]. }
   assert (Kr : 1 <= INR k <= 1048576).
   { split; [apply (le_INR 1); lia|]. rewrite INR_IZR_INZ. apply IZR_le, Kl. }
   set (D := INR k * m + e).
@@ -129,9 +127,160 @@ Proof.
   revert H. apply sound_after; [exact R|apply neuron_room_nonneg, Kl|exact L2| | |].
   - intros x Wx i Hi. rewrite L2 in Hi. apply Hr; assumption.
   - intros x X y i Wx Hx Hi M B C. inversion C; subst. cbn [apply_op].
-    apply (neurons_close (ranges s) W rho k l i x X _ y N Wx Hi); try assumption.
+    apply (neurons_close (ranges s) W rho k l i x X _ _ y N Wx Hi); try assumption.
     + apply grid_nonneg, R.
     + intros j Hj. apply Hx. unfold units. lia.
   - intros x z r Hr0 Hx i Hi. cbn [apply_op]. apply neuron_moves; [apply (rho_range rho R0 R1)|lia|
       exact Hr0|]. intros j Hj. apply Hx. unfold units. lia.
+Qed.
+
+(** ** Groups *)
+
+Lemma firstn_nth {A} (d : A) g : forall l i, (i < g)%nat -> nth i (firstn g l) d = nth i l d.
+Proof.
+  induction g as [|g IH]; intros [|a l] [|i] H; simpl; try reflexivity; try lia. apply IH. lia.
+Qed.
+
+Lemma skipn_nth {A} (d : A) g : forall l i, nth i (skipn g l) d = nth (i + g) l d.
+Proof.
+  induction g as [|g IH]; intros l i; [rewrite Nat.add_0_r; reflexivity|].
+  destruct l as [|a l]; [simpl; destruct i; reflexivity|].
+  rewrite <- plus_n_Sm. cbn [skipn nth]. apply IH.
+Qed.
+
+Lemma groups_nth {A} (d : A) g : (1 <= g)%nat -> forall fuel l i, (length l <= fuel)%nat ->
+  nth (i mod g) (nth (i / g) (groups fuel g l) []) d = nth i l d.
+Proof.
+  intros Hg. induction fuel as [|fuel IH]; intros l i Hl.
+  - destruct l; [|simpl in Hl; lia]. simpl. destruct (i / g)%nat, (i mod g)%nat, i; reflexivity.
+  - destruct l as [|a l].
+    + simpl. destruct (i / g)%nat, (i mod g)%nat, i; reflexivity.
+    + cbn [groups]. set (m := a :: l) in *.
+      destruct (Nat.lt_ge_cases i g) as [L|L].
+      * rewrite Nat.div_small, Nat.mod_small by exact L. cbn [nth].
+        apply firstn_nth, L.
+      * assert (E : exists j, i = (j + 1 * g)%nat) by (exists (i - g)%nat; lia).
+        destruct E as [j ->]. rewrite Nat.mod_add, Nat.div_add by lia.
+        rewrite Nat.add_1_r. cbn [nth]. rewrite IH.
+        -- rewrite skipn_nth. f_equal. lia.
+        -- rewrite skipn_length. lia.
+Qed.
+
+Lemma groups_lengths {A} g q : (1 <= g)%nat -> forall fuel (l : list A),
+  length l = (q * g)%nat -> (length l <= fuel)%nat ->
+  length (groups fuel g l) = q /\ forall m, In m (groups fuel g l) -> length m = g.
+Proof.
+  intros Hg. induction q as [|q IH]; intros fuel l Hl Hf.
+  - destruct l; [|discriminate Hl]. destruct fuel; simpl; split; auto; intros ? [].
+  - destruct l as [|a l]; [simpl in Hl; lia|]. destruct fuel as [|fuel]; [simpl in Hf; lia|].
+    cbn [groups]. set (m := a :: l) in *.
+    destruct (IH fuel (skipn g m)) as [I1 I2].
+    + rewrite skipn_length, Hl. simpl. lia.
+    + rewrite skipn_length. lia.
+    + cbn [length]. split; [lia|]. intros n [<-|In]; [|apply I2, In].
+      rewrite firstn_length, Hl. simpl. lia.
+Qed.
+
+Lemma concat_nth {A} (d : A) g : (1 <= g)%nat -> forall l : list (list A),
+  (forall m, In m l -> length m = g) ->
+  length (concat l) = (length l * g)%nat /\
+  forall i, nth i (concat l) d = nth (i mod g) (nth (i / g) l []) d.
+Proof.
+  intros Hg. induction l as [|m l IH]; intros H.
+  - split; [reflexivity|]. intros i. simpl. destruct (i / g)%nat, (i mod g)%nat, i; reflexivity.
+  - destruct (IH (fun n I => H n (or_intror I))) as [L N].
+    pose proof (H m (or_introl eq_refl)) as Hm. cbn [concat length].
+    split; [rewrite app_length, L, Hm; reflexivity|]. intros i.
+    destruct (Nat.lt_ge_cases i g) as [F|F].
+    + rewrite Nat.div_small, Nat.mod_small by exact F. rewrite app_nth1 by lia. reflexivity.
+    + assert (E : exists j, i = (j + 1 * g)%nat) by (exists (i - g)%nat; lia).
+      destruct E as [j ->]. rewrite Nat.mod_add, Nat.div_add by lia.
+      rewrite app_nth2 by lia. rewrite Nat.add_1_r. cbn [nth].
+      replace (j + 1 * g - length m)%nat with j by lia. apply N.
+Qed.
+
+(** ** Group sort *)
+
+Definition sorted_groups (g : nat) (l : list Z) : list Z :=
+  concat (map sort_down (groups (length l) g l)).
+
+Lemma sorted_groups_spec g q l (x : vec) : (1 <= g)%nat -> length l = (q * g)%nat ->
+  (forall i, (i < length l)%nat -> x i = grid (nth i l 0%Z)) ->
+  length (sorted_groups g l) = length l /\
+  forall i, (i < length l)%nat ->
+  order_stat g (fun j => x (i / g * g + j)%nat) (i mod g + 1) =
+  grid (nth i (sorted_groups g l) 0%Z).
+Proof.
+  intros Hg Hl Hx. unfold sorted_groups.
+  destruct (groups_lengths g q Hg (length l) l Hl ltac:(lia)) as [G1 G2].
+  set (gs := groups (length l) g l) in *.
+  assert (len : forall m, In m (map sort_down gs) -> length m = g).
+  { intros m I. apply in_map_iff in I. destruct I as [m' [<- I]].
+    destruct (sort_down_order_stat m' (fun i => grid (nth i m' 0%Z)) (fun i _ => eq_refl)) as [L _].
+    rewrite L. apply G2, I. }
+  destruct (concat_nth 0%Z g Hg _ len) as [C1 C2].
+  split; [rewrite C1, map_length, G1; lia|]. intros i Hi.
+  assert (Q : (i / g < q)%nat) by (apply Nat.div_lt_upper_bound; lia).
+  assert (M : (i mod g < g)%nat) by (apply Nat.mod_upper_bound; lia).
+  rewrite C2, (map_nth_lt sort_down gs []) by lia.
+  set (m := nth (i / g) gs []).
+  assert (Lm : length m = g) by (apply G2, nth_In; lia).
+  destruct (sort_down_order_stat m (fun j => x (i / g * g + j)%nat)) as [_ S].
+  - intros j Hj. rewrite Lm in Hj.
+    assert (B : (i / g * g + j < length l)%nat) by (rewrite Hl; nia).
+    rewrite Hx by exact B. f_equal.
+    rewrite <- (groups_nth 0%Z g Hg (length l) l) by lia. fold gs.
+    replace (i / g * g + j)%nat with (j + i / g * g)%nat by lia.
+    rewrite Nat.mod_add, Nat.div_add by lia.
+    rewrite (Nat.mod_small j), (Nat.div_small j) by exact Hj. reflexivity.
+  - rewrite Lm in S. apply S, M.
+Qed.
+
+Lemma combine_nth_lt (a b : list Z) i : length a = length b ->
+  nth i (combine a b) (0, 0)%Z = (nth i a 0%Z, nth i b 0%Z).
+Proof. intros H. apply combine_nth, H. Qed.
+
+Lemma group_sort_sound g s s' : ready s -> step (GroupSort g) s = Some s' ->
+  sound (GroupSort g) s s'.
+Proof.
+  intros R H. cbn [step] in H. destruct ((1 <=? g)%nat && _) eqn:C; [|discriminate].
+  apply andb_prop in C. destruct C as [C1 C2]. apply Nat.leb_le in C1. apply Nat.eqb_eq in C2.
+  assert (Q : units s = (units s / g * g)%nat).
+  { pose proof (Nat.div_mod (units s) g ltac:(lia)). lia. }
+  set (q := (units s / g)%nat) in *.
+  set (lows := map fst (ranges s)) in *. set (highs := map snd (ranges s)) in *.
+  assert (Ll : length lows = units s) by apply map_length.
+  assert (Lh : length highs = units s) by apply map_length.
+  assert (El : concat (map sort_down (groups (units s) g lows)) = sorted_groups g lows)
+    by (unfold sorted_groups; rewrite Ll; reflexivity).
+  assert (Eh : concat (map sort_down (groups (units s) g highs)) = sorted_groups g highs)
+    by (unfold sorted_groups; rewrite Lh; reflexivity).
+  rewrite El, Eh in H.
+  destruct (sorted_groups_spec g q lows (fun i => grid (nth i lows 0%Z)) C1 ltac:(lia)
+    (fun i _ => eq_refl)) as [Sl Vl].
+  destruct (sorted_groups_spec g q highs (fun i => grid (nth i highs 0%Z)) C1 ltac:(lia)
+    (fun i _ => eq_refl)) as [Sh Vh].
+  assert (inside : forall i j, (i < units s)%nat -> (j < g)%nat -> (i / g * g + j < units s)%nat).
+  { intros i j Hi Hj. assert (i / g < q)%nat by (apply Nat.div_lt_upper_bound; lia). nia. }
+  assert (place : forall i, (i mod g < g)%nat) by (intros; apply Nat.mod_upper_bound; lia).
+  revert H. apply sound_after; [exact R|lia| | | |].
+  - rewrite combine_length, Sl, Sh. cbn [out_size]. lia.
+  - intros x W i Hi. rewrite combine_length, Sl, Sh, Ll, Lh, Nat.min_id in Hi.
+    rewrite combine_nth_lt by lia. unfold in_range. cbn [fst snd apply_op].
+    rewrite <- Vl, <- Vh by lia. specialize (place i).
+    split; (apply order_stat_monotone; [lia|]); intros j Hj;
+      specialize (W _ (inside i j Hi Hj)); unfold lows, highs.
+    + rewrite (map_nth_lt fst (ranges s) (0, 0)%Z) by (apply inside; assumption). apply W.
+    + rewrite (map_nth_lt snd (ranges s) (0, 0)%Z) by (apply inside; assumption). apply W.
+  - intros x X y i W Hx Hi _ _ C. inversion C; subst. rewrite grid_zero_room.
+    cbn [apply_op out_size] in *.
+    match goal with S : selected (order_stat g (fun j => ?X' _) _) y |- _ =>
+      pose proof (group_sort_error g (i mod g + 1) (fun j => x (i / g * g + j)%nat)
+        (fun j => X (i / g * g + j)%nat) (fun j => X' (i / g * g + j)%nat) (grid (error s)) y) as E end.
+    assert (E' := E (grid_nonneg _ (proj1 R)) (fun j Hj => Hx _ (inside i j Hi Hj))
+      ltac:(intros j Hj; match goal with O : forall j, _ -> operand single (X j) _ |- _ =>
+        apply O, inside; assumption end) ltac:(assumption)).
+    lra.
+  - intros x z r Hr Hx i Hi. cbn [apply_op out_size] in *. apply order_stat_moves; [exact Hr|].
+    intros j Hj. apply Hx, inside; assumption.
 Qed.
