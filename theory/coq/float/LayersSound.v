@@ -284,3 +284,124 @@ Proof.
   - intros x z r Hr Hx i Hi. cbn [apply_op out_size] in *. apply order_stat_moves; [exact Hr|].
     intros j Hj. apply Hx, inside; assumption.
 Qed.
+
+(** ** Convolutions of sorted neurons *)
+
+Lemma look_up_nth l i : look_up (groups (length l) lookup_group l) i = nth i l (0, 0)%Z.
+Proof. apply groups_nth; [unfold lookup_group; lia|lia]. Qed.
+
+Lemma join_in_range a b v : in_range a v \/ in_range b v -> in_range (join a b) v.
+Proof.
+  unfold in_range, join. cbn [fst snd]. rewrite grid_min, grid_max.
+  pose proof (Rmin_l (grid (fst a)) (grid (fst b))). pose proof (Rmin_r (grid (fst a)) (grid (fst b))).
+  pose proof (Rmax_l (grid (snd a)) (grid (snd b))). pose proof (Rmax_r (grid (snd a)) (grid (snd b))).
+  intros [[? ?]|[? ?]]; lra.
+Qed.
+
+Lemma hulls_spec patches l F : patches <> [] -> (forall p, In p patches -> length p = F) ->
+  length (hulls patches l) = F /\
+  forall p j v, In p patches -> (j < F)%nat -> in_range (nth (nth j p 0%nat) l (0, 0)%Z) v ->
+  in_range (nth j (hulls patches l) (0, 0)%Z) v.
+Proof.
+  intros Hne HF. destruct patches as [|p0 ps]; [destruct Hne; reflexivity|]. unfold hulls. clear Hne.
+  set (f := fun (h : list (Z * Z)) (q : list nat) =>
+    map2 (fun r i => join r (look_up (groups (length l) lookup_group l) i)) h q).
+  assert (G : forall ps h, length h = F -> (forall p, In p ps -> length p = F) ->
+            length (fold_left f ps h) = F /\
+            forall j v, (j < F)%nat ->
+            (in_range (nth j h (0, 0)%Z) v \/
+             exists p, In p ps /\ in_range (nth (nth j p 0%nat) l (0, 0)%Z) v) ->
+            in_range (nth j (fold_left f ps h) (0, 0)%Z) v).
+  { clear p0 ps HF. induction ps as [|p ps IH]; intros h Hh HF; cbn [fold_left].
+    - split; [exact Hh|]. intros j v _ [H|[p [[] _]]]. exact H.
+    - pose proof (HF p (or_introl eq_refl)) as Hp.
+      assert (Hf : length (f h p) = F) by (unfold f; rewrite map2_length; lia).
+      destruct (IH (f h p) Hf (fun q I => HF q (or_intror I))) as [I1 I2].
+      split; [exact I1|]. intros j v Hj H. apply I2; [exact Hj|].
+      assert (N : nth j (f h p) (0, 0)%Z = join (nth j h (0, 0)%Z) (nth (nth j p 0%nat) l (0, 0)%Z)).
+      { unfold f. rewrite (map2_nth _ h p (0, 0)%Z 0%nat) by lia.
+        rewrite look_up_nth. reflexivity. }
+      destruct H as [H|[q [[<-|I] H]]].
+      + left. rewrite N. apply join_in_range. left. exact H.
+      + left. rewrite N. apply join_in_range. right. exact H.
+      + right. exists q. auto. }
+  pose proof (HF p0 (or_introl eq_refl)) as H0.
+  destruct (G ps (map (look_up (groups (length l) lookup_group l)) p0)) as [G1 G2].
+  - rewrite map_length. exact H0.
+  - intros p I. apply HF. right. exact I.
+  - split; [exact G1|]. intros p j v I Hj H. apply G2; [exact Hj|].
+    destruct I as [<-|I]; [left|right; exists p; auto].
+    rewrite (map_nth_lt _ p0 0%nat) by lia. rewrite look_up_nth. exact H.
+Qed.
+
+Lemma repeat_each_spec P l : (1 <= P)%nat ->
+  length (repeat_each P l) = (length l * P)%nat /\
+  forall i, (i < length l * P)%nat -> nth i (repeat_each P l) (0, 0)%Z = nth (i / P) l (0, 0)%Z.
+Proof.
+  intros HP. unfold repeat_each.
+  destruct (concat_nth (0, 0)%Z P HP (map (fun r => repeat r P) l)) as [C1 C2].
+  - intros m I. apply in_map_iff in I. destruct I as [r [<- _]]. apply repeat_length.
+  - rewrite map_length in C1. split; [exact C1|]. intros i Hi. rewrite C2.
+    assert (i / P < length l)%nat by (apply Nat.div_lt_upper_bound; lia).
+    rewrite (map_nth_lt _ l (0, 0)%Z) by assumption.
+    rewrite (nth_indep _ _ (nth (i / P) l (0, 0)%Z));
+      [apply nth_repeat|rewrite repeat_length; apply Nat.mod_upper_bound; lia].
+Qed.
+
+Lemma sort_conv_sound patches W rho k s s' : ready s ->
+  step (SortConv patches W rho k) s = Some s' -> sound (SortConv patches W rho k) s s'.
+Proof.
+  intros R H. cbn [step] in H. destruct (forallb _ patches) eqn:C; [|discriminate].
+  rewrite forallb_forall in C.
+  assert (HF : forall p, In p patches -> length p = cols W).
+  { intros p I. specialize (C p I). apply andb_prop in C. apply Nat.eqb_eq, C. }
+  assert (HI : forall p i, In p patches -> In i p -> (i <= units s)%nat).
+  { intros p i I J. specialize (C p I). apply andb_prop in C. destruct C as [_ C].
+    rewrite forallb_forall in C. apply Nat.leb_le, C, J. }
+  clear C.
+  destruct (neurons (hulls patches (ranges s)) W rho k) as [l|] eqn:N; [|discriminate].
+  destruct (neurons_some _ _ _ _ _ N) as (R0 & R1 & Hk & Kl & L1 & L2 & Hr).
+  set (P := length patches) in *.
+  assert (some : forall i, (i < rows W * P)%nat -> (1 <= P)%nat /\ (i / P < rows W)%nat /\
+            (i mod P < P)%nat).
+  { intros i Hi. destruct (Nat.eq_dec P 0) as [E|E]; [rewrite E, Nat.mul_0_r in Hi; lia|].
+    split; [lia|]. split; [apply Nat.div_lt_upper_bound; lia|apply Nat.mod_upper_bound, E]. }
+  assert (inner : forall x p, (p < P)%nat -> within (ranges s) x ->
+            within (hulls patches (ranges s)) (patch patches (units s) p x)).
+  { intros x p Hp Wx j Hj. rewrite L1 in Hj.
+    assert (Ip : In (nth p patches []) patches) by (apply nth_In, Hp).
+    destruct (hulls_spec patches (ranges s) (cols W)) as [_ S].
+    { intros E. unfold P in Hp. rewrite E in Hp. simpl in Hp. lia. }
+    { exact HF. }
+    apply (S (nth p patches [])); [exact Ip|exact Hj|]. unfold patch, padded.
+    rewrite (nth_indep _ (units s) 0%nat) by (rewrite HF; assumption).
+    destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) (units s)) as [B|B].
+    - apply Wx, B.
+    - rewrite nth_overflow by exact B. unfold in_range. cbn [fst snd]. rewrite grid_0. lra. }
+  assert (moves : forall x X r, 0 <= r -> (forall i, (i < units s)%nat -> Rabs (X i - x i) <= r) ->
+            forall p j, Rabs (patch patches (units s) p X j - patch patches (units s) p x j) <= r).
+  { intros x X r Hr0 Hx p j. unfold patch, padded.
+    destruct (Nat.ltb_spec (nth j (nth p patches []) (units s)) (units s)) as [B|B];
+      [apply Hx, B|]. rewrite Rminus_eq_0, Rabs_R0. exact Hr0. }
+  assert (Len : length (repeat_each P l) = (rows W * P)%nat).
+  { destruct (Nat.eq_dec P 0) as [E|E].
+    - rewrite E, Nat.mul_0_r. unfold repeat_each. cbn [repeat].
+      clear. induction l as [|a l IH]; [reflexivity|exact IH].
+    - rewrite <- L2. apply repeat_each_spec. lia. }
+  revert H. apply sound_after; [exact R|apply neuron_room_nonneg, Kl|exact Len| | |].
+  - intros x Wx i Hi. rewrite Len in Hi. destruct (some i Hi) as (P1 & O1 & O2).
+    rewrite (proj2 (repeat_each_spec P l P1)) by (rewrite L2; exact Hi).
+    cbn [apply_op]. fold P. apply Hr; [apply inner; assumption|exact O1].
+  - intros x X y i Wx Hx Hi M B C. cbn [out_size] in Hi. fold P in Hi.
+    destruct (some i Hi) as (P1 & O1 & O2). inversion C; subst. cbn [apply_op] in *. fold P in M |- *.
+    assert (S : sorts (cols W) (entry W (i / P)) (value rho) k
+      (patch patches (units s) (i mod P) X) y) by assumption.
+    apply (neurons_close (hulls patches (ranges s)) W rho k l (i / P) _
+             (patch patches (units s) (i mod P) X) _ _ y N); try assumption.
+    + apply inner; assumption.
+    + apply grid_nonneg, R.
+    + intros j _. apply moves; [apply grid_nonneg, R|exact Hx].
+  - intros x z r Hr0 Hx i Hi. cbn [apply_op out_size] in *. fold P in Hi |- *.
+    apply neuron_moves; [apply (rho_range rho R0 R1)|exact Hk|exact Hr0|].
+    intros j _. apply moves; assumption.
+Qed.
