@@ -23,8 +23,8 @@ Definition normalize_room : Z := 50331657.
 Definition largest_value : Z := 302231454903657293676544. (* 2^78 *)
 Definition least_std : Z := 268435456. (* 2^-20 *)
 Definition largest_std : Z := 295147905179352825856. (* 2^20 *)
-Definition longest_sum : nat := Z.to_nat 1048575.
-Definition longest_selection : nat := Z.to_nat 1048576.
+Definition longest_sum : Z := 1048575.
+Definition longest_selection : Z := 1048576.
 Definition largest_operand : Z := 309485009821345068724781056. (* 2^40 *)
 
 (** ** The k largest of a stream *)
@@ -142,21 +142,34 @@ Record state := State { ranges : list (Z * Z); error : Z; lipschitz : Z }.
 Definition reach (r : Z * Z) : Z := Z.max (- fst r) (snd r).
 Definition magnitude (l : list (Z * Z)) : Z := fold_left (fun m r => Z.max m (reach r)) l 0.
 
-Definition map2 {A B C : Type} (f : A -> B -> C) : list A -> list B -> list C :=
-  fix go a b := match a, b with x :: a', y :: b' => f x y :: go a' b' | _, _ => [] end.
-
 (** A relative error of [room] on the magnitude m, and one step of the grid for underflow. *)
 Definition rounded (room m : Z) : Z := mul_up room m + 1.
 
-(** The interval of entries of a patch, at any place: all units and the zero that pads. *)
-Definition hull (l : list (Z * Z)) : Z * Z :=
-  fold_left (fun h r => (Z.min (fst h) (fst r), Z.max (snd h) (snd r))) l (0, 0).
-
 (** Groups of s. *)
-Fixpoint groups (fuel s : nat) (l : list Z) : list (list Z) :=
+Fixpoint groups {A : Type} (fuel s : nat) (l : list A) : list (list A) :=
   match fuel, l with
   | S fuel', _ :: _ => firstn s l :: groups fuel' s (skipn s l)
   | _, _ => []
+  end.
+
+(** For each entry of a patch an interval that holds in every patch; entries past the last
+    unit are 0.  Units are looked up in groups of 128, or each would be a long walk. *)
+Definition lookup_group : nat := 128.
+
+Definition look_up (table : list (list (Z * Z))) (i : nat) : Z * Z :=
+  nth (i mod lookup_group) (nth (i / lookup_group) table []) (0, 0).
+
+Definition join (a b : Z * Z) : Z * Z := (Z.min (fst a) (fst b), Z.max (snd a) (snd b)).
+
+Definition map2 {A B C : Type} (f : A -> B -> C) : list A -> list B -> list C :=
+  fix go a b := match a, b with x :: a', y :: b' => f x y :: go a' b' | _, _ => [] end.
+
+Definition hulls (patches : list (list nat)) (l : list (Z * Z)) : list (Z * Z) :=
+  let table := groups (length l) lookup_group l in
+  match patches with
+  | [] => []
+  | p :: ps =>
+    fold_left (fun h q => map2 (fun r i => join r (look_up table i)) h q) ps (map (look_up table) p)
   end.
 
 (** A group from the largest to the smallest. *)
@@ -177,7 +190,7 @@ Definition units (s : state) : nat := length (ranges s).
 Definition neurons (inputs : list (Z * Z)) (W : matrix) (rho : Z) (k : nat) :
     option (list (Z * Z)) :=
   if finite rho && (0 <=? below rho) && (above rho <=? unit_grid) &&
-     (1 <=? k)%nat && (k <=? cols W)%nat && (k <=? longest_selection)%nat &&
+     (1 <=? k)%nat && (k <=? cols W)%nat && (Z.of_nat k <=? longest_selection) &&
      (length inputs =? cols W)%nat
   then
     let lower := coefficients_down rho k in
@@ -212,7 +225,7 @@ Definition step (o : op) (s : state) : option state :=
   | SortConv patches W rho k =>
     if forallb (fun p => (length p =? cols W)%nat && forallb (fun i => (i <=? units s)%nat) p) patches
     then
-      match neurons (repeat (hull (ranges s)) (cols W)) W rho k with
+      match neurons (hulls patches (ranges s)) W rho k with
       | Some l => checked (after (repeat_each (length patches) l) (neuron_room k))
       | None => None
       end
@@ -228,14 +241,14 @@ Definition step (o : op) (s : state) : option state :=
   | Negate => checked (after (map (fun r => (- snd r, - fst r)) (ranges s)) 0)
   | Affine W b =>
     if forallb finite b && (length b =? rows W)%nat && (units s =? cols W)%nat &&
-       (cols W <=? longest_sum)%nat then
+       (Z.of_nat (cols W) <? longest_sum) then
       match collect (fun o => affine_unit_of (ranges s) (row W o) (nth o b 0)) (rows W) [] with
       | Some l =>
         let weight := fold_left (fun m r => Z.max m (unit_weight r)) l 0 in
         let bias := fold_left (fun m r => Z.max m (unit_bias r)) l 0 in
         let inputs := magnitude (ranges s) + e in
         let size := mul_up weight inputs + bias in
-        if (size <=? largest_operand) && (weight <=? largest_operand) && (bias <=? largest_operand)
+        if (inputs <=? largest_operand) && (size <=? largest_operand) && (weight <=? largest_operand) && (bias <=? largest_operand)
         then
           let out := map (fun r => (unit_low r, unit_high r)) l in
           let e' := mul_up weight e + mul_up (affine_room (cols W)) size in

@@ -170,3 +170,15 @@ Proof. apply enclose_value. Qed.
 
 Lemma above_value b : (value b <= grid (above b))%R.
 Proof. apply enclose_value. Qed.
+
+(** Nothing is gained by unfolding these. *)
+Arguments finite : simpl never.
+Arguments value : simpl never.
+Arguments enclose : simpl never.
+Arguments below : simpl never.
+Arguments above : simpl never.
+Arguments grid : simpl never.
+Arguments mul_up : simpl never.
+Arguments mul_down : simpl never.
+Arguments quotient_up : simpl never.
+Arguments quotient_down : simpl never.

@@ -94,7 +94,7 @@ Lemma affine_error n (w x X : vec) b e B A y :
   (forall j, (j < n)%nat -> Rabs (x j) + e <= B) ->
   sum n (fun j => Rabs (w j)) * B + Rabs b <= A ->
   A <= IZR (2 ^ 40) -> B <= IZR (2 ^ 40) -> sum n (fun j => Rabs (w j)) <= IZR (2 ^ 40) ->
-  Rabs b <= IZR (2 ^ 40) -> (n < 2 ^ 20)%nat ->
+  Rabs b <= IZR (2 ^ 40) -> (Z.of_nat n < 1048576)%Z ->
   affine_row n w b X y ->
   Rabs (y - (sum n (fun j => w j * x j) + b)) <=
   sum n (fun j => Rabs (w j)) * e + (affine_growth n - 1) * A +
@@ -106,8 +106,7 @@ Proof.
   set (S := sum n (fun j => Rabs (w j))) in *.
   set (v := sum n (fun j => w j * x j) + b) in *.
   assert (n20' : INR n + 1 <= IZR (2 ^ 20)).
-  { rewrite <- S_INR. replace (IZR (2 ^ 20)) with (INR (2 ^ 20)) by (rewrite pow_INR; simpl; lra).
-    apply le_INR. lia. }
+  { rewrite INR_IZR_INZ, <- plus_IZR. apply IZR_le. lia. }
   pose proof (pos_INR n) as N0.
   assert (S0 : 0 <= S) by (apply sum_nonneg; intros; apply Rabs_pos).
   assert (wS : forall j, (j < n)%nat -> Rabs (w j) <= S).
