@@ -127,7 +127,9 @@ Proof.
     apply Rle_trans with (IZR (2 ^ 65) * IZR (2 ^ 24)); [|lra].
     apply Rmult_le_compat; try apply Rabs_pos; lra. }
   pose proof (rounds_positive single _ scaled valid_single pb Rs Hr) as Pp.
-  assert (sp : 0 < sure') by nra.
+  assert (sp : 0 < sure').
+  { destruct (Rlt_le_dec 0 sure') as [|Q]; [assumption|].
+    assert (sure' * S' <= 0 * S') by (apply Rmult_le_compat_r; lra). lra. }
   pose proof (operand_positive _ _ Osu sp) as ->.
   pose proof (rounds_positive single _ sure valid_single Psafe Rd sp) as P0.
   rewrite (Rabs_pos_eq P) in E2' by lra.
@@ -204,7 +206,8 @@ Proof.
   assert (m0 : 0 <= m) by apply grid_nonneg, magnitude_nonneg.
   assert (Sl : 4 * E + u * (4 * (m + E)) + 2 * / IZR (2 ^ 48) <= value slack).
   { eapply Rle_trans; [|apply HC]. unfold needed_slack.
-    change 2%Z with (1 + 1)%Z at 1. rewrite !grid_plus, grid_step, grid_mul.
+    assert (two : grid 2 = 2 * / IZR (2 ^ 48)) by (unfold grid, unit_grid; lra).
+    rewrite !grid_plus, two, grid_mul.
     pose proof (mul_up_ge single_unit (4 * (magnitude (ranges s) + error s))) as G.
     rewrite grid_single_unit, grid_mul, grid_plus in G. fold E m in G |- *. lra. }
   assert (big : m + E <= IZR (2 ^ 60)) by (rewrite Hu in Sl; lra).
@@ -243,7 +246,7 @@ Theorem check_file_sound f slack scale :
   0 < r -> (forall i, (i < input_size N)%nat -> Rabs (x' i - x i) <= r) ->
   l' = l.
 Proof.
-  unfold check_file, analyse_file. intros C ->. 
+  unfold check_file, analyse_file. intros C F. rewrite F in C.
   destruct (analyse (file_network f)) as [s|] eqn:A; [|discriminate].
   destruct (margin_checked s slack scale) eqn:M; [|discriminate].
   exact (margin_certificate _ s slack scale A M).
