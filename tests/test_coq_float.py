@@ -23,6 +23,7 @@ CLAIMED = {
     "read_file_sound",
     "graph_computes_network",
     "margin_file_computes",
+    "file_certificate",
 }
 
 

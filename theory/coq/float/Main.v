@@ -7,12 +7,14 @@ Check (fields_sound : fields_sound_statement).
 Check (read_file_sound : read_file_sound_statement).
 Check (graph_computes_network : graph_computes_network_statement).
 Check (margin_file_computes : margin_file_computes_statement).
+Check (file_certificate : file_certificate_statement).
 
 Definition all_theorems :=
   (message_unique,
    fields_sound,
    read_file_sound,
    graph_computes_network,
-   margin_file_computes).
+   margin_file_computes,
+   file_certificate).
 
 Print Assumptions all_theorems.

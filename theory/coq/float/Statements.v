@@ -5,7 +5,8 @@
 
 From Coq Require Import Reals ZArith List String.
 From SortNet Require Import Definitions.
-From SortNet.float Require Import Network Bytes Graph Wire Forms Denotes ReadFile Meaning.
+From SortNet.float Require Import Network Bytes Graph Wire Forms Denotes ReadFile Meaning
+  HostSemantics CheckBytes.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -52,3 +53,18 @@ Definition margin_file_computes_statement : Prop :=
         entry_at label b = INR (first_largest K y) /\
         (in_cube (count start) (X b) -> entry_at radius b = exact_radius K s t y) /\
         (~ in_cube (count start) (X b) -> entry_at radius b = 0%R).
+
+(** ** The certificate *)
+
+(** What an accepted file promises.  Its bytes mean a network and a slack and scale; and for
+    any two runs of any hosts, at pixels x and x' in the box: if the first says the label l
+    and a positive radius r, and no pixel of x' is further than r from that of x, then the
+    second says l too.  No overflow, no order of sums, no flushing can change that. *)
+Definition file_certificate_statement : Prop :=
+  forall b, check_bytes b = true ->
+  exists f slack scale, means b f /\ file_radius f = Margin slack scale /\
+    let N := file_network f in
+    forall x x' l l' r r', in_cube (input_size N) x -> in_cube (input_size N) x' ->
+      runs N slack scale x l r -> runs N slack scale x' l' r' ->
+      (0 < r)%R -> (forall i, (i < input_size N)%nat -> (Rabs (x' i - x i) <= r)%R) ->
+      l' = l.
