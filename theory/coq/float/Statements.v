@@ -6,7 +6,7 @@
 From Coq Require Import Reals ZArith List String.
 From SortNet Require Import Definitions.
 From SortNet.float Require Import Network Bytes Graph Wire Forms Denotes ReadFile Meaning
-  HostSemantics CheckBytes.
+  HostSemantics CheckBytes FileCertificate.
 Import ListNotations.
 Open Scope Z_scope.
 

@@ -1,6 +1,6 @@
 (** * Theorems: a proof of each statement *)
 
-From SortNet.float Require Bytes ReadFile MeaningSound MarginSound CheckBytes.
+From SortNet.float Require Bytes ReadFile MeaningSound MarginSound FileCertificate.
 From SortNet.float Require Import Statements.
 
 Theorem message_unique : message_unique_statement.
@@ -19,4 +19,4 @@ Theorem margin_file_computes : margin_file_computes_statement.
 Proof. exact MarginSound.margin_file_computes. Qed.
 
 Theorem file_certificate : file_certificate_statement.
-Proof. exact CheckBytes.check_bytes_sound. Qed.
+Proof. exact FileCertificate.check_bytes_sound. Qed.
