@@ -48,15 +48,45 @@ Definition interval_step (o : op) (s : interval_state) : option interval_state :
     end
   end.
 
-Fixpoint interval_ops (l : list op) (s : interval_state) : option interval_state :=
+(** Bounds moved apart by d: they hold the value then, without a gap. *)
+Definition moved (s : interval_state) (d : Z) : option interval_state :=
+  let size := magnitude (ranges (inner s)) + outside s in
+  let rounding := mul_up single_unit (size + above d) + 1 in
+  if finite d && (0 <=? below d) && (above d <=? largest_value) &&
+     (gap s + rounding <=? below d)
+  then settled (IntervalState (inner s) 0 (spill s + above d + rounding))
+  else None.
+
+Definition affine_step (W : matrix) (b : list Z) (d : Z) (s : interval_state) :
+    option interval_state :=
+  match moved s d with
+  | None => None
+  | Some m =>
+    match step (Affine W b) (inner m),
+          step (Affine W b) (widened (inner m) (error (inner m))),
+          step (Affine W b) (widened (inner m) (outside m)) with
+    | Some t, Some x, Some y =>
+      settled (IntervalState t (error x + error y) (mul_up (lipschitz x) (spill m) + error y))
+    | _, _, _ => None
+    end
+  end.
+
+(** The state at the end, and the widenings that are left. *)
+Fixpoint interval_ops (l : list op) (ds : list Z) (s : interval_state) :
+    option (interval_state * list Z) :=
   match l with
-  | [] => Some s
-  | o :: l' => match interval_step o s with Some s' => interval_ops l' s' | None => None end
+  | [] => Some (s, ds)
+  | Affine W b :: l' =>
+    match ds with
+    | d :: ds' =>
+      match affine_step W b d s with Some s' => interval_ops l' ds' s' | None => None end
+    | [] => None
+    end
+  | o :: l' => match interval_step o s with Some s' => interval_ops l' ds s' | None => None end
   end.
 
 (** The ball is inside the box; rounding of its ends is less than two steps of the grid. *)
-Definition interval_analyse (N : network) : option interval_state :=
-  interval_ops (ops N) (IntervalState (box (input_size N)) 2 0).
+Definition ball_state (n : nat) : interval_state := IntervalState (box n) 2 0.
 
 (** eps + 2^-24 <= reach, and 2 gap < slack with room for the last subtraction. *)
 Definition needed_interval_slack (s : interval_state) (slack : Z) : Z :=
