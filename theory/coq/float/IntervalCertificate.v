@@ -12,25 +12,6 @@ Open Scope R_scope.
 Local Notation u := (unit single).
 Local Notation t := (tiny single).
 
-(** Values and errors stay far from overflow. *)
-Definition small (s : state) : Prop :=
-  grid (magnitude (ranges s)) + grid (error s) <= IZR (2 ^ 30).
-
-Lemma step_small o s s' : small s -> step o s = Some s' -> small s'.
-Proof.
-  assert (ch : forall r, checked r = Some s' -> small s').
-  { intros r C. apply checked_some in C. destruct C as [-> C]. exact C. }
-  intros S H. destruct o; cbn [step] in H;
-    repeat match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end;
-    try (apply (ch _ H)).
-  - apply some_same in H. subst s'. exact S.
-  - destruct (neurons _ _ _ _); [apply (ch _ H)|discriminate H].
-  - destruct (neurons _ _ _ _); [apply (ch _ H)|discriminate H].
-  - destruct (collect _ _ _); [|discriminate H]. cbv zeta in H.
-    match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end.
-    apply (ch _ H).
-Qed.
-
 Lemma interval_step_inner o s s' : interval_step o s = Some s' -> step o (inner s) = Some (inner s').
 Proof.
   intros H. unfold interval_step in H. destruct (step o (inner s)) as [s1|]; [|discriminate].

@@ -29,6 +29,25 @@ Proof.
   assert (Rmax c d <= Rmax a b + e) by (apply Rmax_lub; lra). lra.
 Qed.
 
+(** Values and errors stay far from overflow. *)
+Definition small (s : state) : Prop :=
+  grid (magnitude (ranges s)) + grid (error s) <= IZR (2 ^ 30).
+
+Lemma step_small o s s' : small s -> step o s = Some s' -> small s'.
+Proof.
+  assert (ch : forall r, checked r = Some s' -> small s').
+  { intros r C. apply checked_some in C. destruct C as [-> C]. exact C. }
+  intros S H. destruct o; cbn [step] in H;
+    repeat match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end;
+    try (apply (ch _ H)).
+  - apply some_same in H. subst s'. exact S.
+  - destruct (neurons _ _ _ _); [apply (ch _ H)|discriminate H].
+  - destruct (neurons _ _ _ _); [apply (ch _ H)|discriminate H].
+  - destruct (collect _ _ _); [|discriminate H]. cbv zeta in H.
+    match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end.
+    apply (ch _ H).
+Qed.
+
 (** A step, and that its numbers stay in range. *)
 Definition interval_fit (s : interval_state) : Prop :=
   interval_ready s /\ grid (gap s) <= IZR (2 ^ 30) /\ grid (spill s) <= IZR (2 ^ 30).
