@@ -161,25 +161,34 @@ Proof.
   - apply weight_bound.
 Qed.
 
-Lemma affine_room_ge n : (Z.of_nat n < 1048576)%Z -> affine_growth n - 1 <= grid (affine_room n).
+Lemma affine_room_ge_more n : (Z.of_nat n < 1048576)%Z ->
+  growth double (n + 8) - 1 <= grid (affine_room n).
 Proof.
-  intros H. unfold affine_growth, affine_room.
-  pose proof (growth_bound double (n + 1)) as G. rewrite unit_double in G.
-  assert (K : INR (n + 1) = IZR (Z.of_nat n + 1)) by (rewrite INR_IZR_INZ; f_equal; lia).
+  intros H. unfold affine_room.
+  pose proof (growth_bound double (n + 8)) as G. rewrite unit_double in G.
+  assert (K : INR (n + 8) = IZR (Z.of_nat n + 1) + 7).
+  { rewrite INR_IZR_INZ, <- plus_IZR. f_equal. lia. }
   rewrite K in G. set (z := (Z.of_nat n + 1)%Z) in *.
   assert (P : 1 <= IZR z <= 1048576) by (split; apply IZR_le; unfold z; lia).
   specialize (G ltac:(lra)).
-  assert (D : IZR z / 16 <= IZR (z / 16 + 1)).
-  { apply (Rmult_le_reg_r 16); [lra|]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l by lra.
-    rewrite Rmult_1_r, <- mult_IZR. apply IZR_le.
-    pose proof (Z.div_mod z 16 ltac:(lia)). pose proof (Z.mod_pos_bound z 16 ltac:(lia)). lia. }
-  replace (z / 16 + 2)%Z with ((z / 16 + 1) + 1)%Z by lia.
-  rewrite grid_plus, grid_step. unfold grid, unit_grid.
-  assert ((IZR z * / 9007199254740992) ^ 2 <= / IZR (2 ^ 60)).
+  assert (D : IZR z / 32 - 31 / 32 <= IZR (z / 32)).
+  { apply (Rmult_le_reg_r 32); [lra|].
+    replace ((IZR z / 32 - 31 / 32) * 32) with (IZR z - 31) by field.
+    rewrite <- mult_IZR, <- minus_IZR. apply IZR_le.
+    pose proof (Z.div_mod z 32 ltac:(lia)). pose proof (Z.mod_pos_bound z 32 ltac:(lia)). lia. }
+  assert (two : grid 2 = 2 * / IZR (2 ^ 48)) by (unfold grid, unit_grid; lra).
+  rewrite grid_plus, two. unfold grid, unit_grid.
+  assert (((IZR z + 7) * / 9007199254740992) ^ 2 <= / IZR (2 ^ 60)).
   { simpl pow. rewrite Rmult_1_r.
-    apply Rle_trans with ((1048576 * / 9007199254740992) * (1048576 * / 9007199254740992)); [|lra].
+    apply Rle_trans with ((1048583 * / 9007199254740992) * (1048583 * / 9007199254740992)); [|lra].
     apply Rmult_le_compat; lra. }
   lra.
+Qed.
+
+Lemma affine_room_ge n : (Z.of_nat n < 1048576)%Z -> affine_growth n - 1 <= grid (affine_room n).
+Proof.
+  intros H. pose proof (affine_room_ge_more n H).
+  pose proof (growth_le double (n + 1) (n + 8) ltac:(lia)). unfold affine_growth. lra.
 Qed.
 
 Lemma affine_sound W b s s' : ready s -> step (Affine W b) s = Some s' -> sound (Affine W b) s s'.
@@ -208,7 +217,7 @@ Proof.
   assert (I0 : (0 <= inputs)%Z) by (unfold inputs; lia).
   assert (S0 : (0 <= size)%Z) by (pose proof (mul_up_nonneg _ _ W0 I0); unfold size; lia).
   assert (A0 : (0 <= affine_room (cols W))%Z).
-  { unfold affine_room. pose proof (Z.div_pos (Z.of_nat (cols W) + 1) 16). lia. }
+  { unfold affine_room. pose proof (Z.div_pos (Z.of_nat (cols W) + 1) 32). lia. }
   pose proof (mul_up_nonneg _ _ A0 S0) as Q0. fold q in Q0.
   pose proof (mul_up_nonneg _ _ W0 E0) as WE0.
   assert (E0' : (0 <= e')%Z) by (unfold e'; lia).

@@ -179,7 +179,7 @@ Definition neuron_room (k : nat) : Z :=
   let n := Z.of_nat k + 1 in
   mul_up (unit_grid + n * single_unit + n * n) (unit_grid + coefficient_room) - unit_grid.
 
-Definition affine_room (n : nat) : Z := (Z.of_nat n + 1) / 16 + 2.
+Definition affine_room (n : nat) : Z := (Z.of_nat n + 1) / 32 + 2.
 
 Definition checked (s : state) : option state :=
   if (magnitude (ranges s) + error s <=? largest_value) then Some s else None.

@@ -50,12 +50,15 @@ Inductive normalizes (mean std x : R) : R -> Prop :=
       difference x mean c -> quotient 1 std r -> product c r y -> normalizes mean std x y.
 
 (** The nominal coefficient is the largest float32 below c (1 - 2^-40), computed in float64
-    with errors of less than another 2^-40; so it is within 2^-23 + 2^-39 of c, relatively, and
-    a host's is at most one float away from it. *)
+    with errors of less than another 2^-40: so it is between c (1 - 2^-23 - 2^-39) and c, but
+    for underflow.  A host's is at most one float away from it. *)
+Definition coefficient_above : R := bpow radix2 (-23).
 Definition coefficient_error : R := bpow radix2 (-22) + bpow radix2 (-38).
+Definition coefficient_underflow : R := bpow radix2 (-125).
 
 Definition host_coefficient (c c' : R) : Prop :=
-  Rabs (c' - c) <= coefficient_error * c + bpow radix2 (-125).
+  c - coefficient_error * c - coefficient_underflow <= c' <=
+  c + coefficient_above * c + coefficient_underflow.
 
 (** A sorted neuron: rounded differences, exact selection, then any sum of products. *)
 Inductive sorts (n : nat) (w : vec) (rho : R) (k : nat) (x : vec) : R -> Prop :=

@@ -79,7 +79,7 @@ Proof.
   pose proof (neuron_error (cols W) k (entry W o) x X (value rho) e D y Hk (proj1 R) He He0 HD)
     as E. fold v in E.
   assert (E' : Rabs (y - v) <= e + (neuron_growth k - 1) * (v + e) + neuron_underflow k D).
-  { apply E; [lra| |exact S]. rewrite unit_single. lra. }
+  { refine (proj1 (E _ _ S)); [lra|]. rewrite unit_single. lra. }
   pose proof (neuron_room_ge k Kl) as G.
   assert (G0 : 0 <= neuron_growth k - 1).
   { unfold neuron_growth. pose proof (growth_pos single (k + 1)).

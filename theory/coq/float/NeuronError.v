@@ -108,6 +108,10 @@ Qed.
     and the coefficients. *)
 Definition neuron_growth (k : nat) : R := growth single (k + 1) * (1 + coefficient_error).
 
+(** Upward alone: a host's coefficients are not as far above the exact ones as below. *)
+Definition neuron_growth_above (k : nat) : R :=
+  growth single (k + 1) * (1 + coefficient_above).
+
 (** All that underflow can do to one. *)
 Definition neuron_underflow (k : nat) (D : R) : R := 100 * INR k * t * (1 + D).
 
@@ -124,16 +128,19 @@ Hypothesis Hlong : INR k * u <= / 16.
 Hypothesis Hy : sorts n w rho k X y.
 
 Local Notation r := coefficient_error.
+Local Notation r2 := coefficient_above.
 Local Notation c := (coefficient rho k).
 Local Notation s := (fun j => order_stat n (fun i => Rabs (x i - w i)) (j + 1)).
 
 Lemma neuron_error :
   Rabs (y - neuron n w rho k x) <=
-  e + (neuron_growth k - 1) * (neuron n w rho k x + e) + neuron_underflow k D.
+  e + (neuron_growth k - 1) * (neuron n w rho k x + e) + neuron_underflow k D /\
+  y - neuron n w rho k x <=
+  e + (neuron_growth_above k - 1) * (neuron n w rho k x + e) + neuron_underflow k D.
 Proof.
   destruct Hy as [d T C y' Hd HT HC Hdot]. clear Hy.
   pose proof tiny_small as Ht. pose proof unit_single as Hu.
-  pose proof coefficient_error_value as Hrho.
+  pose proof coefficient_error_value as Hrho. pose proof coefficient_above_value as Hr2.
   assert (D0 : 0 <= D) by (pose proof (HD 0%nat ltac:(lia)); pose proof (Rabs_pos (x 0%nat - w 0%nat)); lra).
   set (b := (1 + u) * e + 6 * t).
   (* the selected distances *)
@@ -151,6 +158,11 @@ Proof.
       pose proof (difference_from_near (x i) (X i) (w i) (d i) e (He i Hi)) as E.
       specialize (HD i Hi). specialize (E ltac:(lra) (Hd i Hi)). lra. }
     apply (selected_near _ (T j)) in Q; [|apply HT, Hj]. unfold b. lra. }
+  assert (T0 : forall j, (j < k)%nat -> - t <= T j).
+  { intros j Hj. specialize (HT j Hj). unfold selected in HT.
+    assert (Z : 0 <= order_stat n (fun i => Rabs (d i)) (j + 1))
+      by (apply order_stat_nonneg; [lia|intros; apply Rabs_pos]).
+    apply operand_error in HT. apply Rabs_le_inv in HT. lra. }
   set (M := 2 * D + 1).
   assert (TM : forall j, (j < k)%nat ->
     Rabs (T j) <= (1 + u) * (s j + e) + 6 * t /\ Rabs (T j) <= M).
@@ -164,11 +176,15 @@ Proof.
   assert (C0 : forall j, (j < k)%nat -> 0 <= c j <= 1).
   { intros j Hj. split; [apply coefficient_nonneg; [exact Hr|lia]|
       apply coefficient_le_1; assumption]. }
+  assert (CB : forall j, (j < k)%nat ->
+            c j - r * c j - 2 * t <= C j <= c j + r2 * c j + 2 * t).
+  { intros j Hj. rewrite <- coefficient_underflow_value. apply HC, Hj. }
   assert (CE : forall j, (j < k)%nat -> Rabs (C j - c j) <= r * c j + 2 * t).
-  { intros j Hj. rewrite <- theta_value. apply HC, Hj. }
-  assert (CM : forall j, (j < k)%nat -> Rabs (C j) <= (1 + r) * c j + 2 * t).
-  { intros j Hj. specialize (CE j Hj). replace (C j) with ((C j - c j) + c j) by ring.
-    eapply Rle_trans; [apply Rabs_triang|]. rewrite (Rabs_pos_eq (c j)) by apply C0, Hj. lra. }
+  { intros j Hj. specialize (CB j Hj). specialize (C0 j Hj).
+    apply Rabs_le. rewrite Hrho, Hr2 in *. lra. }
+  assert (CM : forall j, (j < k)%nat -> Rabs (C j) <= (1 + r2) * c j + 2 * t).
+  { intros j Hj. specialize (CB j Hj). specialize (C0 j Hj).
+    apply Rabs_le. rewrite Hrho, Hr2 in *. lra. }
   pose proof (coefficient_sum rho k Hr ltac:(lia)) as C1.
   set (v := neuron n w rho k x).
   assert (Hv : sum k (fun j => c j * s j) = v) by reflexivity.
@@ -176,26 +192,27 @@ Proof.
   { rewrite <- Hv. apply sum_nonneg. intros j Hj. apply Rmult_le_pos; [apply C0|apply S0]; exact Hj. }
   set (kk := INR k) in *.
   assert (K1 : 1 <= kk) by (apply (le_INR 1); lia).
-  set (q := kk * (2 * t * M)).
+  set (q := kk * (4 * t * M)).
   assert (M0 : 0 <= M) by (unfold M; lra).
+  assert (tM0 : 0 <= t * M) by (apply Rmult_le_pos; lra).
   assert (Q0 : 0 <= q) by (unfold q; repeat apply Rmult_le_pos; lra).
   (* sums over j *)
   assert (weighted : forall f A B, (forall j, (j < k)%nat ->
-            f j <= A * (c j * s j) + B * c j + 2 * t * M) ->
+            f j <= A * (c j * s j) + B * c j + 4 * t * M) ->
             sum k f <= A * v + B + q).
   { intros f A B Hf. eapply Rle_trans; [apply (sum_le _ _ _ Hf)|].
     rewrite 2!sum_plus, 2!sum_scale, sum_const, C1, Hv. unfold q, kk. right. ring. }
   set (l := map (fun j => (C j, T j)) (seq 0 k)) in *.
-  assert (Sz : size l <= (1 + r) * (1 + u) * (v + e) + (1 + r) * (6 * t) + q).
+  assert (Sz : size l <= (1 + r2) * (1 + u) * (v + e) + (1 + r2) * (6 * t) + q).
   { unfold l. rewrite size_map.
-    apply Rle_trans with ((1 + r) * (1 + u) * v + ((1 + r) * (1 + u) * e + (1 + r) * (6 * t)) + q);
+    apply Rle_trans with ((1 + r2) * (1 + u) * v + ((1 + r2) * (1 + u) * e + (1 + r2) * (6 * t)) + q);
       [|right; ring].
     apply weighted. intros j Hj.
     destruct (TM j Hj) as [T1 T2]. specialize (CM j Hj). specialize (C0 j Hj).
     rewrite Rabs_mult.
-    apply Rle_trans with (((1 + r) * c j + 2 * t) * Rabs (T j));
+    apply Rle_trans with (((1 + r2) * c j + 2 * t) * Rabs (T j));
       [apply Rmult_le_compat_r; [apply Rabs_pos|exact CM]|].
-    assert ((1 + r) * c j * Rabs (T j) <= (1 + r) * c j * ((1 + u) * (s j + e) + 6 * t)).
+    assert ((1 + r2) * c j * Rabs (T j) <= (1 + r2) * c j * ((1 + u) * (s j + e) + 6 * t)).
     { apply Rmult_le_compat_l; [apply Rmult_le_pos; lra|exact T1]. }
     assert (2 * t * Rabs (T j) <= 2 * t * M) by (apply Rmult_le_compat_l; lra).
     lra. }
@@ -214,6 +231,32 @@ Proof.
     assert (2 * t * Rabs (T j) <= 2 * t * M) by (apply Rmult_le_compat_l; lra).
     assert (c j * Rabs (T j - s j) <= c j * (u * s j + b)) by (apply Rmult_le_compat_l; lra).
     lra. }
+  assert (Tu : terms l - v <= (r2 * (1 + u) + u) * v + (r2 * ((1 + u) * e + 6 * t) + b) + q).
+  { unfold l. rewrite terms_map, <- Hv, <- sum_minus. apply weighted. intros j Hj.
+    destruct (TM j Hj) as [T1 T2]. specialize (CE j Hj). specialize (C0 j Hj).
+    specialize (TS j Hj). specialize (T0 j Hj). specialize (CB j Hj).
+    replace (C j * T j - c j * s j) with ((C j - c j) * T j + c j * (T j - s j)) by ring.
+    assert (A1 : c j * (T j - s j) <= c j * (u * s j + b)).
+    { apply Rmult_le_compat_l; [lra|]. eapply Rle_trans; [apply Rle_abs|exact TS]. }
+    destruct (Rle_dec 0 (T j)) as [P|P].
+    - rewrite (Rabs_pos_eq (T j)) in T1, T2 by exact P.
+      assert ((C j - c j) * T j <= (r2 * c j + 2 * t) * T j) by (apply Rmult_le_compat_r; lra).
+      assert (r2 * c j * T j <= r2 * c j * ((1 + u) * (s j + e) + 6 * t)).
+      { apply Rmult_le_compat_l; [apply Rmult_le_pos; [rewrite Hr2|]; lra|exact T1]. }
+      assert (2 * t * T j <= 2 * t * M) by (apply Rmult_le_compat_l; lra).
+      lra.
+    - assert ((C j - c j) * T j <= 1 * t).
+      { eapply Rle_trans; [apply Rle_abs|]. rewrite Rabs_mult.
+        apply Rmult_le_compat; try apply Rabs_pos; [rewrite Hrho in CE; lra|].
+        rewrite Rabs_left1; lra. }
+      assert (t <= t * M) by (unfold M; assert (0 <= t * D) by (apply Rmult_le_pos; lra); lra).
+      assert (0 <= r2 * (1 + u) * (c j * s j)).
+      { apply Rmult_le_pos; [apply Rmult_le_pos; [rewrite Hr2; lra|rewrite Hu; lra]|].
+        apply Rmult_le_pos; [lra|exact (S0 j Hj)]. }
+      assert (0 <= r2 * ((1 + u) * e + 6 * t) * c j).
+      { apply Rmult_le_pos; [|lra]. apply Rmult_le_pos; [rewrite Hr2; lra|].
+        rewrite Hu. lra. }
+      lra. }
   (* the sum *)
   assert (Len : length l = k) by (unfold l; rewrite map_length, seq_length; reflexivity).
   pose proof (growth_bound single k) as G. fold kk in G.
@@ -228,20 +271,20 @@ Proof.
   { apply Rle_trans with (/ IZR (2 ^ 126) * M); [apply Rmult_le_compat_r; lra|].
     unfold M. lra. }
   assert (kl : kk <= IZR (2 ^ 20)) by (rewrite Hu in Hlong; lra).
-  assert (qs : q <= 2).
-  { unfold q. apply Rle_trans with (IZR (2 ^ 20) * (2 * / IZR (2 ^ 20))); [|lra].
+  assert (qs : q <= 4).
+  { unfold q. apply Rle_trans with (IZR (2 ^ 20) * (4 * / IZR (2 ^ 20))); [|lra].
     apply Rmult_le_compat; lra || nra. }
   assert (tK : t * (M + 5) <= / IZR (2 ^ 19)) by lra.
   assert (kt : kk * (t * (M + 5)) <= 2).
   { apply Rle_trans with (IZR (2 ^ 20) * / IZR (2 ^ 19)); [|lra]. apply Rmult_le_compat; nra. }
-  assert (sb : size l <= 4 * D + 10) by (rewrite Hu, Hrho in Sz; lra).
+  assert (sb : size l <= 4 * D + 10) by (rewrite Hu, Hr2 in Sz; lra).
   pose proof (dot_error single valid_single (M + 5) ltac:(lra) l y' Hdot) as E.
   rewrite Len in E. fold kk in E.
   assert (E' : Rabs (y' - terms l) <= (growth single k - 1) * size l + loss single (M + 5) k).
   { apply E.
     - intros a a' I. unfold l in I. apply in_map_iff in I. destruct I as [j [J Ij]].
       injection J as <- <-. apply in_seq in Ij. destruct (TM j ltac:(lia)) as [_ T2].
-      specialize (CM j ltac:(lia)). specialize (C0 j ltac:(lia)). rewrite Hrho in CM. lra.
+      specialize (CM j ltac:(lia)). specialize (C0 j ltac:(lia)). rewrite Hr2 in CM. lra.
     - rewrite safe_single. pose proof (size_nonneg l).
       apply Rle_trans with (2 * (4 * D + 10 + 2 * 2)); [|lra].
       apply Rmult_le_compat; try lra.
@@ -253,20 +296,28 @@ Proof.
     apply Rle_trans with (2 * kk * 2 * (t * (M + 5))); [|right; ring].
     apply Rmult_le_compat_r; [assumption|]. apply Rmult_le_compat; lra. }
   replace (y' - v) with ((y' - terms l) + (terms l - v)) by ring.
-  eapply Rle_trans; [apply Rabs_triang|].
-  unfold neuron_growth. rewrite Nat.add_1_r, growth_S.
+  unfold neuron_growth, neuron_growth_above. rewrite Nat.add_1_r, growth_S.
   set (g := growth single k) in *.
   assert (X1 : (g - 1) * size l <=
-               (g - 1) * ((1 + r) * (1 + u) * (v + e) + (1 + r) * (6 * t) + q))
+               (g - 1) * ((1 + r2) * (1 + u) * (v + e) + (1 + r2) * (6 * t) + q))
     by (apply Rmult_le_compat_l; lra).
   assert (X2 : g * q <= 2 * q) by (apply Rmult_le_compat_r; assumption).
-  assert (X3 : g * ((1 + r) * (6 * t)) <= 2 * ((1 + r) * (6 * t))).
-  { apply Rmult_le_compat_r; [|assumption]. apply Rmult_le_pos; lra. }
-  assert (X4 : 2 * ((1 + r) * (6 * t)) <= 14 * t) by (rewrite Hrho; lra).
-  unfold neuron_underflow, b in *. fold kk.
+  assert (X3 : g * ((1 + r2) * (6 * t)) <= 2 * ((1 + r2) * (6 * t))).
+  { apply Rmult_le_compat_r; [|assumption]. apply Rmult_le_pos; rewrite ?Hr2; lra. }
+  assert (X4 : 2 * ((1 + r2) * (6 * t)) <= 13 * t) by (rewrite Hr2; lra).
   assert (X5 : 14 * t + 2 * q + 4 * (kk * (t * (M + 5))) <= 100 * kk * t * (1 + D)).
-  { unfold q, M. assert (t <= kk * t) by nra. assert (0 <= kk * t * D) by (repeat apply Rmult_le_pos; lra). nra. }
-  lra.
+  { unfold q, M. assert (t <= kk * t) by (rewrite <- (Rmult_1_l t) at 1; apply Rmult_le_compat_r; lra).
+    assert (0 <= kk * t * D) by (repeat apply Rmult_le_pos; lra). lra. }
+  unfold neuron_underflow, b in *. fold kk. split.
+  - eapply Rle_trans; [apply Rabs_triang|].
+    assert (X6 : (r - r2) * (1 + u) * (v + e) <= g * ((r - r2) * (1 + u) * (v + e))).
+    { rewrite <- (Rmult_1_l ((r - r2) * (1 + u) * (v + e))) at 1. apply Rmult_le_compat_r; [|lra].
+      repeat apply Rmult_le_pos; rewrite ?Hrho, ?Hr2, ?Hu; lra. }
+    assert (X7 : (r - r2) * (6 * t) <= t / 2) by (rewrite Hrho, Hr2; lra).
+    lra.
+  - apply Rle_trans with ((g - 1) * size l + loss single (M + 5) k + (terms l - v)).
+    { apply Rplus_le_compat_r. eapply Rle_trans; [apply Rle_abs|exact E']. }
+    lra.
 Qed.
 
 End Neuron.

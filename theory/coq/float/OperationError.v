@@ -48,8 +48,11 @@ Qed.
 Lemma tanh_error_value : tanh_error = / 524288.
 Proof. apply (bpow_inverse 19). lia. Qed.
 
-Lemma theta_value : bpow radix2 (-125) = 2 * t.
-Proof. change 2 with (bpow radix2 1). unfold tiny. rewrite <- bpow_plus. reflexivity. Qed.
+Lemma coefficient_above_value : coefficient_above = / 8388608.
+Proof. apply (bpow_inverse 23). lia. Qed.
+
+Lemma coefficient_underflow_value : coefficient_underflow = 2 * t.
+Proof. unfold coefficient_underflow. change 2 with (bpow radix2 1). unfold tiny. rewrite <- bpow_plus. reflexivity. Qed.
 
 (** ** One rounding *)
 
