@@ -84,3 +84,101 @@ def test_every_statement_is_audited() -> None:
     assert re.findall(r"^Check \((\w+) : \1_statement\)\.$", main, re.M) == stated
     audited = main.split("Definition all_theorems :=")[1].split(".")[0]
     assert re.findall(r"\w+", audited) == stated
+
+
+# Constants a percent too small, hosts a percent too free: the proofs must notice.
+# Before every name: file, what it says, what it says then.
+MUTATIONS = {
+    "rounding of a half unit": (
+        "Rounding.v",
+        "unit (p : precision) : R := bpow radix2 (- digits p).",
+        "unit (p : precision) : R := 99 / 100 * bpow radix2 (- digits p).",
+    ),
+    "underflow": (
+        "Rounding.v",
+        "tiny (p : precision) : R := bpow radix2 (normal p).",
+        "tiny (p : precision) : R := 99 / 100 * bpow radix2 (normal p).",
+    ),
+    "results flushed below twice as much": (
+        "Rounding.v",
+        "| rounds_flushed : Rabs x < bpow radix2 (normal p) ->",
+        "| rounds_flushed : Rabs x < bpow radix2 (normal p + 1) ->",
+    ),
+    "operands flushed below twice as much": (
+        "Rounding.v",
+        "| operand_flushed : Rabs x < bpow radix2 (normal p) ->",
+        "| operand_flushed : Rabs x < bpow radix2 (normal p + 1) ->",
+    ),
+    "Tanh less exact": (
+        "HostSemantics.v",
+        "tanh_error : R := bpow radix2 (-19).",
+        "tanh_error : R := 101 / 100 * bpow radix2 (-19).",
+    ),
+    "coefficients less exact": (
+        "HostSemantics.v",
+        "coefficient_error : R := bpow radix2 (-22) + bpow radix2 (-38).",
+        "coefficient_error : R := 101 / 100 * (bpow radix2 (-22) + bpow radix2 (-38)).",
+    ),
+    "unit of the checker": (
+        "Checker.v",
+        "single_unit : Z := 16777216.",
+        "single_unit : Z := 16609443.",
+    ),
+    "coefficients of the checker": ("Checker.v", "67108864 + 1024.", "66437775 + 1024."),
+    "Tanh of the checker": (
+        "Checker.v",
+        "tanh_room : Z := 536870912.",
+        "tanh_room : Z := 531502202.",
+    ),
+    "normalization": (
+        "Checker.v",
+        "normalize_room : Z := 50331657.",
+        "normalize_room : Z := 49828340.",
+    ),
+    "long sums": ("Checker.v", "(Z.of_nat n + 1) / 32 + 2.", "(Z.of_nat n + 1) / 33 + 2."),
+    "a rounding less": ("Checker.v", "mul_up room m + 1.", "mul_up room m."),
+    "products of a neuron": ("Checker.v", "let n := Z.of_nat k + 1 in", "let n := Z.of_nat k in"),
+    "slack": (
+        "Checker.v",
+        "4 * error s + mul_up",
+        "4 * error s - error s / 100 + mul_up",
+    ),
+    "scale": (
+        "Checker.v",
+        "scale_limit : Z := unit_grid - 67108864.",
+        "scale_limit : Z := unit_grid.",
+    ),
+    "farthest distance": ("Checker.v", "Z.max (h - w) (v - l).", "h - w."),
+}
+
+
+@needs_coq
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_changed_constant_loses_the_proof(
+    compiled: tuple[Path, list[ProofRow]], tmp_path: Path, name: str
+) -> None:
+    workdir, rows = compiled
+    assert all(row.passed for row in rows)
+    file, old, new = MUTATIONS[name]
+    copy = tmp_path / "coq"
+    shutil.copytree(workdir, copy)  # with the times of the files, so that only what follows is made
+    source = copy / "float" / file
+    text = source.read_text()
+    assert old in text
+    source.write_text(text.replace(old, new, 1))
+    sources = [str(path.relative_to(copy)) for path in copy.rglob("*.v")]
+    found = subprocess.run(
+        ["coqdep", "-Q", ".", "SortNet", *sources],
+        cwd=copy,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    rules = "%.vo: %.v\n\tcoqc -q -Q . SortNet $<\n" + found.stdout
+    (copy / "rules").write_text(rules)
+    done = subprocess.run(
+        ["make", "-s", "-f", "rules", "float/Main.vo"], cwd=copy, capture_output=True, text=True
+    )
+    assert done.returncode != 0 and "Error" in done.stderr
