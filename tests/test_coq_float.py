@@ -12,8 +12,8 @@ import pytest
 from sortnet.theory.report.coq_check import FLOAT, REALS, SOURCES, ProofRow, check_proofs
 
 needs_coq = pytest.mark.skipif(
-    shutil.which("coqc") is None,
-    reason="coqc is not installed (Debian/Ubuntu: apt install coq libcoq-flocq)",
+    shutil.which("coqc") is None or shutil.which("make") is None,
+    reason="needs coqc and make (Debian/Ubuntu: apt install coq libcoq-flocq make)",
 )
 
 # What the project claims to have proved; a statement that is dropped must be noticed.
@@ -84,6 +84,13 @@ def test_every_statement_is_audited() -> None:
     assert re.findall(r"^Check \((\w+) : \1_statement\)\.$", main, re.M) == stated
     audited = main.split("Definition all_theorems :=")[1].split(".")[0]
     assert re.findall(r"\w+", audited) == stated
+
+
+def test_the_page_shows_the_statements_as_they_are() -> None:
+    page = (SOURCES.parents[1] / "docs" / "checker.md").read_text()
+    shown = re.findall(r"```coq\n(.*?)\n```", page, re.DOTALL)
+    statements = (SOURCES / "float" / "Statements.v").read_text()
+    assert shown and all(block in statements for block in shown)
 
 
 # Constants a percent too small, hosts a percent too free: the proofs must notice.
