@@ -300,14 +300,15 @@ Lemma affine_size_bound W b s size : affine_size W b s = Some size -> units s = 
   forall o, (o < rows W)%nat ->
   sum (cols W) (fun j => Rabs (entry W o j)) * grid (magnitude (ranges s)) + Rabs (entry_of b o) <=
     grid size /\
-  sum (cols W) (fun j => Rabs (entry W o j)) <= IZR (2 ^ 39).
+  sum (cols W) (fun j => Rabs (entry W o j)) <= IZR (2 ^ 39) /\ grid size <= IZR (2 ^ 40).
 Proof.
   intros H U o Ho. unfold affine_size in H.
   destruct (collect _ (rows W) []) as [l|] eqn:N; [|discriminate].
   set (weight := fold_left (fun m r => Z.max m (unit_weight r)) l 0%Z) in *.
   set (bias := fold_left (fun m r => Z.max m (unit_bias r)) l 0%Z) in *.
-  destruct (weight <=? half_operand)%Z eqn:C; [|discriminate]. apply some_same in H. subst size.
-  apply Z.leb_le, grid_le in C.
+  destruct (_ && _) eqn:C; [|discriminate]. apply some_same in H. subst size.
+  apply andb_prop in C. destruct C as [C C']. apply Z.leb_le, grid_le in C, C'.
+  rewrite grid_largest_operand in C'.
   assert (Hh : grid half_operand = IZR (2 ^ 39)) by (unfold grid, half_operand, unit_grid; lra).
   destruct (collect_nth _ _ _ _ N) as (Ll & F & _). cbn [length] in Ll. rewrite Nat.add_0_r in Ll.
   specialize (F o (AffineUnit 0 0 0 0) Ho).
@@ -318,7 +319,7 @@ Proof.
   { eapply Rle_trans; [exact U2|]. apply grid_le, (fold_max_ge unit_weight l 0), Ir. }
   assert (V3 : Rabs (entry_of b o) <= grid bias).
   { eapply Rle_trans; [exact U3|]. apply grid_le, (fold_max_ge unit_bias l 0), Ir. }
-  split; [|lra]. rewrite grid_plus. apply Rplus_le_compat; [|exact V3].
+  split; [|split; [lra|exact C']]. rewrite grid_plus. apply Rplus_le_compat; [|exact V3].
   eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; [|exact V2].
   apply grid_nonneg, magnitude_nonneg.
 Qed.
@@ -353,7 +354,7 @@ Proof.
   set (B0 := grid (magnitude (ranges (widened (inner m) (outside m))))) in *.
   assert (Us : units (widened (inner m) (outside m)) = cols W) by (rewrite widened_units; exact C1).
   pose proof (affine_size_bound W b _ size Sz Us) as As. fold B0 in As.
-  destruct (As label Kl) as [A1 A2]. destruct (As label' Kl') as [A3 A4].
+  destruct (As label Kl) as (A1 & A2 & A5). destruct (As label' Kl') as (A3 & A4 & _).
   assert (bnd : forall j, (j < cols W)%nat -> Rabs (lw j) <= B0 /\ Rabs (hw j) <= B0).
   { intros j Hj. rewrite <- C1 in Hj.
     split; apply (magnitude_bound (ranges (widened (inner m) (outside m))));
@@ -364,6 +365,139 @@ Proof.
   { intros o Ho j Hj. eapply Rle_trans; [|exact Ho].
     apply (sum_term (cols W) (fun j => Rabs (entry W o j))); [intros; apply Rabs_pos|exact Hj]. }
   destruct (Hw label' Kl' Hne) as (p & p' & Pb & Op & Wp).
-  assert (s45 : grid size <= IZR (2 ^ 45) \/ IZR (2 ^ 45) < grid size) by lra.
-  admit.
-Abort.
+  destruct (pair_bound_error (cols W) (entry W label) (entry W label') (entry_of b label)
+    (entry_of b label') lw hw B0 (grid size) p C2 C3) as (q & Cq & Ql & Qe).
+  { intros j Hj. split; apply ent; assumption. }
+  { exact bnd. }
+  { exact A1. }
+  { exact A3. }
+  { lra. }
+  { exact Pb. }
+  pose proof tiny_small as Ht. pose proof unit_single as Hu.
+  (* the exact difference of the rows *)
+  pose proof (row_low_le (cols W) (fun j => entry W label j - entry W label' j)
+    (entry_of b label - entry_of b label') lw hw X
+    ltac:(intros j Hj; apply (value_inside m x X lw hw Bm Gm); lia)) as [Rl _].
+  assert (Rd : sum (cols W) (fun j => (entry W label j - entry W label' j) * X j) =
+               sum (cols W) (fun j => entry W label j * X j) -
+               sum (cols W) (fun j => entry W label' j * X j)).
+  { rewrite <- sum_minus. apply sum_ext. intros. ring. }
+  rewrite Rd in Rl.
+  pose proof (Rabs_le_inv _ _ (DX label Kl)) as D1. pose proof (Rabs_le_inv _ _ (DX label' Kl')) as D2.
+  pose proof (affine_room_ge_more (cols W) C2) as G.
+  assert (S0 : 0 <= grid size).
+  { eapply Rle_trans; [|exact A1]. pose proof (Rabs_pos (entry_of b label)).
+    assert (0 <= sum (cols W) (fun j => Rabs (entry W label j)) * B0); [|lra].
+    apply Rmult_le_pos; [apply sum_nonneg; intros; apply Rabs_pos|apply C3]. }
+  assert (T1 : (growth double (cols W + 8) - 1) * grid size <= grid (mul_up (affine_room (cols W)) size)).
+  { eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; assumption. }
+  rewrite grid_plus, !grid_mul in HS. apply Rabs_le_inv in Qe.
+  set (P := grid (mul_up (affine_room (cols W)) size)) in *. set (Ea := grid (error a)) in *.
+  assert (zle : q <= 2 * Ea + 2 * P + 2 * t + / IZR (2 ^ 52)) by lra.
+  apply operand_error, Rabs_le_inv in Op, Ow, Os.
+  assert (pq : p <= q + u * Rabs q + t).
+  { destruct Cq as [p R|].
+    - pose proof (rounds_error single q p valid_single ltac:(rewrite safe_single; lra) R) as E.
+      apply Rabs_le_inv in E. lra.
+    - assert (0 <= u * Rabs q) by (apply Rmult_le_pos; [rewrite Hu; lra|apply Rabs_pos]). lra. }
+  assert (chain : value slack < q + u * Rabs q + 4 * t) by lra.
+  destruct (Rle_dec 0 q) as [Q|Q].
+  - rewrite (Rabs_pos_eq q) in chain by exact Q.
+    assert (q <= value slack) by (rewrite Hu in HS; lra).
+    assert (u * q <= u * value slack) by (apply Rmult_le_compat_l; [rewrite Hu|]; lra).
+    lra.
+  - rewrite (Rabs_left1 q) in chain by lra. 
+    assert (0 <= Ea).
+    { apply grid_nonneg. apply (sound_nonneg _ _ _ (step_sound _ _ _ (widened_ready _ _) Sa)). }
+    assert (0 <= P) by (unfold P; eapply Rle_trans; [|exact T1]; apply Rmult_le_pos; lra).
+    rewrite Hu in *. lra.
+Qed.
+
+(** ** The certificate *)
+
+Lemma split_last_some l : forall front W b, split_last l = Some (front, W, b) ->
+  l = front ++ [Affine W b].
+Proof.
+  induction l as [|o l IH]; intros front W b H; [discriminate|]. cbn [split_last] in H.
+  destruct (split_last l) as [[[f V] c]|].
+  - apply some_same in H. injection H as <- <- <-. cbn [app]. f_equal. apply IH. reflexivity.
+  - destruct o; try discriminate H. destruct l; [|discriminate H].
+    apply some_same in H. injection H as <- <- <-. reflexivity.
+Qed.
+
+Lemma split_last_app front W b : split_last (front ++ [Affine W b]) = Some (front, W, b).
+Proof.
+  induction front as [|o f IH]; [reflexivity|]. cbn [app split_last]. rewrite IH. reflexivity.
+Qed.
+
+Lemma computes_ops_app l1 : forall l2 n x y, computes_ops (l1 ++ l2) n x y ->
+  exists z, computes_ops l1 n x z /\ computes_ops l2 (size_after l1 n) z y.
+Proof.
+  induction l1 as [|o l1 IH]; intros l2 n x y H.
+  - exists x. split; [constructor; reflexivity|exact H].
+  - cbn [app] in H. inversion H; subst.
+    match goal with A : computes_op o n x ?z, C : computes_ops (l1 ++ l2) _ ?z y |- _ =>
+      destruct (IH l2 _ z y C) as (w & W1 & W2); exists w; split; [|exact W2];
+      apply (computes_cons o l1 n x z w A W1) end.
+Qed.
+
+Lemma computes_single o n x y : computes_ops [o] n x y ->
+  exists z, computes_op o n x z /\ forall i, (i < out_size o n)%nat -> y i = z i.
+Proof.
+  intros H. inversion H; subst.
+  match goal with A : computes_op o n x ?z, C : computes_ops [] _ ?z y |- _ =>
+    exists z; split; [exact A|]; inversion C; subst; assumption end.
+Qed.
+
+(** Labels depend on the logits alone. *)
+Lemma labels_ext K (y z : vec) l : (forall i, (i < K)%nat -> y i = z i) -> labels K y l ->
+  labels K z l.
+Proof.
+  intros E [y' H1 H2 H3]. apply (labels_largest K z l y'); [exact H1| |exact H3].
+  intros j Hj. rewrite <- (E j Hj). apply H2, Hj.
+Qed.
+
+(** A host finds the radius eps at x, where its label is [label]; then any host says that
+    label at any point of the ball. *)
+Theorem interval_certificate N eps reach slack ds needed :
+  interval_needed N ds = Some needed -> slack_checked needed slack = true ->
+  ball_checked eps reach = true ->
+  forall x x' label y' label',
+  in_cube (input_size N) x -> in_cube (input_size N) x' ->
+  interval_radius N (value reach) (value slack) ds x label -> (label < classes N)%nat ->
+  computes N x' y' -> labels (classes N) y' label' ->
+  (forall i, (i < input_size N)%nat -> Rabs (x' i - x i) <= value eps) ->
+  label' = label.
+Proof.
+  intros A C Bc x x' label y' label' Hx Hx' Hr Kl Hy' Hl' Hd.
+  destruct (ball_checked_true eps reach Bc) as [E0 HR].
+  unfold interval_needed in A. destruct Hr as [rest l h Hno Hb Hc|front W b d rest l h lw hw Hops Hb Ap Hp].
+  - destruct (split_last (ops N)) as [[[f W] b]|] eqn:Sp.
+    { exfalso. apply (Hno W b f), split_last_some, Sp. }
+    destruct (interval_ops (ops N) ds (ball_state (input_size N))) as [[s rest']|] eqn:I; [|discriminate].
+    destruct rest' as [|? ?]; [|discriminate]. destruct (2 <=? _)%nat; [|discriminate].
+    apply some_same in A. subst needed. destruct Hb as [l0 h0 rest l h Hball Hbo].
+    destruct (ball_between _ _ _ x x' l0 h0 E0 HR Hx Hx' Hd Hball) as (F0 & Sm0 & U0 & B0).
+    unfold computes in Hy'. rewrite <- U0 in Hy', Hbo.
+    destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm0 B0 I Hy' Hbo)
+      as (_ & z & Bz & Fz & Sz & Uz).
+    rewrite U0 in Uz.
+    apply (apart_label s z y' l h (classes N) (2 * gap s) slack label label' Fz Sz Bz Uz eq_refl C Hc
+      Kl Hl').
+  - rewrite Hops, split_last_app in A. inversion Hb as [l0 h0 rest0 l1 h1 Hball Hbo]; subst rest0 l1 h1.
+    destruct (interval_ops front ds (ball_state (input_size N))) as [[s rest']|] eqn:I; [|discriminate].
+    destruct rest' as [|d' [|? ?]]; try discriminate. destruct (2 <=? _)%nat; [|discriminate].
+    destruct (ball_between _ _ _ x x' l0 h0 E0 HR Hx Hx' Hd Hball) as (F0 & Sm0 & U0 & B0).
+    unfold computes in Hy'. rewrite Hops in Hy'.
+    destruct (computes_ops_app front [Affine W b] _ _ _ Hy') as (X & HX & HY).
+    rewrite <- U0 in HX, Hbo.
+    destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm0 B0 I HX Hbo)
+      as (Er & z & Bz & Fz & Sz & Uz).
+    injection Er as -> ->. rewrite U0 in Uz.
+    destruct (computes_single _ _ _ _ HY) as (Y & CY & EY). cbn [out_size] in EY.
+    assert (K : classes N = rows W).
+    { unfold classes, size_after. rewrite Hops, fold_left_app. reflexivity. }
+    rewrite K in *. rewrite <- Uz in CY, Ap.
+    apply (pairs_label s z X l h lw hw W b d' needed slack label label' Y Fz Sz Bz A C Ap Hp CY Kl).
+    apply (labels_ext _ y' Y label' EY Hl').
+Qed.

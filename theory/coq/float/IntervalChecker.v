@@ -107,7 +107,8 @@ Definition affine_size (W : matrix) (b : list Z) (s : state) : option Z :=
   | Some l =>
     let weight := fold_left (fun m r => Z.max m (unit_weight r)) l 0 in
     let bias := fold_left (fun m r => Z.max m (unit_bias r)) l 0 in
-    if weight <=? half_operand then Some (mul_up weight (magnitude (ranges s)) + bias) else None
+    let size := mul_up weight (magnitude (ranges s)) + bias in
+    if (weight <=? half_operand) && (size <=? largest_operand) then Some size else None
   | None => None
   end.
 
