@@ -200,3 +200,139 @@ Proof.
     + intros i Hi. rewrite !grid_plus. pose proof (near i Hi).
       pose proof (between_spill _ _ _ _ _ B i Hi). lra.
 Qed.
+
+(** ** The step *)
+
+Section AffineStep.
+
+Variables (W : matrix) (b : list Z) (m : interval_state) (x X lw hw : vec).
+Hypothesis F : interval_fit m.
+Hypothesis B : between m x X lw hw.
+Hypothesis G0 : gap m = 0%Z.
+
+Local Notation n := (units (inner m)).
+Local Notation row_of o z := (sum (cols W) (fun j => entry W o j * z j) + entry_of b o).
+
+Lemma value_inside j : (j < n)%nat -> lw j <= X j <= hw j.
+Proof.
+  intros Hj. pose proof (between_gap _ _ _ _ _ B j Hj) as P. rewrite G0, grid_0 in P. lra.
+Qed.
+
+Lemma affine_bounds_error y : step (Affine W b) (widened (inner m) (outside m)) = Some y ->
+  forall o lo hi, (o < rows W)%nat ->
+  affine_bound (cols W) (entry W o) (entry_of b o) lw hw lo ->
+  affine_bound (cols W) (entry W o) (entry_of b o) hw lw hi ->
+  Rabs (lo - row_low (cols W) (entry W o) (entry_of b o) lw hw) <= grid (error y) /\
+  Rabs (hi - row_low (cols W) (entry W o) (entry_of b o) hw lw) <= grid (error y).
+Proof.
+  intros Hy o lo hi Ho Hlo Hhi.
+  pose proof (step_sound _ _ _ (widened_ready _ _) Hy) as Sy.
+  destruct (affine_facts W b _ y (widened_ready _ _) Hy) as (A & C1 & C2 & C3 & C4 & C5 & C6 & C7).
+  destruct (C5 o Ho) as (D1 & D2 & D3 & D4). clear C5.
+  rewrite widened_units in C1.
+  set (inp := (magnitude (ranges (widened (inner m) (outside m))) +
+    error (widened (inner m) (outside m)))%Z) in *.
+  assert (bnd : forall j, (j < cols W)%nat -> Rabs (lw j) <= grid inp /\ Rabs (hw j) <= grid inp).
+  { intros j Hj. rewrite <- C1 in Hj. destruct (bounds_near m x X lw hw B j Hj) as [N1 N2].
+    unfold inp. cbn [widened error]. rewrite Z.add_0_r.
+    split; apply (magnitude_bound (ranges (widened (inner m) (outside m))));
+      try (apply widened_within; intros i Hi; apply (bounds_near m x X lw hw B i Hi));
+      cbn [widened ranges]; rewrite map_length; exact Hj. }
+  assert (ent : forall j, (j < cols W)%nat -> Rabs (entry W o j) <= IZR (2 ^ 40)).
+  { intros j Hj. eapply Rle_trans; [|exact D2].
+    apply (sum_term (cols W) (fun j => Rabs (entry W o j))); [intros; apply Rabs_pos|exact Hj]. }
+  pose proof (sound_units _ _ _ Sy) as Uy. cbn [out_size] in Uy.
+  assert (corners : forall p q, (forall j, (j < n)%nat ->
+      (grid (fst (nth j (ranges (inner m)) (0, 0)%Z)) - grid (outside m) <= p j <=
+       grid (snd (nth j (ranges (inner m)) (0, 0)%Z)) + grid (outside m)) /\
+      (grid (fst (nth j (ranges (inner m)) (0, 0)%Z)) - grid (outside m) <= q j <=
+       grid (snd (nth j (ranges (inner m)) (0, 0)%Z)) + grid (outside m))) ->
+    Rabs (row_low (cols W) (entry W o) (entry_of b o) p q) <= grid (magnitude (ranges y))).
+  { intros p q Hpq. rewrite row_low_corner.
+    assert (Wc : within (ranges (widened (inner m) (outside m))) (corner (entry W o) p q)).
+    { apply widened_within. intros j Hj. unfold corner.
+      destruct (Rle_dec (entry W o j) 0); apply (Hpq j Hj). }
+    pose proof (sound_range _ _ _ Sy _ Wc) as Wr.
+    apply (magnitude_bound _ _ o Wr). unfold units in Uy. rewrite Uy. exact Ho. }
+  pose proof (corners lw hw (fun j Hj => bounds_near m x X lw hw B j Hj)) as K1.
+  pose proof (corners hw lw (fun j Hj => conj (proj2 (bounds_near m x X lw hw B j Hj))
+    (proj1 (bounds_near m x X lw hw B j Hj)))) as K2.
+  pose proof (unit_pos single) as Up.
+  split.
+  - pose proof (affine_bound_error (cols W) (entry W o) (entry_of b o) lw hw (grid inp) A lo
+      C2 C3 ent D3 bnd D1 ltac:(lra) Hlo) as E.
+    assert (u * (Rabs (row_low (cols W) (entry W o) (entry_of b o) lw hw) + (growth double (cols W + 8) - 1) * A) <=
+            u * (grid (magnitude (ranges y)) + (growth double (cols W + 8) - 1) * A))
+      by (apply Rmult_le_compat_l; lra).
+    lra.
+  - pose proof (affine_bound_error (cols W) (entry W o) (entry_of b o) hw lw (grid inp) A hi
+      C2 C3 ent D3 (fun j Hj => conj (proj2 (bnd j Hj)) (proj1 (bnd j Hj))) D1 ltac:(lra) Hhi) as E.
+    assert (u * (Rabs (row_low (cols W) (entry W o) (entry_of b o) hw lw) + (growth double (cols W + 8) - 1) * A) <=
+            u * (grid (magnitude (ranges y)) + (growth double (cols W + 8) - 1) * A))
+      by (apply Rmult_le_compat_l; lra).
+    lra.
+Qed.
+
+Lemma affine_step_between s1 a y s' (Y l' h' : vec) :
+  step (Affine W b) (inner m) = Some s1 ->
+  step (Affine W b) (widened (inner m) (error (inner m))) = Some a ->
+  step (Affine W b) (widened (inner m) (outside m)) = Some y ->
+  settled (IntervalState s1 (error a + error y) (mul_up (lipschitz a) (spill m) + error y)) = Some s' ->
+  computes_op (Affine W b) n X Y ->
+  (forall o, (o < rows W)%nat ->
+    affine_bound (cols W) (entry W o) (entry_of b o) lw hw (l' o) /\
+    affine_bound (cols W) (entry W o) (entry_of b o) hw lw (h' o)) ->
+  interval_fit s' /\ between s' (apply_op (Affine W b) n x) Y l' h'.
+Proof.
+  intros H1 Ha Hy Hs CY CB. destruct F as ((Rd & _ & S0) & _ & Sl).
+  pose proof (step_sound _ _ _ Rd H1) as Sd. pose proof (sound_units _ _ _ Sd) as U1.
+  cbn [out_size] in U1.
+  pose proof (sound_nonneg _ _ _ (step_sound _ _ _ (widened_ready _ _) Ha)) as [Ea La].
+  pose proof (sound_nonneg _ _ _ (step_sound _ _ _ (widened_ready _ _) Hy)) as [Ey _].
+  destruct (settled_some _ _ Hs) as (-> & P1 & P2). cbn [gap spill] in P1, P2.
+  pose proof (mul_up_nonneg _ _ La S0) as Ms0.
+  destruct (affine_facts W b _ a (widened_ready _ _) Ha) as (A & C1 & C2 & C3 & C4 & C5 & C6 & C7).
+  rewrite widened_units in C1.
+  pose proof (widened_close (Affine W b) _ _ a X Y Ha (value_near m x X lw hw B) CY) as DX.
+  cbn [out_size apply_op] in DX.
+  split.
+  { split; [split; [exact (sound_nonneg _ _ _ Sd)|cbn [gap spill]; split; lia]|].
+    cbn [gap spill]. split; assumption. }
+  constructor; cbn [inner gap spill]; rewrite ?U1.
+  - apply (sound_range _ _ _ Sd), (between_range _ _ _ _ _ B).
+  - intros o Ho. apply (sound_close _ _ _ Sd x X Y); [apply (between_range _ _ _ _ _ B)|
+      apply (between_error _ _ _ _ _ B)|exact CY|rewrite U1; exact Ho].
+  - intros o Ho. destruct (CB o Ho) as [L H].
+    destruct (affine_bounds_error y Hy o _ _ Ho L H) as [E1 E2].
+    pose proof (Rabs_le_inv _ _ (DX o Ho)) as E3. apply Rabs_le_inv in E1, E2.
+    pose proof (row_low_le (cols W) (entry W o) (entry_of b o) lw hw X
+      ltac:(intros j Hj; apply value_inside; lia)) as R. rewrite grid_plus. lra.
+  - intros o Ho. destruct (CB o Ho) as [L H].
+    destruct (affine_bounds_error y Hy o _ _ Ho L H) as [E1 E2]. apply Rabs_le_inv in E1, E2.
+    destruct (C5 o Ho) as (_ & _ & _ & D4). cbn [widened lipschitz] in D4.
+    rewrite grid_1, Rmult_1_r in D4.
+    set (pl := fun j => grid (fst (nth j (ranges (inner m)) (0, 0)%Z))).
+    set (ph := fun j => grid (snd (nth j (ranges (inner m)) (0, 0)%Z))).
+    assert (ord : forall j, (j < n)%nat -> pl j <= ph j)
+      by (intros j Hj; apply (range_ordered m x X lw hw B j Hj)).
+    assert (sp : forall j, (j < cols W)%nat -> pl j - grid (spill m) <= lw j /\ hw j <= ph j + grid (spill m)).
+    { intros j Hj. apply (between_spill _ _ _ _ _ B). lia. }
+    pose proof (grid_nonneg _ S0) as S0r.
+    pose proof (row_low_moves (cols W) (entry W o) (entry_of b o) pl ph lw hw _ S0r sp) as V1.
+    pose proof (row_high_moves (cols W) (entry W o) (entry_of b o) pl ph lw hw _ S0r sp) as V2.
+    assert (cn : forall p q, (forall j, (j < n)%nat -> (pl j <= p j <= ph j) /\ (pl j <= q j <= ph j)) ->
+              in_range (nth o (ranges s1) (0, 0)%Z) (row_low (cols W) (entry W o) (entry_of b o) p q)).
+    { intros p q Hpq. rewrite row_low_corner.
+      assert (Wc : within (ranges (inner m)) (corner (entry W o) p q)).
+      { intros j Hj. unfold corner, in_range. fold (pl j) (ph j).
+        destruct (Rle_dec (entry W o j) 0); apply (Hpq j Hj). }
+      apply (sound_range _ _ _ Sd _ Wc o). unfold units in U1. rewrite U1. exact Ho. }
+    destruct (cn pl ph ltac:(intros j Hj; pose proof (ord j Hj); lra)) as [I1 _].
+    destruct (cn ph pl ltac:(intros j Hj; pose proof (ord j Hj); lra)) as [_ I2].
+    rewrite grid_plus. pose proof (mul_up_ge (lipschitz a) (spill m)) as Mu.
+    assert (sum (cols W) (fun j => Rabs (entry W o j)) * grid (spill m) <=
+            grid (lipschitz a) * grid (spill m)) by (apply Rmult_le_compat_r; assumption).
+    lra.
+Qed.
+
+End AffineStep.

@@ -88,13 +88,67 @@ Fixpoint interval_ops (l : list op) (ds : list Z) (s : interval_state) :
 (** The ball is inside the box; rounding of its ends is less than two steps of the grid. *)
 Definition ball_state (n : nat) : interval_state := IntervalState (box n) 2 0.
 
-(** eps + 2^-24 <= reach, and 2 gap < slack with room for the last subtraction. *)
-Definition needed_interval_slack (s : interval_state) (slack : Z) : Z :=
-  2 * gap s + mul_up single_unit slack + 2.
+(** eps + 2^-24 <= reach: the ball holds all points within eps. *)
+Definition ball_checked (eps reach : Z) : bool :=
+  finite eps && finite reach && (0 <=? below eps) &&
+  (above eps + single_unit <=? below reach) && (above reach <=? unit_grid).
 
-Definition interval_checked (s : interval_state) (eps reach slack : Z) : bool :=
-  finite eps && finite reach && finite slack && (2 <=? units (inner s))%nat &&
-  (0 <=? below eps) && (above eps + single_unit <=? below reach) &&
-  (above reach <=? unit_grid) &&
-  (above slack <=? largest_value) &&
-  (needed_interval_slack s (above slack) <=? below slack).
+(** Room for the last subtraction or cast, and for underflow. *)
+Definition with_room (needed slack : Z) : Z := needed + mul_up single_unit (above slack) + 2.
+
+Definition slack_checked (needed slack : Z) : bool :=
+  finite slack && (above slack <=? largest_value) && (with_room needed slack <=? below slack).
+
+(** The largest sum of absolute terms of a row, for inputs within the ranges. *)
+Definition half_operand : Z := 154742504910672534362390528. (* 2^39 *)
+
+Definition affine_size (W : matrix) (b : list Z) (s : state) : option Z :=
+  match collect (fun o => affine_unit_of (ranges s) (row W o) (nth o b 0)) (rows W) [] with
+  | Some l =>
+    let weight := fold_left (fun m r => Z.max m (unit_weight r)) l 0 in
+    let bias := fold_left (fun m r => Z.max m (unit_bias r)) l 0 in
+    let size := mul_up weight (magnitude (ranges s)) + bias in
+    if (weight <=? half_operand) && (size <=? largest_operand) then Some size else None
+  | None => None
+  end.
+
+(** How far apart the rows of a last affine operation must be: its own rounding at two points,
+    and that of the differences. *)
+Definition pairs_needed (W : matrix) (b : list Z) (d : Z) (s : interval_state) : option Z :=
+  match moved s d with
+  | None => None
+  | Some m =>
+    match step (Affine W b) (widened (inner m) (error (inner m))),
+          step (Affine W b) (widened (inner m) (outside m)),
+          affine_size W b (widened (inner m) (outside m)) with
+    | Some x, Some _, Some size => Some (2 * error x + 2 * mul_up (affine_room (cols W)) size)
+    | _, _, _ => None
+    end
+  end.
+
+(** The chain without a last affine operation. *)
+Fixpoint split_last (l : list op) : option (list op * matrix * list Z) :=
+  match l with
+  | [] => None
+  | o :: l' =>
+    match split_last l' with
+    | Some (front, W, b) => Some (o :: front, W, b)
+    | None => match o, l' with Affine W b, [] => Some ([], W, b) | _, _ => None end
+    end
+  end.
+
+(** How far apart bounds must be: by this the verdict is sound. *)
+Definition interval_needed (N : network) (ds : list Z) : option Z :=
+  let start := ball_state (input_size N) in
+  match split_last (ops N) with
+  | None =>
+    match interval_ops (ops N) ds start with
+    | Some (s, []) => if (2 <=? units (inner s))%nat then Some (2 * gap s) else None
+    | _ => None
+    end
+  | Some (front, W, b) =>
+    match interval_ops front ds start with
+    | Some (s, [d]) => if (2 <=? rows W)%nat then pairs_needed W b d s else None
+    | _ => None
+    end
+  end.
