@@ -25,12 +25,19 @@ let decimal x =
   let whole, rest = Z.div_rem units trillion in
   Printf.sprintf "%s.%012d" (Z.to_string whole) (Z.to_int rest)
 
-let accept (r : Extracted.report) =
-  print_endline "accepted";
+let accept_margin (r : Extracted.report) =
   Printf.printf "Lipschitz constant at most %s\n" (decimal r.report_lipschitz);
   Printf.printf "error of a logit at most %s\n" (decimal r.report_error);
   Printf.printf "radius = max(0, (margin - slack) * scale): slack %s, at least %s is needed; scale %s\n"
     (decimal r.report_given_slack) (decimal r.report_slack) (decimal r.report_given_scale)
+
+let accept finding =
+  print_endline "accepted";
+  match finding with
+  | Extracted.Safe_margin report -> accept_margin report
+  | Extracted.Safe_interval (eps, needed, given) ->
+      Printf.printf "radius = %s where bounds are %s apart: at least %s is needed\n" (decimal eps)
+        (decimal given) (decimal needed)
 
 let refuse reason =
   print_endline ("refused: " ^ reason);
@@ -40,7 +47,7 @@ let refuse reason =
 let check path =
   let bytes = bytes_of (contents path) in
   match Extracted.report_of bytes with
-  | Some report -> accept report
+  | Some finding -> accept finding
   | None ->
       refuse
         (match Extracted.read_file bytes with

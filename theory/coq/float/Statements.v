@@ -56,15 +56,10 @@ Definition margin_file_computes_statement : Prop :=
 
 (** ** The certificate *)
 
-(** What an accepted file promises.  Its bytes mean a network and a slack and scale; and for
-    any two runs of any hosts, at pixels x and x' in the box: if the first says the label l
-    and a positive radius r, and no pixel of x' is further than r from that of x, then the
-    second says l too.  No overflow, no order of sums, no flushing can change that. *)
+(** What an accepted file promises: its bytes mean a network and a radius, and the claim of
+    this radius.  For a margin file: any two runs of any hosts, at pixels x and x' in the box
+    [0, 1], where the first finds the label l and the radius r > 0 and no pixel differs by
+    more than r, have the same label.  For an interval file the same with its eps, where the
+    first run finds its bounds far enough apart.  That nothing overflows is part of the proof. *)
 Definition file_certificate_statement : Prop :=
-  forall b, check_bytes b = true ->
-  exists f slack scale, means b f /\ file_radius f = Margin slack scale /\
-    let N := file_network f in
-    forall x x' l l' r r', in_cube (input_size N) x -> in_cube (input_size N) x' ->
-      runs N slack scale x l r -> runs N slack scale x' l' r' ->
-      (0 < r)%R -> (forall i, (i < input_size N)%nat -> (Rabs (x' i - x i) <= r)%R) ->
-      l' = l.
+  forall b, check_bytes b = true -> exists f, means b f /\ claim f.
