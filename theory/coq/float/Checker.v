@@ -300,3 +300,24 @@ Definition margin_checked (s : state) (slack scale : Z) : bool :=
   (0 <=? below scale) && (above scale <=? largest_scale) &&
   (lipschitz s <=? largest_value) &&
   (mul_up (2 * lipschitz s) (above scale) <=? scale_limit).
+
+(** What the driver shows; on the grid. *)
+Record report := Report {
+  report_lipschitz : Z; report_error : Z; report_slack : Z; report_given_slack : Z;
+  report_given_scale : Z }.
+
+Definition analyse_file (f : file) : option report :=
+  match file_radius f with
+  | Margin slack scale =>
+    match analyse (file_network f) with
+    | Some s =>
+      if margin_checked s slack scale then
+        Some (Report (lipschitz s) (error s) (needed_slack s) (below slack) (above scale))
+      else None
+    | None => None
+    end
+  | Interval _ _ _ _ => None
+  end.
+
+Definition check_file (f : file) : bool :=
+  match analyse_file f with Some _ => true | None => false end.

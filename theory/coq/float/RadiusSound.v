@@ -233,3 +233,21 @@ Proof.
     pose proof (zb 1%nat ltac:(lia)). pose proof (zb 2%nat ltac:(lia)). lra. }
   rewrite Hu in *. lra.
 Qed.
+
+(** [check_file] accepts only files whose certificates hold. *)
+Theorem check_file_sound f slack scale :
+  check_file f = true -> file_radius f = Margin slack scale ->
+  let N := file_network f in
+  forall x x' y y' r l l',
+  in_cube (input_size N) x -> in_cube (input_size N) x' ->
+  computes N x y -> labels (classes N) y l ->
+  margin_radius (classes N) (value slack) (value scale) y r ->
+  computes N x' y' -> labels (classes N) y' l' ->
+  0 < r -> (forall i, (i < input_size N)%nat -> Rabs (x' i - x i) <= r) ->
+  l' = l.
+Proof.
+  unfold check_file, analyse_file. intros C F. rewrite F in C.
+  destruct (analyse (file_network f)) as [s|] eqn:A; [|discriminate].
+  destruct (margin_checked s slack scale) eqn:M; [|discriminate].
+  exact (margin_certificate _ s slack scale A M).
+Qed.
