@@ -185,3 +185,227 @@ Proof.
 Qed.
 
 End Outward.
+
+(** ** The function *)
+
+Lemma growth_of_sum k : (Z.of_nat k <= 1048576)%Z ->
+  0 <= neuron_growth k - 1 <= 11 / 10 * (INR (k + 8) * u).
+Proof.
+  intros Hk. pose proof unit_single as Hu. pose proof coefficient_error_value as Hr.
+  pose proof (growth_bound single (k + 1)) as G. pose proof (growth_pos single (k + 1)) as P.
+  rewrite plus_INR in G. simpl (INR 1) in G. unfold neuron_growth.
+  rewrite plus_INR. replace (INR 8) with 8 by (simpl; lra).
+  assert (K : 0 <= INR k <= 1048576).
+  { split; [apply pos_INR|]. rewrite INR_IZR_INZ. apply IZR_le, Hk. }
+  rewrite Hu in *. specialize (G ltac:(lra)).
+  set (y := (INR k + 1) * / 16777216) in *.
+  assert (Y : / 16777216 <= y <= 63 / 1000) by (unfold y; lra).
+  assert (y * y <= 63 / 1000 * y) by (apply Rmult_le_compat_r; lra). simpl pow in G.
+  set (g := growth single (k + 1)) in *.
+  assert (R : 0 <= coefficient_error <= 41 / 10 * / 16777216) by (rewrite Hr; lra).
+  assert (G1 : g <= 1 + 1063 / 1000 * y) by lra.
+  assert (gr : g * coefficient_error <= (11 / 10) * (41 / 10 * / 16777216))
+    by (apply Rmult_le_compat; lra).
+  assert (gr0 : 0 <= g * coefficient_error) by (apply Rmult_le_pos; lra).
+  replace ((INR k + 8) * / 16777216) with (y + 7 * / 16777216) by (unfold y; ring).
+  lra.
+Qed.
+
+Section Function.
+
+Variables (n k : nat) (w l h : vec) (rho lo hi D : R).
+Hypothesis Hk : (1 <= k <= n)%nat.
+Hypothesis Kl : (Z.of_nat k <= 1048576)%Z.
+Hypothesis Hr : 0 <= rho.
+Hypothesis Hlh : forall i, (i < n)%nat -> l i <= h i.
+Hypothesis HD : forall i, (i < n)%nat -> Rabs (l i - w i) <= D /\ Rabs (h i - w i) <= D.
+Hypothesis D0 : 0 <= D <= IZR (2 ^ 50) + IZR (2 ^ 40).
+Hypothesis HF : function_bounds n w rho k l h lo hi.
+
+(** The points of the box nearest to the weights, and farthest from them. *)
+Definition nearest_point : vec := fun i => Rmax (l i) (Rmin (w i) (h i)).
+Definition farthest_point : vec := fun i => if Rle_dec (h i - w i) (w i - l i) then l i else h i.
+
+Definition near_distance : vec := fun i => Rmax (Rmax (l i - w i) (w i - h i)) 0.
+Definition far_distance : vec := fun i => - Rmin (l i - w i) (w i - h i).
+
+Lemma near_point i : (i < n)%nat ->
+  l i <= nearest_point i <= h i /\ Rabs (nearest_point i - w i) = near_distance i.
+Proof.
+  intros Hi. specialize (Hlh i Hi). unfold nearest_point, near_distance, Rmax, Rmin.
+  destruct (Rle_dec (w i) (h i)); destruct (Rle_dec (l i) _); destruct (Rle_dec (l i - w i) _);
+    destruct (Rle_dec _ 0); split; try lra;
+    (rewrite Rabs_pos_eq by lra; lra) || (rewrite Rabs_left1 by lra; lra).
+Qed.
+
+Lemma far_point i : (i < n)%nat ->
+  l i <= farthest_point i <= h i /\ Rabs (farthest_point i - w i) = far_distance i.
+Proof.
+  intros Hi. specialize (Hlh i Hi). unfold farthest_point, far_distance, Rmin.
+  destruct (Rle_dec (h i - w i) (w i - l i)); destruct (Rle_dec (l i - w i) _); split; try lra;
+    (rewrite Rabs_pos_eq by lra; lra) || (rewrite Rabs_left1 by lra; lra).
+Qed.
+
+Lemma distance_between x i : (i < n)%nat -> l i <= x i <= h i ->
+  near_distance i <= Rabs (x i - w i) <= far_distance i.
+Proof.
+  intros Hi Hx. unfold near_distance, far_distance.
+  pose proof (Rle_abs (x i - w i)) as A1. pose proof (Rle_abs (- (x i - w i))) as A2.
+  rewrite Rabs_Ropp in A2. split.
+  - repeat apply Rmax_lub; try lra.
+  - pose proof (Rmin_l (l i - w i) (w i - h i)). pose proof (Rmin_r (l i - w i) (w i - h i)).
+    apply Rabs_le. lra.
+Qed.
+
+Lemma far_le_D i : (i < n)%nat -> 0 <= near_distance i <= far_distance i /\ far_distance i <= D.
+Proof.
+  intros Hi. destruct (HD i Hi) as [H1 H2]. apply Rabs_le_inv in H1, H2.
+  pose proof (distance_between l i Hi ltac:(specialize (Hlh i Hi); lra)) as B.
+  split; [split; [apply Rmax_r|lra]|].
+  unfold far_distance, Rmin. destruct (Rle_dec _ _); lra.
+Qed.
+
+Theorem function_encloses :
+  let slack := 15 / 16 * / IZR (2 ^ 48) in let q := INR (k + 8) * u in
+  (forall x, (forall i, (i < n)%nat -> l i <= x i <= h i) ->
+    lo - slack <= neuron n w rho k x <= hi + slack) /\
+  (1 - 4 * q) * neuron n w rho k nearest_point - slack <= lo /\
+  hi <= (1 + 4 * q) * neuron n w rho k farthest_point + slack.
+Proof.
+  intros slack q. pose proof tiny_small as Ht. pose proof unit_single as Hu.
+  destruct HF as [under over nearest farthest c d low part less out out' high more sm hi' Hu' Ho'
+    Hn Hf Hc Hd Dl Dh P1 P2 P3 O1 P4 P5 P6]. clear HF.
+  assert (Kr : 1 <= INR k <= 1048576).
+  { split; [apply (le_INR 1); lia|]. rewrite INR_IZR_INZ. apply IZR_le, Kl. }
+  (* computed distances *)
+  assert (du : forall i, (i < n)%nat ->
+    Rabs (under i - (l i - w i)) <= u * Rabs (l i - w i) + 5 * t /\
+    Rabs (over i - (w i - h i)) <= u * Rabs (w i - h i) + 5 * t /\
+    (l i - w i <= 0 -> under i <= 6 * t) /\ (w i - h i <= 0 -> over i <= 6 * t)).
+  { intros i Hi. destruct (HD i Hi) as [A1 A2]. rewrite Rabs_minus_sym in A2.
+    split; [apply difference_error; [lra|apply Hu', Hi]|].
+    split; [apply difference_error; [lra|apply Ho', Hi]|].
+    split; intros N; [apply (difference_not_positive (l i) (w i)); [lra|exact N|apply Hu', Hi]|
+      apply (difference_not_positive (w i) (h i)); [lra|exact N|apply Ho', Hi]]. }
+  assert (near : forall i, (i < n)%nat ->
+    Rabs (Rmax (Rmax (under i) (over i)) 0 - near_distance i) <= u * near_distance i + 6 * t).
+  { intros i Hi. destruct (du i Hi) as (E1 & E2 & N1 & N2).
+    pose proof (far_le_D i Hi) as [[Nn _] _].
+    assert (L1 : l i - w i <= near_distance i)
+      by (eapply Rle_trans; [apply Rmax_l|apply (Rmax_l (Rmax (l i - w i) (w i - h i)) 0)]).
+    assert (L2 : w i - h i <= near_distance i)
+      by (eapply Rle_trans; [apply Rmax_r|apply (Rmax_l (Rmax (l i - w i) (w i - h i)) 0)]).
+    apply Rabs_le_inv in E1, E2. rewrite Hu in *. apply Rabs_le. split.
+    - (* from below: the largest of the three is attained *)
+      pose proof (Rmax_l (Rmax (under i) (over i)) 0). pose proof (Rmax_r (Rmax (under i) (over i)) 0).
+      pose proof (Rmax_l (under i) (over i)). pose proof (Rmax_r (under i) (over i)).
+      unfold near_distance in *. destruct (Rle_dec (Rmax (l i - w i) (w i - h i)) 0) as [Z|Z].
+      + rewrite (Rmax_right _ 0) by exact Z. lra.
+      + rewrite (Rmax_left _ 0) in * by lra.
+        destruct (Rle_dec (l i - w i) (w i - h i)) as [Y|Y].
+        * rewrite (Rmax_right (l i - w i)) in * by exact Y. rewrite Rabs_pos_eq in E2 by lra. lra.
+        * rewrite (Rmax_left (l i - w i)) in * by lra. rewrite Rabs_pos_eq in E1 by lra. lra.
+    - enough (Rmax (Rmax (under i) (over i)) 0 <=
+        near_distance i + / 16777216 * near_distance i + 6 * t) by lra.
+      repeat apply Rmax_lub; [| |lra].
+      + destruct (Rle_dec (l i - w i) 0) as [Z|Z]; [specialize (N1 Z); lra|].
+        rewrite Rabs_pos_eq in E1 by lra. lra.
+      + destruct (Rle_dec (w i - h i) 0) as [Z|Z]; [specialize (N2 Z); lra|].
+        rewrite Rabs_pos_eq in E2 by lra. lra. }
+  assert (far : forall i, (i < n)%nat ->
+    Rabs (- Rmin (under i) (over i) - far_distance i) <= u * far_distance i + 6 * t).
+  { intros i Hi. destruct (du i Hi) as (E1 & E2 & _ & _).
+    pose proof (Hlh i Hi) as LH.
+    assert (F1 : Rabs (l i - w i) <= far_distance i).
+    { unfold far_distance. pose proof (Rmin_l (l i - w i) (w i - h i)).
+      pose proof (Rmin_r (l i - w i) (w i - h i)). apply Rabs_le. lra. }
+    assert (F2 : Rabs (w i - h i) <= far_distance i).
+    { unfold far_distance. pose proof (Rmin_l (l i - w i) (w i - h i)).
+      pose proof (Rmin_r (l i - w i) (w i - h i)). apply Rabs_le. lra. }
+    assert (u * Rabs (l i - w i) <= u * far_distance i)
+      by (apply Rmult_le_compat_l; [rewrite Hu; lra|exact F1]).
+    assert (u * Rabs (w i - h i) <= u * far_distance i)
+      by (apply Rmult_le_compat_l; [rewrite Hu; lra|exact F2]).
+    set (e := u * far_distance i + 6 * t) in *. unfold far_distance.
+    assert (mm : forall a b, - Rmin a b = Rmax (- a) (- b)).
+    { intros a b. unfold Rmin, Rmax. destruct (Rle_dec a b), (Rle_dec (- a) (- b)); lra. }
+    rewrite !mm. apply Rabs_le_inv in E1, E2.
+    apply max_near2; apply Rabs_le; unfold e; lra. }
+  set (sn := fun j => order_stat n near_distance (j + 1)).
+  set (sf := fun j => order_stat n far_distance (j + 1)).
+  assert (snb : forall j, (j < k)%nat -> 0 <= sn j <= D).
+  { intros j Hj. apply order_stat_bounds; [lia|]. intros i Hi. pose proof (far_le_D i Hi). lra. }
+  assert (sfb : forall j, (j < k)%nat -> 0 <= sf j <= D).
+  { intros j Hj. apply order_stat_bounds; [lia|]. intros i Hi. pose proof (far_le_D i Hi). lra. }
+  assert (Tn : forall j, (j < k)%nat ->
+    Rabs (nearest j - sn j) <= u * sn j + ((1 + u) * 0 + 7 * t)).
+  { intros j Hj.
+    pose proof (order_stat_relative n (j + 1) u (6 * t) near_distance _ ltac:(lia) ltac:(lra) near) as R.
+    apply (selected_near _ (nearest j)) in R; [|apply Hn, Hj]. fold (sn j) in R. lra. }
+  assert (Tf : forall j, (j < k)%nat ->
+    Rabs (farthest j - sf j) <= u * sf j + ((1 + u) * 0 + 7 * t)).
+  { intros j Hj.
+    pose proof (order_stat_relative n (j + 1) u (6 * t) far_distance _ ltac:(lia) ltac:(lra) far) as R.
+    apply (selected_near _ (farthest j)) in R; [|apply Hf, Hj]. fold (sf j) in R. lra. }
+  assert (sum_of : forall (s T C : vec) y, (forall j, (j < k)%nat -> 0 <= s j <= D) ->
+    (forall j, (j < k)%nat -> Rabs (T j - s j) <= u * s j + ((1 + u) * 0 + 7 * t)) ->
+    (forall j, (j < k)%nat -> host_coefficient (coefficient rho k j) (C j)) ->
+    dot single (map (fun j => (C j, T j)) (seq 0 k)) y ->
+    let A := Definitions.sum k (fun j => coefficient rho k j * s j) in
+    0 <= A <= D /\ Rabs (y - A) <= 11 / 10 * (q * A) + / IZR (2 ^ 49)).
+  { intros s T C y Hs HT HC Hdot A.
+    assert (cs := coefficient_sum rho k Hr ltac:(lia)).
+    assert (A0 : 0 <= A <= D).
+    { split.
+      - apply sum_nonneg. intros j Hj. apply Rmult_le_pos; [apply coefficient_nonneg; [exact Hr|lia]|apply Hs, Hj].
+      - replace D with (Definitions.sum k (fun j => coefficient rho k j * D))
+          by (rewrite sum_scale_r, cs; ring).
+        apply sum_le. intros j Hj. apply Rmult_le_compat_l; [apply coefficient_nonneg; [exact Hr|lia]|apply Hs, Hj]. }
+    split; [exact A0|].
+    destruct (weighted_sum_error k s T C rho 0 D y ltac:(lia) Hr (Rle_refl 0)) as [E _];
+      try assumption.
+    - intros j Hj. apply Hs, Hj.
+    - intros j Hj. pose proof (Hs j Hj). lra.
+    - intros j Hj. pose proof (Rabs_le_inv _ _ (HT j Hj)). pose proof (Hs j Hj). rewrite Hu in *. lra.
+    - lra.
+    - rewrite Hu. lra.
+    - fold A in E. rewrite !Rplus_0_r, Rplus_0_l in E.
+      pose proof (growth_of_sum k Kl) as G. fold q in G.
+      assert ((neuron_growth k - 1) * A <= 11 / 10 * q * A) by (apply Rmult_le_compat_r; lra).
+      assert (neuron_underflow k D <= / IZR (2 ^ 49)).
+      { unfold neuron_underflow.
+        apply Rle_trans with (100 * 1048576 * / IZR (2 ^ 126) * (1 + (IZR (2 ^ 50) + IZR (2 ^ 40)))); [|lra].
+        apply Rmult_le_compat; [|lra| |lra].
+        - repeat apply Rmult_le_pos; lra.
+        - apply Rmult_le_compat; lra. }
+      lra. }
+  destruct (sum_of sn nearest c low snb Tn Hc Dl) as [An En].
+  destruct (sum_of sf farthest d high sfb Tf Hd Dh) as [Af Ef]. clear sum_of.
+  set (N := Definitions.sum k (fun j => coefficient rho k j * sn j)) in *.
+  set (F := Definitions.sum k (fun j => coefficient rho k j * sf j)) in *.
+  destruct (outward_low k N low (/ IZR (2 ^ 49)) Kl ltac:(lra) ltac:(lra) En part less out P1 P2 P3) as [L1 L2].
+  destruct (outward_high k F high (/ IZR (2 ^ 49)) Kl ltac:(lra) ltac:(lra) Ef more sm hi' P4 P5 P6) as [H1 H2].
+  fold q in L2, H2. apply operand_error, Rabs_le_inv in O1.
+  assert (cn : forall j, (j < k)%nat -> 0 <= coefficient rho k j)
+    by (intros; apply coefficient_nonneg; [exact Hr|lia]).
+  assert (En' : neuron n w rho k nearest_point = N).
+  { unfold neuron, N, sn. apply sum_ext. intros j Hj. f_equal. apply Rle_antisym;
+      apply order_stat_monotone; try lia; intros i Hi; rewrite (proj2 (near_point i Hi)); lra. }
+  assert (Ef' : neuron n w rho k farthest_point = F).
+  { unfold neuron, F, sf. apply sum_ext. intros j Hj. f_equal. apply Rle_antisym;
+      apply order_stat_monotone; try lia; intros i Hi; rewrite (proj2 (far_point i Hi)); lra. }
+  rewrite En', Ef'. unfold slack. split; [|split].
+  - intros x Hx.
+    assert (B1 : N <= neuron n w rho k x).
+    { apply sum_le. intros j Hj. apply Rmult_le_compat_l; [apply cn, Hj|].
+      apply order_stat_monotone; [lia|]. intros i Hi. apply distance_between; auto. }
+    assert (B2 : neuron n w rho k x <= F).
+    { apply sum_le. intros j Hj. apply Rmult_le_compat_l; [apply cn, Hj|].
+      apply order_stat_monotone; [lia|]. intros i Hi. apply distance_between; auto. }
+    split; [|lra]. enough (Rmax out' 0 <= N + 15 / 16 * / IZR (2 ^ 48)) by lra.
+    apply Rmax_lub; lra.
+  - pose proof (Rmax_l out' 0). lra.
+  - lra.
+Qed.
+
+End Function.

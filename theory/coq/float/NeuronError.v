@@ -125,7 +125,7 @@ Hypothesis He0 : 0 <= e.
 Hypothesis S0 : forall j, (j < k)%nat -> 0 <= s j.
 Hypothesis SD : forall j, (j < k)%nat -> s j + e <= D.
 Hypothesis TS : forall j, (j < k)%nat -> Rabs (T j - s j) <= u * s j + ((1 + u) * e + 7 * t).
-Hypothesis T0 : forall j, (j < k)%nat -> - t <= T j.
+Hypothesis T0 : forall j, (j < k)%nat -> - (7 * t) <= T j.
 Hypothesis HC : forall j, (j < k)%nat -> host_coefficient (coefficient rho k j) (C j).
 Hypothesis Hlarge : D <= IZR (2 ^ 100).
 Hypothesis Hlong : INR k * u <= / 16.
@@ -228,7 +228,7 @@ Proof.
       { apply Rmult_le_compat_l; [apply Rmult_le_pos; [rewrite Hr2|]; lra|exact T1]. }
       assert (2 * t * T j <= 2 * t * M) by (apply Rmult_le_compat_l; lra).
       lra.
-    - assert ((C j - c j) * T j <= 1 * t).
+    - assert ((C j - c j) * T j <= / 7 * (7 * t)).
       { eapply Rle_trans; [apply Rle_abs|]. rewrite Rabs_mult.
         apply Rmult_le_compat; try apply Rabs_pos; [rewrite Hrho in CE; lra|].
         rewrite Rabs_left1; lra. }
