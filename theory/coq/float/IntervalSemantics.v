@@ -31,7 +31,31 @@ Definition weighted_neuron (n k : nat) (w c x : vec) : R :=
 Definition looseness (k : nat) : R := INR (k + 16) * bpow radix2 (-22).
 Definition bound_underflow : R := bpow radix2 (-90).
 
-(** What kernels/include/sortnet.h says of sn_sort_bounds, for ordered inputs: the bounds
+(** The function of the file, node by node: sums of the nearest and of the farthest
+    distances, moved outward by (k + 8) 2^-23 of themselves and by 2^-100. *)
+Definition outward (k : nat) : R := INR (k + 8) * bpow radix2 (-23).
+Definition function_tiny : R := bpow radix2 (-100).
+
+Inductive function_bounds (n : nat) (w : vec) (rho : R) (k : nat) (l h : vec) : R -> R -> Prop :=
+  | function_computed (under over nearest farthest c d : vec) low part less out out' high more
+      sum hi :
+      (forall i, (i < n)%nat -> difference (l i) (w i) (under i)) ->
+      (forall i, (i < n)%nat -> difference (w i) (h i) (over i)) ->
+      (forall j, (j < k)%nat ->
+        selected (order_stat n (fun i => Rmax (Rmax (under i) (over i)) 0) (j + 1)) (nearest j)) ->
+      (forall j, (j < k)%nat ->
+        selected (order_stat n (fun i => - Rmin (under i) (over i)) (j + 1)) (farthest j)) ->
+      (forall j, (j < k)%nat -> host_coefficient (coefficient rho k j) (c j)) ->
+      (forall j, (j < k)%nat -> host_coefficient (coefficient rho k j) (d j)) ->
+      dot single (map (fun j => (c j, nearest j)) (seq 0 k)) low ->
+      dot single (map (fun j => (d j, farthest j)) (seq 0 k)) high ->
+      product low (outward k) part -> difference low part less ->
+      difference less function_tiny out -> operand single out out' ->
+      product high (outward k) more -> addition high more sum -> addition sum function_tiny hi ->
+      function_bounds n w rho k l h (Rmax out' 0) hi.
+
+(** With the library: what kernels/include/sortnet.h says of sn_sort_bounds, for ordered
+    inputs.  Without it: the function.  In the first case the bounds
     enclose every value of the neuron with the nominal coefficients, and exceed what it
     attains by a few units in the last place only.  A host that finds l_i > h_i somewhere
     returns infinities, with which no comparison succeeds; the relation has no value then. *)
@@ -45,7 +69,10 @@ Inductive neuron_bounds_of (n : nat) (w : vec) (rho : R) (k : nat) (l h : vec) :
       (forall i, (i < n)%nat -> l i <= xh i <= h i) ->
       (1 - looseness k) * weighted_neuron n k w c xl - bound_underflow <= lo ->
       hi <= (1 + looseness k) * weighted_neuron n k w c xh + bound_underflow ->
-      neuron_bounds_of n w rho k l h lo hi.
+      neuron_bounds_of n w rho k l h lo hi
+  | enclosed_by_function lo hi :
+      (forall i, (i < n)%nat -> l i <= h i) ->
+      function_bounds n w rho k l h lo hi -> neuron_bounds_of n w rho k l h lo hi.
 
 (** ** Operations on bounds *)
 

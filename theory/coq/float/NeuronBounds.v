@@ -5,7 +5,7 @@ From Flocq Require Import Core.
 From SortNet Require Import Definitions Statements Sums OrderStatistics Lipschitz.
 From SortNet.float Require Import Network Rounding Order HostSemantics OperationError NeuronError
   LayerError Grid Checker Ranges CheckerSound LayersSound AffineSound ErrorBound IntervalSemantics
-  IntervalChecker MonotoneSound.
+  IntervalChecker MonotoneSound FunctionBounds.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -111,8 +111,62 @@ Proof.
             Rabs (z i - entry W o i) <= 1048576 * b).
   { intros z b Hz i Hi. eapply Rle_trans; [apply (neuron_distance n (entry W o) (value rho) k z i R Hk Hi)|].
     apply Rmult_le_compat; try lra. apply v0. }
-  destruct HB as [c xl xh lo' hi' Hlh Hc Henc Hxl Hxh Hlo Hhi]. clear HB.
-  rename lo' into lo. rename hi' into hi.
+  (* with the library or with the function of the file *)
+  set (sl := 15 / 16 * / IZR (2 ^ 48)).
+  assert (Ord : forall i, (i < n)%nat -> lo_in i <= hi_in i).
+  { intros i Hi. pose proof (Wx i ltac:(lia)) as [A B]. lra. }
+  assert (HB' : exists c xl xh, (forall i, (i < n)%nat -> l i <= h i) /\
+    (forall j, (j < k)%nat -> nominal_coefficient (coefficient (value rho) k j) (c j)) /\
+    (forall z, (forall i, (i < n)%nat -> l i <= z i <= h i) ->
+      lo - sl <= weighted_neuron n k (entry W o) c z <= hi + sl) /\
+    (forall i, (i < n)%nat -> l i <= xl i <= h i) /\
+    (forall i, (i < n)%nat -> l i <= xh i <= h i) /\
+    (1 - looseness k) * weighted_neuron n k (entry W o) c xl - sl <= lo /\
+    hi <= (1 + looseness k) * weighted_neuron n k (entry W o) c xh + sl).
+  { assert (bu : 0 <= bound_underflow <= / IZR (2 ^ 60)).
+    { unfold bound_underflow. change (bpow radix2 (-90)) with (bpow radix2 (- (90))).
+      rewrite bpow_inverse by lia. lra. }
+    destruct HB as [c xl xh lo' hi' Hlh Hc Henc Hxl Hxh Hlo Hhi|lo' hi' Hlh Hf].
+    - exists c, xl, xh. split; [exact Hlh|]. split; [exact Hc|]. split.
+      { intros z Hz. pose proof (Henc z Hz). unfold sl. lra. }
+      unfold sl. repeat split; try apply Hxl; try apply Hxh; try assumption; lra.
+    - assert (HD : forall i, (i < n)%nat -> Rabs (l i - entry W o i) <= IZR (2 ^ 50) + IZR (2 ^ 40) /\
+                Rabs (h i - entry W o i) <= IZR (2 ^ 50) + IZR (2 ^ 40)).
+      { intros i Hi. specialize (Hlh i Hi). specialize (Hs i Hi).
+        assert (Wl : within inputs (fun i => lo_in i))
+          by (intros j Hj; split; [apply Rle_refl|apply Ord; lia]).
+        assert (Wh : within inputs (fun i => hi_in i))
+          by (intros j Hj; split; [apply Ord; lia|apply Rle_refl]).
+        pose proof (dist _ m (Rle_trans _ _ _ (Rle_abs _) (Hm _ Wl)) i Hi) as A1.
+        pose proof (dist _ m (Rle_trans _ _ _ (Rle_abs _) (Hm _ Wh)) i Hi) as A2.
+        cbv beta in A1, A2. apply Rabs_le_inv in A1, A2. split; apply Rabs_le; lra. }
+      destruct (function_encloses n k (entry W o) l h (value rho) lo' hi' (IZR (2 ^ 50) + IZR (2 ^ 40))
+        Hk Kl (proj1 R) Hlh HD ltac:(lra) Hf) as (G1 & G2 & G3).
+      exists (coefficient (value rho) k), (nearest_point (entry W o) l h), (farthest_point (entry W o) l h).
+      assert (Lq : 4 * (INR (k + 8) * u) <= looseness k).
+      { unfold looseness. change (bpow radix2 (-22)) with (bpow radix2 (- (22))).
+        rewrite bpow_inverse by lia. change (IZR (2 ^ 22)) with 4194304. rewrite Hu, !plus_INR.
+        replace (INR 8) with 8 by (simpl; lra). replace (INR 16) with 16 by (simpl; lra). lra. }
+      split; [exact Hlh|]. split.
+      { intros j Hj. unfold nominal_coefficient. pose proof (coefficient_nonneg (value rho) k j
+          (proj1 R) ltac:(lia)). rewrite coefficient_underflow_value.
+        pose proof (bpow_gt_0 radix2 (-23)). pose proof (bpow_gt_0 radix2 (-38)).
+        assert (0 <= bpow radix2 (-23) * coefficient (value rho) k j) by (apply Rmult_le_pos; lra).
+        assert (0 <= bpow radix2 (-38) * coefficient (value rho) k j) by (apply Rmult_le_pos; lra).
+        lra. }
+      split; [exact G1|].
+      split; [intros i Hi; apply (near_point n (entry W o) l h Hlh i Hi)|].
+      split; [intros i Hi; apply (far_point n (entry W o) l h Hlh i Hi)|].
+      change (weighted_neuron n k (entry W o) (coefficient (value rho) k)) with
+        (neuron n (entry W o) (value rho) k).
+      pose proof (v0 (nearest_point (entry W o) l h)) as V1.
+      pose proof (v0 (farthest_point (entry W o) l h)) as V2.
+      assert (4 * (INR (k + 8) * u) * v (nearest_point (entry W o) l h) <=
+              looseness k * v (nearest_point (entry W o) l h)) by (apply Rmult_le_compat_r; assumption).
+      assert (4 * (INR (k + 8) * u) * v (farthest_point (entry W o) l h) <=
+              looseness k * v (farthest_point (entry W o) l h)) by (apply Rmult_le_compat_r; assumption).
+      unfold sl. split; lra. }
+  clear HB. destruct HB' as (c & xl & xh & Hlh & Hc & Henc & Hxl & Hxh & Hlo & Hhi).
   assert (tD : INR k * (2 * t * D) <= / IZR (2 ^ 50)).
   { apply Rle_trans with (1048576 * (2 * / IZR (2 ^ 126) * D)); [|unfold D; lra].
     apply Rmult_le_compat; try lra; [apply Rmult_le_pos; unfold D; lra|].
@@ -133,7 +187,7 @@ Proof.
   { rewrite Hu. lra. }
   { exact HY. }
   apply Rabs_le_inv in E1. rewrite Rplus_0_r in E1, E2.
-  assert (uf : neuron_underflow k (IZR (2 ^ 50)) <= / IZR (2 ^ 48)).
+  assert (uf : neuron_underflow k (IZR (2 ^ 50)) <= / IZR (2 ^ 49)).
   { unfold neuron_underflow.
     apply Rle_trans with (100 * 1048576 * / IZR (2 ^ 126) * (1 + IZR (2 ^ 50))); [|lra].
     apply Rmult_le_compat; [|lra| |lra].
@@ -167,16 +221,14 @@ Proof.
   pose proof (moves X p g (proj1 g0) ltac:(intros i Hi; rewrite Rabs_minus_sym; apply Hpx, Hi)) as vp.
   pose proof (Henc p Hp) as En. pose proof (near p ltac:(lra)) as Np. pose proof (v0 p) as vp0.
   split.
-  - split; [lra|].
+  - split; [unfold sl in *; lra|].
     assert (nominal_error * v p <= nominal_error * v X + g) by (rewrite Hn; lra). 
-    assert (hi >= v X - g - nominal_error * v X - / IZR (2 ^ 50)).
+    assert (hi + sl >= v X - g - nominal_error * v X - / IZR (2 ^ 50)).
     { assert ((1 - nominal_error) * (v X - g) <= (1 - nominal_error) * v p)
         by (apply Rmult_le_compat_l; [rewrite Hn|]; lra).
       assert (0 <= nominal_error * g) by (apply Rmult_le_pos; [rewrite Hn|]; lra). lra. }
-    lra.
+    unfold sl in *. lra.
   - (* against the intervals *)
-    assert (Ord : forall i, (i < n)%nat -> lo_in i <= hi_in i).
-    { intros i Hi. pose proof (Wx i ltac:(lia)) as [A B]. lra. }
     assert (inside : forall z, (forall i, (i < n)%nat -> l i <= z i <= h i) ->
       exists q, within inputs q /\ v q - s <= v z <= v q + s).
     { intros z Hz. exists (clamped (fun i => lo_in i) (fun i => hi_in i) z). split.
@@ -192,9 +244,7 @@ Proof.
       rewrite Hl, Hn, INR_IZR_INZ, plus_IZR, Nat2Z.inj_add, plus_IZR. simpl (IZR (Z.of_nat 16)).
       pose proof (IZR_le 0 (Z.of_nat k) ltac:(lia)). lra. }
     destruct K16 as [K16 K0].
-    assert (bu : 0 <= bound_underflow <= / IZR (2 ^ 60)).
-    { unfold bound_underflow. change (bpow radix2 (-90)) with (bpow radix2 (- (90))).
-      rewrite bpow_inverse by lia. lra. }
+    unfold sl in *.
     assert (loose : forall z, v z <= m + s -> 0 <= v z ->
               looseness k * v z + nominal_error * v z <= grid (loose_room k) * (m + s)).
     { intros z Hz Hz0. replace (looseness k * v z + nominal_error * v z)

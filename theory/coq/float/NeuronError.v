@@ -115,62 +115,45 @@ Definition neuron_growth_above (k : nat) : R :=
 (** All that underflow can do to one. *)
 Definition neuron_underflow (k : nat) (D : R) : R := 100 * INR k * t * (1 + D).
 
-Section Neuron.
+Section WeightedSum.
 
-Variables (n k : nat) (w x X : vec) (rho e D y : R).
-Hypothesis Hk : (1 <= k <= n)%nat.
+(** s are the exact sorted distances, T the selected computed ones, C a host's coefficients. *)
+Variables (k : nat) (s T C : nat -> R) (rho e D y : R).
+Hypothesis Hk : (1 <= k)%nat.
 Hypothesis Hr : 0 <= rho.
-Hypothesis He : forall i, (i < n)%nat -> Rabs (X i - x i) <= e.
 Hypothesis He0 : 0 <= e.
-Hypothesis HD : forall i, (i < n)%nat -> Rabs (x i - w i) + e <= D.
+Hypothesis S0 : forall j, (j < k)%nat -> 0 <= s j.
+Hypothesis SD : forall j, (j < k)%nat -> s j + e <= D.
+Hypothesis TS : forall j, (j < k)%nat -> Rabs (T j - s j) <= u * s j + ((1 + u) * e + 7 * t).
+Hypothesis T0 : forall j, (j < k)%nat -> - (7 * t) <= T j.
+Hypothesis HC : forall j, (j < k)%nat -> host_coefficient (coefficient rho k j) (C j).
 Hypothesis Hlarge : D <= IZR (2 ^ 100).
 Hypothesis Hlong : INR k * u <= / 16.
-Hypothesis Hy : sorts n w rho k X y.
+Hypothesis Hdot : dot single (map (fun j => (C j, T j)) (seq 0 k)) y.
 
 Local Notation r := coefficient_error.
 Local Notation r2 := coefficient_above.
 Local Notation c := (coefficient rho k).
-Local Notation s := (fun j => order_stat n (fun i => Rabs (x i - w i)) (j + 1)).
 
-Lemma neuron_error :
-  Rabs (y - neuron n w rho k x) <=
-  e + (neuron_growth k - 1) * (neuron n w rho k x + e) + neuron_underflow k D /\
-  y - neuron n w rho k x <=
-  e + (neuron_growth_above k - 1) * (neuron n w rho k x + e) + neuron_underflow k D.
+Lemma weighted_sum_error :
+  Rabs (y - sum k (fun j => c j * s j)) <=
+  e + (neuron_growth k - 1) * (sum k (fun j => c j * s j) + e) + neuron_underflow k D /\
+  y - sum k (fun j => c j * s j) <=
+  e + (neuron_growth_above k - 1) * (sum k (fun j => c j * s j) + e) + neuron_underflow k D.
 Proof.
-  destruct Hy as [d T C y' Hd HT HC Hdot]. clear Hy.
   pose proof tiny_small as Ht. pose proof unit_single as Hu.
   pose proof coefficient_error_value as Hrho. pose proof coefficient_above_value as Hr2.
-  assert (D0 : 0 <= D) by (pose proof (HD 0%nat ltac:(lia)); pose proof (Rabs_pos (x 0%nat - w 0%nat)); lra).
-  set (b := (1 + u) * e + 6 * t).
-  (* the selected distances *)
-  assert (S0 : forall j, (j < k)%nat -> 0 <= s j).
-  { intros j Hj. apply order_stat_nonneg; [lia|]. intros. apply Rabs_pos. }
-  assert (SD : forall j, (j < k)%nat -> s j + e <= D).
-  { intros j Hj. destruct (order_stat_attained n (fun i => Rabs (x i - w i)) (j + 1) ltac:(lia))
-      as [i [Hi ->]]. apply HD, Hi. }
-  assert (TS : forall j, (j < k)%nat -> Rabs (T j - s j) <= u * s j + b).
-  { intros j Hj.
-    assert (Q : Rabs (order_stat n (fun i => Rabs (d i)) (j + 1) - s j) <=
-                u * s j + ((1 + u) * e + 5 * t)).
-    { apply order_stat_relative; [lia|lra|]. intros i Hi.
-      eapply Rle_trans; [apply Rabs_triang_inv2|].
-      pose proof (difference_from_near (x i) (X i) (w i) (d i) e (He i Hi)) as E.
-      specialize (HD i Hi). specialize (E ltac:(lra) (Hd i Hi)). lra. }
-    apply (selected_near _ (T j)) in Q; [|apply HT, Hj]. unfold b. lra. }
-  assert (T0 : forall j, (j < k)%nat -> - t <= T j).
-  { intros j Hj. specialize (HT j Hj). unfold selected in HT.
-    assert (Z : 0 <= order_stat n (fun i => Rabs (d i)) (j + 1))
-      by (apply order_stat_nonneg; [lia|intros; apply Rabs_pos]).
-    apply operand_error in HT. apply Rabs_le_inv in HT. lra. }
+  assert (D0 : 0 <= D) by (pose proof (SD 0%nat ltac:(lia)); pose proof (S0 0%nat ltac:(lia)); lra).
+  set (b := (1 + u) * e + 7 * t).
+  assert (TSb : forall j, (j < k)%nat -> Rabs (T j - s j) <= u * s j + b) by exact TS.
   set (M := 2 * D + 1).
   assert (TM : forall j, (j < k)%nat ->
-    Rabs (T j) <= (1 + u) * (s j + e) + 6 * t /\ Rabs (T j) <= M).
-  { intros j Hj. specialize (TS j Hj). specialize (SD j Hj). specialize (S0 j Hj).
-    assert (Rabs (T j) <= (1 + u) * (s j + e) + 6 * t).
+    Rabs (T j) <= (1 + u) * (s j + e) + 7 * t /\ Rabs (T j) <= M).
+  { intros j Hj. pose proof (TSb j Hj) as TS1. specialize (SD j Hj). specialize (S0 j Hj).
+    assert (Rabs (T j) <= (1 + u) * (s j + e) + 7 * t).
     { replace (T j) with ((T j - s j) + s j) by ring.
       eapply Rle_trans; [apply Rabs_triang|]. rewrite (Rabs_pos_eq (s j)) by exact S0.
-      unfold b in TS. lra. }
+      unfold b in TS1. lra. }
     split; [assumption|]. unfold M. rewrite Hu in *. lra. }
   (* the coefficients *)
   assert (C0 : forall j, (j < k)%nat -> 0 <= c j <= 1).
@@ -186,7 +169,7 @@ Proof.
   { intros j Hj. specialize (CB j Hj). specialize (C0 j Hj).
     apply Rabs_le. rewrite Hrho, Hr2 in *. lra. }
   pose proof (coefficient_sum rho k Hr ltac:(lia)) as C1.
-  set (v := neuron n w rho k x).
+  set (v := sum k (fun j => c j * s j)).
   assert (Hv : sum k (fun j => c j * s j) = v) by reflexivity.
   assert (V0 : 0 <= v).
   { rewrite <- Hv. apply sum_nonneg. intros j Hj. apply Rmult_le_pos; [apply C0|apply S0]; exact Hj. }
@@ -203,49 +186,49 @@ Proof.
   { intros f A B Hf. eapply Rle_trans; [apply (sum_le _ _ _ Hf)|].
     rewrite 2!sum_plus, 2!sum_scale, sum_const, C1, Hv. unfold q, kk. right. ring. }
   set (l := map (fun j => (C j, T j)) (seq 0 k)) in *.
-  assert (Sz : size l <= (1 + r2) * (1 + u) * (v + e) + (1 + r2) * (6 * t) + q).
+  assert (Sz : size l <= (1 + r2) * (1 + u) * (v + e) + (1 + r2) * (7 * t) + q).
   { unfold l. rewrite size_map.
-    apply Rle_trans with ((1 + r2) * (1 + u) * v + ((1 + r2) * (1 + u) * e + (1 + r2) * (6 * t)) + q);
+    apply Rle_trans with ((1 + r2) * (1 + u) * v + ((1 + r2) * (1 + u) * e + (1 + r2) * (7 * t)) + q);
       [|right; ring].
     apply weighted. intros j Hj.
     destruct (TM j Hj) as [T1 T2]. specialize (CM j Hj). specialize (C0 j Hj).
     rewrite Rabs_mult.
     apply Rle_trans with (((1 + r2) * c j + 2 * t) * Rabs (T j));
       [apply Rmult_le_compat_r; [apply Rabs_pos|exact CM]|].
-    assert ((1 + r2) * c j * Rabs (T j) <= (1 + r2) * c j * ((1 + u) * (s j + e) + 6 * t)).
+    assert ((1 + r2) * c j * Rabs (T j) <= (1 + r2) * c j * ((1 + u) * (s j + e) + 7 * t)).
     { apply Rmult_le_compat_l; [apply Rmult_le_pos; lra|exact T1]. }
     assert (2 * t * Rabs (T j) <= 2 * t * M) by (apply Rmult_le_compat_l; lra).
     lra. }
   assert (Tm : Rabs (terms l - v) <=
-               (r * (1 + u) + u) * v + (r * ((1 + u) * e + 6 * t) + b) + q).
+               (r * (1 + u) + u) * v + (r * ((1 + u) * e + 7 * t) + b) + q).
   { unfold l. rewrite terms_map, <- Hv, <- sum_minus.
     eapply Rle_trans; [apply sum_abs|]. apply weighted. intros j Hj.
     destruct (TM j Hj) as [T1 T2]. specialize (CE j Hj). specialize (C0 j Hj).
-    specialize (TS j Hj).
+    pose proof (TSb j Hj) as TS1.
     replace (C j * T j - c j * s j) with ((C j - c j) * T j + c j * (T j - s j)) by ring.
     eapply Rle_trans; [apply Rabs_triang|]. rewrite !Rabs_mult, (Rabs_pos_eq (c j)) by lra.
     assert (Rabs (C j - c j) * Rabs (T j) <= (r * c j + 2 * t) * Rabs (T j))
       by (apply Rmult_le_compat_r; [apply Rabs_pos|exact CE]).
-    assert (r * c j * Rabs (T j) <= r * c j * ((1 + u) * (s j + e) + 6 * t)).
+    assert (r * c j * Rabs (T j) <= r * c j * ((1 + u) * (s j + e) + 7 * t)).
     { apply Rmult_le_compat_l; [apply Rmult_le_pos; lra|exact T1]. }
     assert (2 * t * Rabs (T j) <= 2 * t * M) by (apply Rmult_le_compat_l; lra).
     assert (c j * Rabs (T j - s j) <= c j * (u * s j + b)) by (apply Rmult_le_compat_l; lra).
     lra. }
-  assert (Tu : terms l - v <= (r2 * (1 + u) + u) * v + (r2 * ((1 + u) * e + 6 * t) + b) + q).
+  assert (Tu : terms l - v <= (r2 * (1 + u) + u) * v + (r2 * ((1 + u) * e + 7 * t) + b) + q).
   { unfold l. rewrite terms_map, <- Hv, <- sum_minus. apply weighted. intros j Hj.
     destruct (TM j Hj) as [T1 T2]. specialize (CE j Hj). specialize (C0 j Hj).
-    specialize (TS j Hj). specialize (T0 j Hj). specialize (CB j Hj).
+    pose proof (TSb j Hj) as TS1. specialize (T0 j Hj). specialize (CB j Hj).
     replace (C j * T j - c j * s j) with ((C j - c j) * T j + c j * (T j - s j)) by ring.
     assert (A1 : c j * (T j - s j) <= c j * (u * s j + b)).
-    { apply Rmult_le_compat_l; [lra|]. eapply Rle_trans; [apply Rle_abs|exact TS]. }
+    { apply Rmult_le_compat_l; [lra|]. eapply Rle_trans; [apply Rle_abs|exact TS1]. }
     destruct (Rle_dec 0 (T j)) as [P|P].
     - rewrite (Rabs_pos_eq (T j)) in T1, T2 by exact P.
       assert ((C j - c j) * T j <= (r2 * c j + 2 * t) * T j) by (apply Rmult_le_compat_r; lra).
-      assert (r2 * c j * T j <= r2 * c j * ((1 + u) * (s j + e) + 6 * t)).
+      assert (r2 * c j * T j <= r2 * c j * ((1 + u) * (s j + e) + 7 * t)).
       { apply Rmult_le_compat_l; [apply Rmult_le_pos; [rewrite Hr2|]; lra|exact T1]. }
       assert (2 * t * T j <= 2 * t * M) by (apply Rmult_le_compat_l; lra).
       lra.
-    - assert ((C j - c j) * T j <= 1 * t).
+    - assert ((C j - c j) * T j <= / 7 * (7 * t)).
       { eapply Rle_trans; [apply Rle_abs|]. rewrite Rabs_mult.
         apply Rmult_le_compat; try apply Rabs_pos; [rewrite Hrho in CE; lra|].
         rewrite Rabs_left1; lra. }
@@ -253,7 +236,7 @@ Proof.
       assert (0 <= r2 * (1 + u) * (c j * s j)).
       { apply Rmult_le_pos; [apply Rmult_le_pos; [rewrite Hr2; lra|rewrite Hu; lra]|].
         apply Rmult_le_pos; [lra|exact (S0 j Hj)]. }
-      assert (0 <= r2 * ((1 + u) * e + 6 * t) * c j).
+      assert (0 <= r2 * ((1 + u) * e + 7 * t) * c j).
       { apply Rmult_le_pos; [|lra]. apply Rmult_le_pos; [rewrite Hr2; lra|].
         rewrite Hu. lra. }
       lra. }
@@ -264,9 +247,10 @@ Proof.
   { specialize (G ltac:(lra)). set (z := kk * u) in *. assert (0 <= z) by (unfold z; nra). nra. }
   pose proof (growth_pos single k) as G1.
   assert (VD : v + e <= D).
-  { apply Rplus_le_reg_r with (- e). ring_simplify.
-    apply neuron_bounds with (lo := 0); [exact Hr|exact Hk|].
-    intros i Hi. pose proof (Rabs_pos (x i - w i)). specialize (HD i Hi). lra. }
+  { enough (v <= D - e) by lra.
+    replace (D - e) with (sum k (fun j => c j * (D - e))) by (rewrite sum_scale_r, C1; ring).
+    apply sum_le. intros j Hj. specialize (SD j Hj). specialize (C0 j Hj).
+    apply Rmult_le_compat_l; lra. }
   assert (tM : t * M <= / IZR (2 ^ 20)).
   { apply Rle_trans with (/ IZR (2 ^ 126) * M); [apply Rmult_le_compat_r; lra|].
     unfold M. lra. }
@@ -278,9 +262,9 @@ Proof.
   assert (kt : kk * (t * (M + 5)) <= 2).
   { apply Rle_trans with (IZR (2 ^ 20) * / IZR (2 ^ 19)); [|lra]. apply Rmult_le_compat; nra. }
   assert (sb : size l <= 4 * D + 10) by (rewrite Hu, Hr2 in Sz; lra).
-  pose proof (dot_error single valid_single (M + 5) ltac:(lra) l y' Hdot) as E.
+  pose proof (dot_error single valid_single (M + 5) ltac:(lra) l y Hdot) as E.
   rewrite Len in E. fold kk in E.
-  assert (E' : Rabs (y' - terms l) <= (growth single k - 1) * size l + loss single (M + 5) k).
+  assert (E' : Rabs (y - terms l) <= (growth single k - 1) * size l + loss single (M + 5) k).
   { apply E.
     - intros a a' I. unfold l in I. apply in_map_iff in I. destruct I as [j [J Ij]].
       injection J as <- <-. apply in_seq in Ij. destruct (TM j ltac:(lia)) as [_ T2].
@@ -295,17 +279,17 @@ Proof.
     assert (0 <= t * (M + 5)) by nra.
     apply Rle_trans with (2 * kk * 2 * (t * (M + 5))); [|right; ring].
     apply Rmult_le_compat_r; [assumption|]. apply Rmult_le_compat; lra. }
-  replace (y' - v) with ((y' - terms l) + (terms l - v)) by ring.
+  replace (y - v) with ((y - terms l) + (terms l - v)) by ring.
   unfold neuron_growth, neuron_growth_above. rewrite Nat.add_1_r, growth_S.
   set (g := growth single k) in *.
   assert (X1 : (g - 1) * size l <=
-               (g - 1) * ((1 + r2) * (1 + u) * (v + e) + (1 + r2) * (6 * t) + q))
+               (g - 1) * ((1 + r2) * (1 + u) * (v + e) + (1 + r2) * (7 * t) + q))
     by (apply Rmult_le_compat_l; lra).
   assert (X2 : g * q <= 2 * q) by (apply Rmult_le_compat_r; assumption).
-  assert (X3 : g * ((1 + r2) * (6 * t)) <= 2 * ((1 + r2) * (6 * t))).
+  assert (X3 : g * ((1 + r2) * (7 * t)) <= 2 * ((1 + r2) * (7 * t))).
   { apply Rmult_le_compat_r; [|assumption]. apply Rmult_le_pos; rewrite ?Hr2; lra. }
-  assert (X4 : 2 * ((1 + r2) * (6 * t)) <= 13 * t) by (rewrite Hr2; lra).
-  assert (X5 : 14 * t + 2 * q + 4 * (kk * (t * (M + 5))) <= 100 * kk * t * (1 + D)).
+  assert (X4 : 2 * ((1 + r2) * (7 * t)) <= 15 * t) by (rewrite Hr2; lra).
+  assert (X5 : 16 * t + 2 * q + 4 * (kk * (t * (M + 5))) <= 100 * kk * t * (1 + D)).
   { unfold q, M. assert (t <= kk * t) by (rewrite <- (Rmult_1_l t) at 1; apply Rmult_le_compat_r; lra).
     assert (0 <= kk * t * D) by (repeat apply Rmult_le_pos; lra). lra. }
   unfold neuron_underflow, b in *. fold kk. split.
@@ -313,11 +297,53 @@ Proof.
     assert (X6 : (r - r2) * (1 + u) * (v + e) <= g * ((r - r2) * (1 + u) * (v + e))).
     { rewrite <- (Rmult_1_l ((r - r2) * (1 + u) * (v + e))) at 1. apply Rmult_le_compat_r; [|lra].
       repeat apply Rmult_le_pos; rewrite ?Hrho, ?Hr2, ?Hu; lra. }
-    assert (X7 : (r - r2) * (6 * t) <= t / 2) by (rewrite Hrho, Hr2; lra).
+    assert (X7 : (r - r2) * (7 * t) <= t / 2) by (rewrite Hrho, Hr2; lra).
     lra.
   - apply Rle_trans with ((g - 1) * size l + loss single (M + 5) k + (terms l - v)).
     { apply Rplus_le_compat_r. eapply Rle_trans; [apply Rle_abs|exact E']. }
     lra.
+Qed.
+
+End WeightedSum.
+
+Section Neuron.
+
+Variables (n k : nat) (w x X : vec) (rho e D y : R).
+Hypothesis Hk : (1 <= k <= n)%nat.
+Hypothesis Hr : 0 <= rho.
+Hypothesis He : forall i, (i < n)%nat -> Rabs (X i - x i) <= e.
+Hypothesis He0 : 0 <= e.
+Hypothesis HD : forall i, (i < n)%nat -> Rabs (x i - w i) + e <= D.
+Hypothesis Hlarge : D <= IZR (2 ^ 100).
+Hypothesis Hlong : INR k * u <= / 16.
+Hypothesis Hy : sorts n w rho k X y.
+
+Lemma neuron_error :
+  Rabs (y - neuron n w rho k x) <=
+  e + (neuron_growth k - 1) * (neuron n w rho k x + e) + neuron_underflow k D /\
+  y - neuron n w rho k x <=
+  e + (neuron_growth_above k - 1) * (neuron n w rho k x + e) + neuron_underflow k D.
+Proof.
+  destruct Hy as [d T C y' Hd HT HC Hdot]. clear Hy. pose proof tiny_small as Ht.
+  pose proof unit_single as Hu.
+  apply (weighted_sum_error k (fun j => order_stat n (fun i => Rabs (x i - w i)) (j + 1)) T C);
+    try assumption; try lia.
+  - intros j Hj. apply order_stat_nonneg; [lia|]. intros. apply Rabs_pos.
+  - intros j Hj. destruct (order_stat_attained n (fun i => Rabs (x i - w i)) (j + 1) ltac:(lia))
+      as [i [Hi ->]]. apply HD, Hi.
+  - intros j Hj.
+    assert (Q : Rabs (order_stat n (fun i => Rabs (d i)) (j + 1) -
+                      order_stat n (fun i => Rabs (x i - w i)) (j + 1)) <=
+                u * order_stat n (fun i => Rabs (x i - w i)) (j + 1) + ((1 + u) * e + 5 * t)).
+    { apply order_stat_relative; [lia|lra|]. intros i Hi.
+      eapply Rle_trans; [apply Rabs_triang_inv2|].
+      pose proof (difference_from_near (x i) (X i) (w i) (d i) e (He i Hi)) as E.
+      specialize (HD i Hi). specialize (E ltac:(lra) (Hd i Hi)). lra. }
+    apply (selected_near _ (T j)) in Q; [|apply HT, Hj]. lra.
+  - intros j Hj. specialize (HT j Hj). unfold selected in HT.
+    assert (Z : 0 <= order_stat n (fun i => Rabs (d i)) (j + 1))
+      by (apply order_stat_nonneg; [lia|intros; apply Rabs_pos]).
+    apply operand_error in HT. apply Rabs_le_inv in HT. lra.
 Qed.
 
 End Neuron.
