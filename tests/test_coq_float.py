@@ -23,6 +23,8 @@ CLAIMED = {
     "read_file_sound",
     "graph_computes_network",
     "margin_file_computes",
+    "value_is_binary32",
+    "a_host_exists",
     "file_certificate",
 }
 

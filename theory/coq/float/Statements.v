@@ -4,9 +4,10 @@
     that it names; the other files are proofs, and [Main.v] prints the axioms they rest on. *)
 
 From Coq Require Import Reals ZArith List String.
+From Flocq Require IEEE754.Binary IEEE754.Bits.
 From SortNet Require Import Definitions.
 From SortNet.float Require Import Network Bytes Graph Wire Forms Denotes ReadFile Meaning
-  HostSemantics CheckBytes FileCertificate.
+  HostSemantics Checker CheckBytes FileCertificate.
 Import ListNotations.
 Open Scope Z_scope.
 
@@ -53,6 +54,18 @@ Definition margin_file_computes_statement : Prop :=
         entry_at label b = INR (first_largest K y) /\
         (in_cube (count start) (X b) -> entry_at radius b = exact_radius K s t y) /\
         (~ in_cube (count start) (X b) -> entry_at radius b = 0%R).
+
+(** ** Hosts *)
+
+(** The number that a bit pattern is, is Flocq's. *)
+Definition value_is_binary32_statement : Prop :=
+  forall b, finite b = true ->
+  value b = IEEE754.Binary.B2R 24 128 (IEEE754.Bits.b32_of_bits b).
+
+(** What is said of all hosts is not said of none: there is a host for every network that the
+    checker can analyse, and for all pixels. *)
+Definition a_host_exists_statement : Prop :=
+  forall N s x, analyse N = Some s -> exists y, computes N x y.
 
 (** ** The certificate *)
 
