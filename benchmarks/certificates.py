@@ -24,9 +24,9 @@ from onnx.utils import Extractor
 
 from sortnet.backend.native import library_path
 from sortnet.base.units import eps_to_float
-from sortnet.cli.onnx import _load
+from sortnet.data.sets import load_samples
 from sortnet.export import CertifiedSession
-from sortnet.export.runtime import _MAX_BATCH
+from sortnet.export.session import _MAX_BATCH
 
 
 def plain_session(path: Path) -> onnxruntime.InferenceSession:
@@ -67,8 +67,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--rows", type=Path)
     options = parser.parse_args()
-    split = _load(options.data, options.root, options.limit)
-    x, y = split.floats(), split.labels
+    split = load_samples(options.data, options.root)
+    kept = slice(options.limit)
+    x, y = split.floats()[kept], split.labels[kept]
     session, plain = CertifiedSession(options.model, threads=1), plain_session(options.model)
     prediction = session.predict(x)
     right = prediction.label == y

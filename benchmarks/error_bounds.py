@@ -17,9 +17,9 @@ import torch
 from sortnet.certificate.analysis import analyse
 from sortnet.data.sets import DataSet, Split, load
 from sortnet.export import network_from_torch
-from sortnet.models.net import build_model
+from sortnet.models import build_model
+from sortnet.training import model_config
 from sortnet.training.presets import PRESETS, get_preset
-from sortnet.training.train import model_config
 
 SHAPES = {
     "mnist": ((1, 28, 28), 10),

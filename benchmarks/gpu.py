@@ -575,7 +575,7 @@ def reference(setup: Setup, record: Record) -> None:
 
 def step(setup: Setup, record: Record) -> None:
     """A training step of cifar10-2/255 (forward, loss, backward, AdamW) over its p schedule."""
-    from sortnet.models.net import ModelConfig, build_model, set_p
+    from sortnet.models import ModelConfig, build_model, set_p
     from sortnet.training.losses import clipped_hinge
     from sortnet.training.presets import get_preset
     from sortnet.training.schedule import exponential_ramp
@@ -658,18 +658,17 @@ def curve(setup: Setup, record: Record) -> None:
     Stops with a checkpoint when the time is nearly up; goes on from it with --resume.
     """
     from sortnet.data.sets import load
-    from sortnet.evaluation.evaluate import evaluate, reestimate_means
-    from sortnet.models.net import set_p
-    from sortnet.training import runs
+    from sortnet.evaluation.accuracy import evaluate, reestimate_means
+    from sortnet.models import set_p
+    from sortnet.training import Trainer, model_config, runs, settings_at
     from sortnet.training.presets import get_preset
-    from sortnet.training.train import Trainer, model_config, settings_at
 
     began = time.monotonic()
     chosen = get_preset("fashion-mnist-0.1-reference").scaled(setup.epochs)
     if setup.dry:
         small = ["data=digits", "model.width=32", "recipe.crop=0", "recipe.batch_size=64"]
         chosen = chosen.override(small).scaled(0.5)
-    data = load(chosen.data, setup.data)
+    data = load(chosen.data, None if setup.dry else setup.data)
     config = runs.RunConfig(preset=chosen, model=model_config(chosen, data))
     folder = setup.output / "curve"
     trainer = Trainer(config, data, folder, device=setup.device, checkpoint_seconds=30)

@@ -9,13 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sortnet import margin_radius
-from sortnet.data.sets import DataSet, Split
-from sortnet.evaluation.evaluate import evaluate
-from sortnet.export import CertifiedSession, export_model
-from sortnet.training import runs
-from sortnet.training.presets import Preset, Recipe
-from sortnet.training.train import Trainer, model_config
+from sortnet import (
+    CertifiedSession,
+    DataSet,
+    Preset,
+    Recipe,
+    RunConfig,
+    Split,
+    Trainer,
+    evaluate,
+    export_model,
+    margin_radius,
+    model_config,
+)
 
 
 def stripes(count: int, seed: int) -> Split:
@@ -38,7 +44,7 @@ def main(folder: Path) -> None:
         recipe=Recipe(eps_train="0.2", eps_test=("0.1",), epochs=20, batch_size=128,
                       p_ramp=(2, 18), p_cheap=True),
     )  # fmt: skip
-    config = runs.RunConfig(preset=preset, model=model_config(preset, data), seed=0)
+    config = RunConfig(preset=preset, model=model_config(preset, data), seed=0)
     model = Trainer(config, data, folder).run()
     result = evaluate(model, data.test, ["0.1"], attack_steps=20)
     print(f"clean {result.clean:.1%}  PGD {result.pgd['0.1']:.1%}", end="  ")

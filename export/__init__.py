@@ -10,17 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sortnet.certificate.inputs import InputError
+
     from .from_torch import ExportError, export_model, network_from_torch
-    from .runtime import CertifiedSession, InputError, NotProvedError, Prediction
+    from .session import CertifiedSession, NotProvedError, Prediction, ValueBounds
     from .verifier import Proof, verify
 
 _HOME = {
-    "CertifiedSession": "runtime",
+    "CertifiedSession": "session",
     "ExportError": "from_torch",
-    "InputError": "runtime",
-    "NotProvedError": "runtime",
-    "Prediction": "runtime",
+    "InputError": "session",
+    "NotProvedError": "session",
+    "Prediction": "session",
     "Proof": "verifier",
+    "ValueBounds": "session",
     "export_model": "from_torch",
     "network_from_torch": "from_torch",
     "verify": "verifier",
@@ -33,6 +36,7 @@ __all__ = [
     "NotProvedError",
     "Prediction",
     "Proof",
+    "ValueBounds",
     "export_model",
     "network_from_torch",
     "verify",

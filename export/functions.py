@@ -1,7 +1,8 @@
-"""The operations of the domain ai.sortnet as model-local functions in standard ONNX operators.
+"""Operations of the domain ai.sortnet as model-local functions in standard ONNX operators.
 
 They are attached to every exported file: a runtime without our library inlines them. They compute
-what kernels/include/sortnet.h says, up to the roundings that docs/certificates.md allows for.
+what kernels/include/sortnet.h says, up to the roundings that docs/certificates.md allows for. The
+form of an operation (`forms`) holds its body.
 """
 
 from __future__ import annotations
@@ -11,99 +12,37 @@ from functools import cache
 import onnx
 from onnx.parser import parse_function
 
-DOMAIN = "ai.sortnet"
-OPSET = 18
-"""Oldest opset with axes as input of every reduction; every ONNX Runtime since 1.14 has it."""
-
-# r_j = rho^(j-1) in float64, then the largest float32 below r_j / sum (less 2^-40): `near` is the
-# nearest one, and near * (1 - 2^-24), exact in float64, rounds to the next one below.
-_COEFFICIENTS = """
-    rho = Constant <value_float: float = @rho> ()
-    rho64 = Cast <to = 11> (rho)
-    k = Constant <value_int: int = @k> ()
-    start = Constant <value_int = 0> ()
-    step = Constant <value_int = 1> ()
-    exponents = Range (start, k, step)
-    exponents64 = Cast <to = 11> (exponents)
-    terms = Pow (rho64, exponents64)
-    total = ReduceSum <keepdims = 0> (terms)
-    shares = Div (terms, total)
-    shrink = Constant <value = double {0.9999999999990905}> ()
-    wanted = Mul (shares, shrink)
-    near = Cast <to = 1> (wanted)
-    near64 = Cast <to = 11> (near)
-    lower64 = Constant <value = double {0.999999940395355224609375}> ()
-    next64 = Mul (near64, lower64)
-    next = Cast <to = 1> (next64)
-    too_high = Greater (near64, wanted)
-    rounded = Where (too_high, next, near)
-    shares32 = Cast <to = 1> (shares)
-    last = Sub (k, step)
-    last64 = Cast <to = 11> (last)
-    both = Mul (rho64, last64)
-    zero64 = Constant <value = double {0}> ()
-    single = Equal (both, zero64)
-    coefficients = Where (single, shares32, rounded)
-    axis_last = Constant <value_ints = [0]> ()
-    count = Unsqueeze (k, axis_last)
-    axis_one = Constant <value_ints = [1]> ()
-"""
+from .format import DOMAIN, OPSET
+from .forms import FORMS
+from .wire import RefusedError
 
 _HEADER = f'<domain: "{DOMAIN}", opset_import: ["" : {OPSET}]>'
-
-_SORT_NEURON = f"""{_HEADER}
-SortNeuron <rho, k> (X, W) => (Y) {{
-    {_COEFFICIENTS}
-    rows = Unsqueeze (X, axis_one)
-    differences = Sub (rows, W)
-    distances = Abs (differences)
-    largest, places = TopK <axis = -1, largest = 1, sorted = 1> (distances, count)
-    Y = MatMul (largest, coefficients)
-}}"""
-
-# Each bound carries at most k + 3 roundings, or 2 (k + 4) 2^-24 with a margin; `outward` is more.
-# Where L <= U fails (NaN included) nothing is known: -inf and inf.
-_SORT_NEURON_BOUNDS = f"""{_HEADER}
-SortNeuronBounds <rho, k> (L, U, W) => (lower, upper) {{
-    {_COEFFICIENTS}
-    low_rows = Unsqueeze (L, axis_one)
-    high_rows = Unsqueeze (U, axis_one)
-    below = Sub (low_rows, W)
-    above = Sub (W, high_rows)
-    zero = Constant <value = float {{0}}> ()
-    nearest = Max (below, above, zero)
-    nearer = Min (below, above)
-    farthest = Neg (nearer)
-    low_largest, low_places = TopK <axis = -1, largest = 1, sorted = 1> (nearest, count)
-    high_largest, high_places = TopK <axis = -1, largest = 1, sorted = 1> (farthest, count)
-    low_sum = MatMul (low_largest, coefficients)
-    high_sum = MatMul (high_largest, coefficients)
-    k32 = Cast <to = 1> (k)
-    eight = Constant <value = float {{8}}> ()
-    roundings = Add (k32, eight)
-    ulp = Constant <value = float {{0.00000011920928955078125}}> ()
-    outward = Mul (roundings, ulp)
-    tiny = Constant <value = float {{7.888609052210118e-31}}> ()
-    low_part = Mul (low_sum, outward)
-    low_less = Sub (low_sum, low_part)
-    low_out = Sub (low_less, tiny)
-    low_bound = Max (low_out, zero)
-    high_part = Mul (high_sum, outward)
-    high_more = Add (high_sum, high_part)
-    high_bound = Add (high_more, tiny)
-    ordered = LessOrEqual (L, U)
-    ordered_float = Cast <to = 1> (ordered)
-    known_float = ReduceMin <keepdims = 1> (ordered_float, axis_one)
-    known = Greater (known_float, zero)
-    none_below = Constant <value = float {{-inf}}> ()
-    none_above = Constant <value = float {{inf}}> ()
-    lower = Where (known, low_bound, none_below)
-    upper = Where (known, high_bound, none_above)
-}}"""
 
 
 @cache
 def functions() -> dict[str, onnx.FunctionProto]:
     """The function of each operation, by name."""
-    parsed = [parse_function(text) for text in (_SORT_NEURON, _SORT_NEURON_BOUNDS)]
+    bodies = [text for form in FORMS for text in form.functions.values()]
+    parsed = [parse_function(_HEADER + text) for text in bodies]
     return {function.name: function for function in parsed}
+
+
+def check_functions(model: onnx.ModelProto, used: set[str]) -> None:
+    """Whether a file has the functions of the operations it uses, byte by byte, and no other.
+
+    Raises:
+        RefusedError: it has not.
+    """
+    ours = functions()
+    seen = set()
+    for function in model.functions:
+        name = function.name
+        if function.domain != DOMAIN or name not in used or name in seen:
+            raise RefusedError(f"function {function.domain}::{name} has no place in the format")
+        if function.SerializeToString(deterministic=True) != ours[name].SerializeToString(
+            deterministic=True
+        ):
+            raise RefusedError(f"the body of function {name} is not the operation's")
+        seen.add(name)
+    if missing := used - seen:
+        raise RefusedError(f"no function is attached for {', '.join(sorted(missing))}")

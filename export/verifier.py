@@ -1,7 +1,7 @@
 """Proves, from an ONNX file alone, what its ``radius`` promises.
 
-The graph is read back into a network (`read`), everything that the certificate needs is derived
-from that network again (`error_bound`), and the constants in the graph are compared with it. The
+The graph is read back into a network (`reader`), everything that the certificate needs is derived
+from that network again (`analyse`), and the constants in the graph are compared with it. The
 metadata is compared as well, and never used.
 """
 
@@ -11,12 +11,15 @@ import math
 import os
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx
 
-from sortnet.certificate.analysis import ROOM, Analysis, BoundError, analyse, ball_reach
-from sortnet.certificate.network import Network
+from sortnet.base.units import MAX_UNITS_OF_RADIUS
+from sortnet.certificate.analysis import ROOM, Analysis, BoundError, analyse
+from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.rounding import Array
 
-from .read import Exported, IntervalRadius, MarginRadius, read_model
+from .reader import Exported, IntervalRadius, MarginRadius, ValueBounds, read_model
 from .wire import RefusedError, load_model
 
 
@@ -35,7 +38,7 @@ class Proof:
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     network: Network | None = field(default=None, repr=False)
-    radius: MarginRadius | IntervalRadius | None = None
+    radius: MarginRadius | IntervalRadius | ValueBounds | None = None
     analysis: Analysis | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, object]:
@@ -45,12 +48,31 @@ class Proof:
             "proved": self.proved,
             "lipschitz": analysis.lipschitz if analysis else None,
             "error_bound": analysis.error if analysis else None,
-            "box": [0.0, 1.0] if self.network else None,
-            "radius": {MarginRadius: "margin", IntervalRadius: "interval"}.get(type(radius)),
-            "eps": radius.eps if isinstance(radius, IntervalRadius) else None,
+            "box": self._box(),
+            "unit": self._unit(),
+            "radius": _KIND.get(type(radius)),
+            "eps": None if radius is None or isinstance(radius, MarginRadius) else radius.eps,
             "reasons": list(self.reasons),
             "notes": list(self.notes),
         }
+
+    def _box(self) -> list[object] | None:
+        if self.network is None:
+            return None
+        spec = self.network.input
+        return [0.0, 1.0] if spec.images else [spec.low.tolist(), spec.high.tolist()]
+
+    def _unit(self) -> object:
+        if self.network is None:
+            return None
+        return 1.0 if self.network.input.images else self.network.input.unit.tolist()
+
+
+_KIND: dict[type, str] = {
+    MarginRadius: "margin",
+    IntervalRadius: "interval",
+    ValueBounds: "bounds of the value",
+}
 
 
 def verify(path: str | os.PathLike[str]) -> Proof:
@@ -76,12 +98,14 @@ def verify_model(model: onnx.ModelProto) -> Proof:
         analysis = analyse(exported.network)
     except BoundError as error:
         return Proof(False, (str(error),), (), exported.network, exported.radius)
-    reasons = tuple(_compare(exported.radius, analysis))
+    reasons = tuple(_compare(exported.radius, analysis, exported.network.input))
     notes = tuple(_metadata(exported, analysis))
     return Proof(not reasons, reasons, notes, exported.network, exported.radius, analysis)
 
 
-def _compare(radius: MarginRadius | IntervalRadius, analysis: Analysis) -> list[str]:
+def _compare(
+    radius: MarginRadius | IntervalRadius | ValueBounds, analysis: Analysis, spec: InputSpec
+) -> list[str]:
     """What keeps the graph's constants from being safe. A NaN fails every comparison."""
     reasons = []
     if isinstance(radius, MarginRadius):
@@ -97,14 +121,14 @@ def _compare(radius: MarginRadius | IntervalRadius, analysis: Analysis) -> list[
                 f"{analysis.lipschitz!r}"
             )
         return reasons
-    if not 0 < radius.eps <= 1:
-        reasons.append(f"the certified radius {radius.eps!r} is not in (0, 1]")
-    elif not ball_reach(radius.eps) <= radius.reach <= 2:
-        reasons.append(
-            f"the ball reaches {radius.reach!r} from the input, a radius of {radius.eps!r} needs "
-            f"{ball_reach(radius.eps)!r}"
-        )
-    if not analysis.interval_slack <= radius.slack < math.inf:
+    most = 1 if spec.images else MAX_UNITS_OF_RADIUS
+    if not 0 < radius.eps <= most:
+        reasons.append(f"the certified radius {radius.eps!r} is not in (0, {most}]")
+    else:
+        reasons += _compare_reach(radius.eps, radius.reach, spec)
+    if isinstance(radius, ValueBounds):
+        reasons += _compare_value(radius, analysis)
+    elif not analysis.interval_slack <= radius.slack < math.inf:
         reasons.append(
             f"bounds must be {radius.slack!r} apart, at least {analysis.interval_slack!r} is needed"
         )
@@ -117,11 +141,45 @@ def _compare(radius: MarginRadius | IntervalRadius, analysis: Analysis) -> list[
     return reasons
 
 
+def _compare_reach(eps: float, reach: Array, spec: InputSpec) -> list[str]:
+    needed = spec.reach(eps)
+    if spec.images and not (reach <= 2).all():
+        return [f"the ball reaches {reach.max()!r} from the input, more than the whole box"]
+    # A feature that nobody can change must not move: its unit is part of the claim.
+    wrong = ~((needed <= reach) & ((spec.unit > 0) | (reach == 0)))
+    if not wrong.any():
+        return []
+    needed, reach = (np.broadcast_to(a, spec.shape) for a in (needed, reach))
+    first = tuple(np.argwhere(np.broadcast_to(wrong, spec.shape))[0])
+    where = "" if spec.images else f" at feature {', '.join(map(str, first))}"
+    return [
+        f"the ball reaches {float(reach[first])!r} from the input{where}, a radius of {eps!r} "
+        f"needs {float(needed[first])!r}"
+    ]
+
+
+def _compare_value(radius: ValueBounds, analysis: Analysis) -> list[str]:
+    reasons = []
+    if not analysis.value_slack <= radius.slack < math.inf:
+        reasons.append(
+            f"bounds of the value move out by {radius.slack!r}, at least "
+            f"{analysis.value_slack!r} is needed for the rounding error"
+        )
+    needed = analysis.value_reach(radius.eps) if radius.eps > 0 else math.inf
+    if not needed <= radius.value_reach < math.inf:
+        reasons.append(
+            f"the value is said to move by {radius.value_reach!r}, at least {needed!r} is needed"
+        )
+    return reasons
+
+
 def _metadata(exported: Exported, analysis: Analysis) -> list[str]:
     margin = isinstance(exported.radius, MarginRadius)
+    images = exported.network.input.images
     derived = {
         "sortnet.radius": "margin" if margin else "interval",
-        "sortnet.box": "[0, 1]",
+        "sortnet.format_version": str(exported.version),
+        "sortnet.box": "[0, 1]" if images else "of each feature",
         "sortnet.lipschitz": analysis.lipschitz,
         "sortnet.error_bound": analysis.error,
     }

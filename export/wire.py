@@ -20,9 +20,11 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from onnx import TensorProto, helper, numpy_helper
 
-from sortnet.certificate.network import Array
+from sortnet.certificate.rounding import Array
 
-from .functions import DOMAIN, OPSET, functions
+from .format import CLASSIFIER, DOMAIN, OPSET, REGRESSION
+
+_OUTPUTS = (CLASSIFIER, (*CLASSIFIER, "unit"), (*REGRESSION, "unit"))
 
 MAX_FILE = 2**31 - 1
 MAX_NODES = 10_000
@@ -87,13 +89,22 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         RefusedError: not an ONNX file, or too large.
         OSError: the file cannot be read.
     """
+    return parse_model(read_bytes(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file that may be one of ours.
+
+    Raises:
+        RefusedError: too large, or no regular file. OSError: it cannot be read.
+    """
     path = Path(path)
     if not stat.S_ISREG(path.stat().st_mode):  # a pipe may never end, a device neither
         raise RefusedError(f"{path} is not a regular file")
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > MAX_FILE:
             raise RefusedError(f"{path} is larger than 2 GiB, more than any exported file")
-        return parse_model(file.read(MAX_FILE))
+        return file.read(MAX_FILE)
 
 
 def parse_model(data: bytes) -> onnx.ModelProto:
@@ -151,22 +162,6 @@ def _no_others(message: Any, what: str, known: str) -> None:
             raise RefusedError(f"{what} field {descriptor.name!r} has no place in the format")
 
 
-def check_functions(model: onnx.ModelProto, used: set[str]) -> None:
-    ours = functions()
-    seen = set()
-    for function in model.functions:
-        name = function.name
-        if function.domain != DOMAIN or name not in used or name in seen:
-            raise RefusedError(f"function {function.domain}::{name} has no place in the format")
-        if function.SerializeToString(deterministic=True) != ours[name].SerializeToString(
-            deterministic=True
-        ):
-            raise RefusedError(f"the body of function {name} is not the operation's")
-        seen.add(name)
-    if missing := used - seen:
-        raise RefusedError(f"no function is attached for {', '.join(sorted(missing))}")
-
-
 def tensor_shape(info: onnx.ValueInfoProto, element: int) -> list[int | None]:
     kind = info.type.tensor_type
     if info.type.WhichOneof("value") != "tensor_type" or kind.elem_type != element:
@@ -180,13 +175,17 @@ def input_shape(graph: onnx.GraphProto) -> tuple[int, ...]:
     if [info.name for info in graph.input] != ["input"]:
         raise RefusedError(f"inputs must be ['input'], got {[i.name for i in graph.input]}")
     batch, *shape = tensor_shape(graph.input[0], TensorProto.FLOAT) or [0]
-    if batch is not None or len(shape) != 3 or not all(shape):
-        raise RefusedError(f"'input' must be [N, C, H, W], N free, got {[batch, *shape]}")
+    if batch is not None or not shape or not all(shape):
+        raise RefusedError(f"'input' must be [N, ...], N alone free, got {[batch, *shape]}")
     return tuple(int(size) for size in shape if size)
 
 
-def wire(graph: onnx.GraphProto) -> tuple[tuple[Value, ...], list[Node]]:
-    """Connect nodes by name; every name is defined once, before it is used."""
+def wire(graph: onnx.GraphProto) -> tuple[dict[str, Value], list[Node]]:
+    """Connect nodes by name; every name is defined once, before it is used.
+
+    Returns:
+        The graph's outputs by name, and its nodes.
+    """
     values: dict[str, Value] = {info.name: Input(info.name) for info in graph.input}
     for tensor in graph.initializer:
         if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
@@ -227,12 +226,12 @@ def wire(graph: onnx.GraphProto) -> tuple[tuple[Value, ...], list[Node]]:
             values[name] = Result(node, index)
         nodes.append(node)
     names = [info.name for info in graph.output]
-    if names != ["logits", "label", "radius"]:
-        raise RefusedError(f"outputs must be ['logits', 'label', 'radius'], got {names}")
+    if tuple(names) not in _OUTPUTS:
+        raise RefusedError(f"outputs must be {list(CLASSIFIER)}, got {names}")
     missing = [name for name in names if name not in values]
     if missing:
         raise RefusedError(f"nothing computes {missing}")
-    return tuple(values[name] for name in names), nodes
+    return {name: values[name] for name in names}, nodes
 
 
 def _check_name(name: str, values: dict[str, Value]) -> None:

@@ -1,34 +1,30 @@
 // sortnet.h: argument checks and the choice of an instruction set. The kernels see valid arguments.
+#include "../strict_float.h"
+
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 
 #include "kernels.h"
+#include "parallel.h"
+#include "processor.h"
 
 namespace {
 
 using namespace sortnet;
-
-#if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-bool has_avx512() {
-#if defined(SORTNET_EMULATED_AVX512)
-  return has_avx2();
-#else
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-#endif
-}
-#endif
 
 // The best instruction set that the processor has, or the one that SORTNET_ISA asks for.
 const Kernels &choose() {
   const Kernels *available[3];
   int n = 0;
 #if defined(__x86_64__)
-  if (has_avx512()) available[n++] = &avx512_kernels;
-  if (has_avx2()) available[n++] = &avx2_kernels;
+  const Processor has = processor();
+#if defined(SORTNET_EMULATED_AVX512)
+  if (has.avx2) available[n++] = &avx512_kernels;
+#else
+  if (has.avx512) available[n++] = &avx512_kernels;
+#endif
+  if (has.avx2) available[n++] = &avx2_kernels;
 #endif
   available[n++] = &generic_kernels;
   const char *forced = std::getenv("SORTNET_ISA");
@@ -104,6 +100,7 @@ sn_status sn_pack(const float *w, int64_t w_stride, int64_t outputs, int64_t inp
   }
   if (outputs == 0 || inputs == 0) return SN_OK;
   if (packed == nullptr) return SN_INVALID_ARGUMENT;
+  const DefinedMode mode;
   kernels().pack(w, w_stride, outputs, inputs, static_cast<float *>(packed));
   return SN_OK;
 }
@@ -116,6 +113,7 @@ sn_status sn_lp_forward(const sn_layer *layer, const sn_masks *masks, float p, c
     return SN_INVALID_ARGUMENT;
   }
   if (layer->batch == 0 || layer->outputs == 0) return SN_OK;
+  const DefinedMode mode;
   return kernels().lp_forward({*layer, or_all_kept(masks), p, x, x_stride, y, y_stride, ex});
 }
 
@@ -132,12 +130,14 @@ sn_status sn_lp_backward(const sn_layer *layer, const sn_masks *masks, float p, 
     return SN_INVALID_ARGUMENT;
   }
   if (layer->inputs == 0) return SN_OK;
+  const DefinedMode mode;
   return kernels().lp_backward({*layer, or_all_kept(masks), p, x, x_stride, y, y_stride, dy,
                                 dy_stride, dx, dx_stride, dw, dw_stride, ex});
 }
 
 sn_status sn_geometric_coefficients(float rho, int64_t K, float *coef) {
   if (!(rho >= 0.0f && rho < 1.0f) || K < 1 || coef == nullptr) return SN_INVALID_ARGUMENT;
+  const DefinedMode mode;
   if (K == 1 || rho == 0.0f) {
     coef[0] = 1.0f;
     for (int64_t k = 1; k < K; ++k) coef[k] = 0.0f;
@@ -162,6 +162,7 @@ sn_status sn_sort_forward(const sn_layer *layer, const sn_coefficients *coef, co
     return SN_INVALID_ARGUMENT;
   }
   if (layer->batch == 0 || layer->outputs == 0) return SN_OK;
+  const DefinedMode mode;
   return kernels().sort_forward({*layer, *coef, x, x_stride, y, y_stride, ex});
 }
 
@@ -175,6 +176,7 @@ sn_status sn_sort_backward(const sn_layer *layer, const sn_coefficients *coef, c
       (dw != nullptr && !matrix(dw, layer->outputs, layer->inputs, dw_stride))) {
     return SN_INVALID_ARGUMENT;
   }
+  const DefinedMode mode;
   return kernels().sort_backward({*layer, *coef, x, x_stride, dy, dy_stride, dx, dx_stride, dw,
                                   dw_stride, dcoef, ex});
 }
@@ -187,6 +189,7 @@ sn_status sn_lp_bounds(const sn_layer *layer, float p, const float *lower, const
     return SN_INVALID_ARGUMENT;
   }
   if (layer->batch == 0 || layer->outputs == 0) return SN_OK;
+  const DefinedMode mode;
   return kernels().lp_bounds({*layer, p, {nullptr, 0, 0}, lower, upper, x_stride, y_lower, y_upper,
                               y_stride, ex});
 }
@@ -199,6 +202,7 @@ sn_status sn_sort_bounds(const sn_layer *layer, const sn_coefficients *coef, con
     return SN_INVALID_ARGUMENT;
   }
   if (layer->batch == 0 || layer->outputs == 0) return SN_OK;
+  const DefinedMode mode;
   return kernels().sort_bounds({*layer, 0.0f, *coef, lower, upper, x_stride, y_lower, y_upper,
                                 y_stride, ex});
 }

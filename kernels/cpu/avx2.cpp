@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "simd_avx2.h"
 
 #include "isa.h"

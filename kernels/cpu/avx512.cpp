@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "simd_avx512.h"
 
 #include "isa.h"

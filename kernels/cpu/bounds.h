@@ -90,7 +90,7 @@ void widen_norms(float *values, int64_t n, bool up) {
 
 sn_status lp_bounds(const Bounds &c);
 
-// Method::beside_top: the maxima first, an ulp outward, then the powers of what matters beside them.
+// Method::pruned: the maxima first, an ulp outward, then the powers of what matters beside them.
 sn_status lp_bounds_beside_top(const Bounds &c, const Exponent &e) {
   Bounds maxima = c;
   maxima.p = kInfinity;
@@ -142,7 +142,7 @@ sn_status lp_bounds(const Bounds &c) {
   const sn_layer &l = c.layer;
   const int64_t I = l.inputs, O = l.outputs;
   const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
-  if (norm.method == Method::beside_top) return lp_bounds_beside_top(c, norm.e);
+  if (norm.method == Method::pruned) return lp_bounds_beside_top(c, norm.e);
   const bool exact = c.p == kInfinity;
   const sn_masks none = {nullptr, nullptr, 1};
   if (exact && linf_prunes(l, none)) return linf_bounds(c, none);

@@ -6,6 +6,7 @@
 
 #include <cfloat>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels.h"
 #include "parallel.h"
@@ -26,6 +27,9 @@ constexpr float kInfinity = __builtin_inff();
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+// Floats would become whole numbers.
+template <class T> std::enable_if_t<std::is_floating_point<T>::value> smaller(T, T) = delete;
+template <class T> std::enable_if_t<std::is_floating_point<T>::value> larger(T, T) = delete;
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 // NaN and infinity are not finite.

@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "simd_generic.h"
 
 #include "isa.h"

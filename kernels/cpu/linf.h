@@ -10,47 +10,58 @@ namespace {
 // Calls with fewer samples (of a group of masks) do not fill a tile.
 constexpr int64_t kLeastPruned = kTileRows / 2;
 
+inline F least_of(const F *v) {
+  F least = v[0];
+  for (int k = 1; k < kTileVectors; ++k) least = Simd::min(least, v[k]);
+  return least;
+}
+
 struct LinfForward {
-  static constexpr int together = 4;
+  static constexpr int together = 8 / kTileVectors;
   static constexpr int64_t outputs() { return 1; }
   const LpForward &c;
 
   bool prune(const TileView &t, const Pair &p) const {
-    F a = Simd::set1(0.0f), b = a;
+    F top[kTileVectors];
+    for (F &f : top) f = Simd::set1(0.0f);
     // Above, computing all the terms is as fast.
     const bool pays = prune_pair(t, p, t.kept_count * 2 / 5, [&](const uint32_t *list, int64_t n) {
       for (int64_t k = 0; k < n; ++k) {
         const int64_t i = list[k];
         const F v = Simd::set1(p.w[i]);
         const float *x = t.x + i * kTileRows;
-        a = Simd::absmax(a, Simd::sub(Simd::load(x), v));
-        b = Simd::absmax(b, Simd::sub(Simd::load(x + kLanes), v));
+#pragma GCC unroll 2
+        for (int j = 0; j < kTileVectors; ++j) {
+          top[j] = Simd::absmax(top[j], Simd::sub(Simd::load(x + j * kLanes), v));
+        }
       }
-      return Simd::least(Simd::min(a, b));
+      return Simd::least(least_of(top));
     });
-    Simd::store(p.out, a);
-    Simd::store(p.out + kLanes, b);
+    for (int j = 0; j < kTileVectors; ++j) Simd::store(p.out + j * kLanes, top[j]);
     return pays;
   }
 
   void all(const TileView &t, const Pair *pairs, int n) const {
     const float *w[together];
     for (int k = 0; k < together; ++k) w[k] = pairs[k < n ? k : 0].w;
-    F top[together][kPair];
-#pragma GCC unroll 4
-    for (int k = 0; k < together; ++k) top[k][0] = top[k][1] = Simd::set1(0.0f);
+    F top[together][kTileVectors];
+#pragma GCC unroll 8
+    for (int k = 0; k < together; ++k) {
+      for (F &f : top[k]) f = Simd::set1(0.0f);
+    }
     for (int64_t j = 0; j < t.kept_count; ++j) {
       const int64_t i = t.kept[j];
-      const F x0 = Simd::load(t.x + i * kTileRows), x1 = Simd::load(t.x + i * kTileRows + kLanes);
-#pragma GCC unroll 4
+      F x[kTileVectors];
+      for (int v = 0; v < kTileVectors; ++v) x[v] = Simd::load(t.x + i * kTileRows + v * kLanes);
+#pragma GCC unroll 8
       for (int k = 0; k < together; ++k) {
-        const F v = Simd::set1(w[k][i]);
-        top[k][0] = Simd::absmax(top[k][0], Simd::sub(x0, v));
-        top[k][1] = Simd::absmax(top[k][1], Simd::sub(x1, v));
+        const F weight = Simd::set1(w[k][i]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kTileVectors; ++v) top[k][v] = Simd::absmax(top[k][v], Simd::sub(x[v], weight));
       }
     }
     for (int k = 0; k < n; ++k) {
-      for (int v = 0; v < kPair; ++v) Simd::store(pairs[k].out + v * kLanes, top[k][v]);
+      for (int v = 0; v < kTileVectors; ++v) Simd::store(pairs[k].out + v * kLanes, top[k][v]);
     }
   }
   void store(const TileView &t, const int64_t *neurons, int64_t n, const float *out) const {
@@ -85,22 +96,23 @@ struct LinfPlaces {
   uint32_t *places; // [B, O]
 
   struct Search {
-    F y[kPair], at[kPair];
+    F y[kTileVectors], at[kTileVectors];
     // The list backwards, so that the first input of several stays.
     void in(const TileView &t, const Pair &p, const uint32_t *list, int64_t n) {
-      F a = at[0], b = at[1];
+      F found[kTileVectors];
+      for (int v = 0; v < kTileVectors; ++v) found[v] = at[v];
       while (n-- > 0) {
         const uint32_t i = list[n];
         float bits;
         std::memcpy(&bits, &i, sizeof bits);
-        const F v = Simd::set1(p.w[i]), place = Simd::set1(bits);
-        const F d = Simd::sub(Simd::load(t.x + int64_t(i) * kTileRows), v);
-        const F e = Simd::sub(Simd::load(t.x + int64_t(i) * kTileRows + kLanes), v);
-        a = Simd::select(Simd::eq(Simd::abs(d), y[0]), place, a);
-        b = Simd::select(Simd::eq(Simd::abs(e), y[1]), place, b);
+        const F w = Simd::set1(p.w[i]), place = Simd::set1(bits);
+#pragma GCC unroll 2
+        for (int v = 0; v < kTileVectors; ++v) {
+          const F d = Simd::sub(Simd::load(t.x + int64_t(i) * kTileRows + v * kLanes), w);
+          found[v] = Simd::select(Simd::eq(Simd::abs(d), y[v]), place, found[v]);
+        }
       }
-      at[0] = a;
-      at[1] = b;
+      for (int v = 0; v < kTileVectors; ++v) at[v] = found[v];
     }
   };
 
@@ -110,7 +122,7 @@ struct LinfPlaces {
     std::memcpy(&none, &kNowhere, sizeof none);
     for (int64_t r = 0; r < t.rows; ++r) y[r] = c.y[(t.first + r) * c.y_stride + p.neuron];
     F least = Simd::set1(kInfinity);
-    for (int v = 0; v < kPair; ++v) {
+    for (int v = 0; v < kTileVectors; ++v) {
       const F norm = Simd::load(y + v * kLanes);
       const M is = Simd::ge(norm, Simd::set1(0x1p-149f));
       s->y[v] = Simd::select(is, norm, Simd::set1(nan));
@@ -121,7 +133,7 @@ struct LinfPlaces {
   }
   // The places, with the signs.
   static void finish(const TileView &t, const Pair &p, const Search &s) {
-    for (int v = 0; v < kPair; ++v) Simd::store(p.out + v * kLanes, s.at[v]);
+    for (int v = 0; v < kTileVectors; ++v) Simd::store(p.out + v * kLanes, s.at[v]);
     for (int64_t r = 0; r < t.rows; ++r) {
       uint32_t place;
       std::memcpy(&place, p.out + r, sizeof place);
@@ -232,14 +244,14 @@ inline F farthest_up(F far) {
 // The least and largest maximum of the terms over the intervals of a sample. An input whose farthest
 // term is below the largest nearest term changes neither of them: one pruning serves both.
 struct LinfBounds {
-  static constexpr int together = kLanes > 8 ? 4 : 2; // more would not stay in registers
+  static constexpr int together = kLanes > 8 ? 8 : 2; // more would not stay in registers
   static constexpr int64_t outputs() { return 2; }
   const Bounds &c;
 
   struct Ends {
-    F nearest[kPair], farthest[kPair];
+    F nearest[kTileVectors], farthest[kTileVectors];
     void start() {
-      for (int v = 0; v < kPair; ++v) nearest[v] = farthest[v] = Simd::set1(0.0f);
+      for (int v = 0; v < kTileVectors; ++v) nearest[v] = farthest[v] = Simd::set1(0.0f);
     }
     void take(int v, F l, F u, F w) {
       F a[2];
@@ -248,7 +260,7 @@ struct LinfBounds {
       farthest[v] = NearestAndFarthest::larger(farthest[v], a[1]);
     }
     void put(float *out) const {
-      for (int v = 0; v < kPair; ++v) {
+      for (int v = 0; v < kTileVectors; ++v) {
         Simd::store(out + v * kLanes, Simd::next_down(nearest[v]));
         Simd::store(out + kTileRows + v * kLanes, farthest_up(farthest[v]));
       }
@@ -265,12 +277,12 @@ struct LinfBounds {
         const F w = Simd::set1(p.w[i]);
         const float *l = t.x + i * kTileRows, *u = t.u + i * kTileRows;
 #pragma GCC unroll 2
-        for (int v = 0; v < kPair; ++v) {
+        for (int v = 0; v < kTileVectors; ++v) {
           e.take(v, Simd::load(l + v * kLanes), Simd::load(u + v * kLanes), w);
         }
       }
       ends = e;
-      return Simd::least(Simd::min(e.nearest[0], e.nearest[1]));
+      return Simd::least(least_of(e.nearest));
     });
     ends.put(p.out);
     return pays;
@@ -280,17 +292,20 @@ struct LinfBounds {
     const float *w[together];
     for (int k = 0; k < together; ++k) w[k] = pairs[k < n ? k : 0].w;
     Ends ends[together];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int k = 0; k < together; ++k) ends[k].start();
     for (int64_t i = 0; i < c.layer.inputs; ++i) {
       const float *l = t.x + i * kTileRows, *u = t.u + i * kTileRows;
-      const F l0 = Simd::load(l), l1 = Simd::load(l + kLanes);
-      const F u0 = Simd::load(u), u1 = Simd::load(u + kLanes);
-#pragma GCC unroll 4
+      F low[kTileVectors], high[kTileVectors];
+      for (int v = 0; v < kTileVectors; ++v) {
+        low[v] = Simd::load(l + v * kLanes);
+        high[v] = Simd::load(u + v * kLanes);
+      }
+#pragma GCC unroll 8
       for (int k = 0; k < together; ++k) {
-        const F v = Simd::set1(w[k][i]);
-        ends[k].take(0, l0, u0, v);
-        ends[k].take(1, l1, u1, v);
+        const F weight = Simd::set1(w[k][i]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kTileVectors; ++v) ends[k].take(v, low[v], high[v], weight);
       }
     }
     for (int k = 0; k < n; ++k) ends[k].put(pairs[k].out);

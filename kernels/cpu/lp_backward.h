@@ -3,211 +3,11 @@
 #ifndef SORTNET_CPU_LP_BACKWARD_H
 #define SORTNET_CPU_LP_BACKWARD_H
 
-#include <atomic>
-
-#include "linf.h"
-#include "power.h"
+#include "lp_forward.h"
+#include "lp_pruned_backward.h"
 
 namespace sortnet {
 namespace {
-
-constexpr int64_t kInputBlock = 128;
-constexpr int64_t kNeuronBlock = 64;
-constexpr int kNeurons = kLanes == 16 ? 4 : 2; // whose weights and gradients stay in registers
-
-// t^N, N odd, by squaring.
-template <int N> inline F odd_power(F t) {
-  static_assert(N % 2 == 1, "the sign of t is kept");
-  F square = t, product = t;
-  for (int n = N >> 1; n != 0; n >>= 1) {
-    square = Simd::mul(square, square);
-    if (n & 1) product = Simd::mul(product, square);
-  }
-  return product;
-}
-
-// Slopes turn ratios t = (x - w) / y into |t|^(p-1) sign(t).
-template <int P> struct WholeSlope {
-  template <int N> void operator()(F (&t)[N]) const {
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) t[n] = of(t[n]);
-  }
-  static F of(F t) {
-    if constexpr (P == 1) {
-      // 1 / y is 0 where nothing is wanted, and the sign of 0 is 0.
-      const F one = Simd::copysign(Simd::set1(1.0f), t);
-      return Simd::select(Simd::eq(t, Simd::set1(0.0f)), Simd::set1(0.0f), one);
-    } else if constexpr (P == 3) {
-      return Simd::mul(t, Simd::abs(t));
-    } else {
-      return odd_power<P - 1>(t);
-    }
-  }
-};
-
-// Where all slopes are below 2^-30 they are 0; `power` gives the others.
-template <int N, class Power> inline void slopes_from(F least, F (&t)[N], const Power &power) {
-  M m[N];
-  bool any = false;
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) {
-    m[n] = Simd::ge(Simd::abs(t[n]), least);
-    any = n == 0 ? Simd::any(m[0]) : Simd::any(m[0], m[n]);
-  }
-  if (any) power();
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) t[n] = any ? Simd::zero_unless(m[n], t[n]) : Simd::set1(0.0f);
-}
-
-// Even whole p so large that most slopes are 0.
-struct SkippedWholeSlope {
-  Whole whole;
-  F least;
-  template <int N> void operator()(F (&t)[N]) const {
-    slopes_from(least, t, [&] {
-      F square[N]; // t^(2^k), and t becomes t^(2^(k+1) - 1)
-      for (int n = 0; n < N; ++n) square[n] = t[n];
-      for (int k = 1; k < whole.squarings; ++k) {
-        for (int n = 0; n < N; ++n) {
-          square[n] = Simd::mul(square[n], square[n]);
-          t[n] = Simd::mul(t[n], square[n]);
-        }
-      }
-      for (int n = 0; n < N && whole.triple; ++n) { // 3 2^k - 1 = 2^(k+1) + 2^k - 1
-        square[n] = Simd::mul(square[n], square[n]);
-        t[n] = Simd::mul(t[n], Simd::mul(square[n], square[n]));
-      }
-    });
-  }
-};
-
-// Any p.
-template <bool Fine> struct Slope {
-  const Exponent &e; // of p - 1
-  F offset, least;
-  template <int N> void operator()(F (&t)[N]) const {
-    slopes_from(least, t, [&] {
-      F power[N], offsets[N];
-      for (int n = 0; n < N; ++n) power[n] = t[n], offsets[n] = offset;
-      power_terms<Fine, N>(e, power, offsets);
-      for (int n = 0; n < N; ++n) t[n] = Simd::copysign(power[n], t[n]);
-    });
-  }
-};
-
-// Gathered operands of a task: `columns` inputs, padded to whole vectors with x = w = 0.
-struct SlopeTile {
-  int64_t samples, columns; // columns: a multiple of kLanes
-  const float *x;           // [samples][kInputBlock]
-  float *dx;                // the same, added to
-  const float *w;           // [kNeurons][kInputBlock]
-  float *dw;                // the same, overwritten
-  const float *factors;     // [samples][2 kNeurons]: 1 / y, then dy
-};
-
-template <int Vectors, class SlopeOf>
-inline void slope_columns(const SlopeTile &t, int64_t column, const SlopeOf &slope) {
-  F w[kNeurons][Vectors], dw[kNeurons][Vectors];
-#pragma GCC unroll 4
-  for (int o = 0; o < kNeurons; ++o) {
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) {
-      w[o][v] = Simd::load(t.w + o * kInputBlock + column + v * kLanes);
-      dw[o][v] = Simd::set1(0.0f);
-    }
-  }
-  const float *x_at = t.x + column, *factor = t.factors;
-  float *dx_at = t.dx + column;
-  for (int64_t b = 0; b < t.samples; ++b) {
-    F x[Vectors], dx[Vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) {
-      x[v] = Simd::load(x_at + v * kLanes);
-      dx[v] = Simd::load(dx_at + v * kLanes);
-    }
-#pragma GCC unroll 4
-    for (int o = 0; o < kNeurons; ++o) {
-      const F inverse = Simd::set1(factor[o]), dy = Simd::set1(factor[kNeurons + o]);
-      F g[Vectors];
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) g[v] = Simd::mul(Simd::sub(x[v], w[o][v]), inverse);
-      slope(g);
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) {
-        dx[v] = Simd::fma(dy, g[v], dx[v]);
-        dw[o][v] = Simd::fnma(dy, g[v], dw[o][v]);
-      }
-    }
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) Simd::store(dx_at + v * kLanes, dx[v]);
-    x_at += kInputBlock;
-    dx_at += kInputBlock;
-    factor += 2 * kNeurons;
-  }
-#pragma GCC unroll 4
-  for (int o = 0; o < kNeurons; ++o) {
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) {
-      Simd::store(t.dw + o * kInputBlock + column + v * kLanes, dw[o][v]);
-    }
-  }
-}
-
-template <class SlopeOf>
-__attribute__((noinline)) void slope_tile(const SlopeTile &t, const SlopeOf &slope) {
-  int64_t column = 0;
-  for (; column + 2 * kLanes <= t.columns; column += 2 * kLanes) {
-    slope_columns<2>(t, column, slope);
-  }
-  if (column < t.columns) slope_columns<1>(t, column, slope);
-}
-
-// The call's constants and the factors of every output.
-struct Slopes {
-  float p;
-  Exponent e;  // of p - 1
-  float least; // |t|^(p-1) < 2^-30 below
-  Whole whole; // p
-
-  explicit Slopes(float power)
-      : p(power), e(make_exponent(power > 1.0f ? power - 1.0f : 1.0f, 1)),
-        least(negligible_slope(power)), whole(whole_of(power)) {}
-
-  void operator()(const SlopeTile &t) const {
-    // A difference below 2^-126 beside a norm of at least 2^-100 has no slope to speak of from p = 2 on.
-    if (p < 2.0f) return add(t);
-    const FlushToZero mode;
-    add(t);
-  }
-
-private:
-  void add(const SlopeTile &t) const {
-    switch (whole.squarings < 0 || p > 64.0f ? 0 : int(p)) {
-      case 1: return slope_tile(t, WholeSlope<1>());
-      case 2: return slope_tile(t, WholeSlope<2>());
-      case 3: return slope_tile(t, WholeSlope<3>());
-      case 4: return slope_tile(t, WholeSlope<4>());
-      case 6: return slope_tile(t, WholeSlope<6>());
-      case 8: return slope_tile(t, WholeSlope<8>());
-      case 12: return slope_tile(t, WholeSlope<12>());
-      case 16: return slope_tile(t, WholeSlope<16>());
-      case 24: return slope_tile(t, WholeSlope<24>());
-      case 32: return slope_tile(t, WholeSlope<32>());
-      case 48: return slope_tile(t, WholeSlope<48>());
-      case 64: return slope_tile(t, WholeSlope<64>());
-    }
-    if (whole.squarings > 0) return slope_tile(t, SkippedWholeSlope{whole, Simd::set1(least)});
-    const F offset = make_offset(e, Simd::set1(0.0f)).offset;
-    if (e.fine) slope_tile(t, Slope<true>{e, offset, Simd::set1(least)});
-    else slope_tile(t, Slope<false>{e, offset, Simd::set1(least)});
-  }
-};
-
-// A norm whose reciprocal is out of range, or that is not finite, or whose rounding a power so large would
-// show: its slopes are computed one by one.
-inline bool odd_norm(float y, float p) {
-  return p > 0x1p20f ? y != 0.0f : !(y == 0.0f || (y >= 0x1p-100f && y <= FLT_MAX));
-}
 
 sn_status lp_backward_finite(const LpBackward &c) {
   const sn_layer &l = c.layer;
@@ -333,18 +133,12 @@ sn_status lp_backward_finite(const LpBackward &c) {
     }
   });
   if (status != SN_OK || !odd.load()) return status;
-  return parallel_for(nullptr, B, [&](int64_t b) {
-    const uint8_t *out = mask_row(c.masks.out, b / c.masks.group, O);
-    for (int64_t o = 0; o < O; ++o) {
-      if ((out == nullptr || out[o] != 0) && odd_norm(c.y[b * c.y_stride + o], c.p)) {
-        lp_backward_one(c, b, o);
-      }
-    }
-  });
+  return backward_one_by_one(c, [&](int64_t b, int64_t o) { return odd_norm(c.y[b * c.y_stride + o], c.p); });
 }
 
 sn_status lp_backward(const LpBackward &c) {
-  return c.p == kInfinity ? linf_backward(c) : lp_backward_finite(c);
+  if (c.p == kInfinity) return linf_backward(c);
+  return method_of(c.p) == Method::pruned ? lp_backward_pruned(c) : lp_backward_finite(c);
 }
 
 } // namespace

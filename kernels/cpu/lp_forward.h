@@ -3,8 +3,7 @@
 #ifndef SORTNET_CPU_LP_FORWARD_H
 #define SORTNET_CPU_LP_FORWARD_H
 
-#include "linf.h"
-#include "lp_row.h"
+#include "lp_pruned.h"
 
 namespace sortnet {
 namespace {
@@ -46,13 +45,7 @@ struct Sum {
   void clear(int n) {
     for (int s = 0; s < n; ++s) high[s] = low[s] = Simd::set1(0.0f);
   }
-  void add(int s, F run) {
-    const F total = Simd::add(high[s], run);
-    const F part = Simd::sub(total, high[s]);
-    const F error = Simd::add(Simd::sub(high[s], Simd::sub(total, part)), Simd::sub(run, part));
-    high[s] = total;
-    low[s] = Simd::add(low[s], error);
-  }
+  void add(int s, F run) { add_exactly(high[s], low[s], run); }
   F total(int s) const { return Simd::add(high[s], low[s]); }
 };
 
@@ -126,24 +119,13 @@ inline M in_range(const Exponent &e, F sum) {
   return Simd::both(Simd::ge(sum, Simd::set1(e.least_sum)), Simd::le(sum, Simd::set1(0x1p126f)));
 }
 
-enum class Method { top, whole, scaled_whole, scaled, beside_top };
-
-Method method_of(float p) {
-  // log(I) / p is below 2e-7 for every I: the norm is the maximum.
-  if (p > 1.1e8f) return Method::top;
-  if (p == 1.0f || p == 2.0f || p == 3.0f || p == 4.0f || p == 8.0f) return Method::whole;
-  if (p <= 64.0f && whole_of(p).squarings >= 0) return Method::scaled_whole;
-  // Above, half of the terms are negligible, and more: finding the largest first pays.
-  return p <= 13.0f ? Method::scaled : Method::beside_top;
-}
-
 // What all tiles of a call share.
 struct Norm {
   Method method;
   Exponent e;
 };
 
-// The norms of a tile, of any method but beside_top. `x_largest`: of its samples; `w_largest`: of its
+// The norms of a tile, of any method but pruned. `x_largest`: of its samples; `w_largest`: of its
 // neurons. `again`: lanes to be computed by row.
 template <int Rows, class Term>
 void norms(const Tile &t, const Norm &norm, const float *x_largest, const float *w_largest, F *y,
@@ -207,10 +189,7 @@ void norms(const Tile &t, const Norm &norm, const float *x_largest, const float 
         case 6: add(ScaledWholePower<6>{scale}); break;
         case 12: add(ScaledWholePower<12>{scale}); break;
         case 16: add(ScaledWholePower<16>{scale}); break;
-        case 24: add(ScaledWholePower<24>{scale}); break;
-        case 32: add(ScaledWholePower<32>{scale}); break;
-        case 48: add(ScaledWholePower<48>{scale}); break;
-        default: add(ScaledWholePower<64>{scale});
+        default: add(ScaledWholePower<24>{scale});
       }
     }
     for (int s = 0; s < n; ++s) right[s] = Simd::both(right[s], in_range(e, sum.total(s)));
@@ -273,73 +252,11 @@ float lp_by_row(const LpForward &c, const Exponent &e, int64_t b, int64_t o, con
   return row_norm<Distance>(memory.x, memory.x, memory.w, n, e, memory.terms, &y) ? y : lp_one(c, b, o);
 }
 
-sn_status lp_forward(const LpForward &c);
-
-// Method::beside_top: the maxima first, then the powers of what matters beside them.
-sn_status lp_forward_beside_top(const LpForward &c, const Exponent &e) {
-  LpForward maxima = c;
-  maxima.p = kInfinity;
-  const sn_status status = lp_forward(maxima);
-  if (status != SN_OK) return status;
-
-  constexpr int64_t kRows = 32, kNeurons = 64; // of a task
-  const sn_layer &l = c.layer;
-  const int64_t B = l.batch, I = l.inputs, O = l.outputs;
-  const int64_t group = samples_together(c.masks, B);
-  const int64_t parts = ceil_div(group, kRows), blocks = ceil_div(O, kNeurons);
-  // The samples take turns at a block of weights, which stays in the second cache.
-  const int64_t turns = ceil_div(B, group) * parts;
-  return parallel_for(c.ex, blocks * turns, [&](int64_t task) {
-    const int64_t g = task % turns / parts, first = g * group + task % turns % parts * kRows;
-    const int64_t last = smaller(smaller(first + kRows, (g + 1) * group), B), samples = last - first;
-    if (samples <= 0) return;
-    const uint8_t *const in = mask_row(c.masks.in, g, I), *const out = mask_row(c.masks.out, g, O);
-    Carver memory;
-    memory.count<float>((in != nullptr ? kRows + 1 : 0) * row_room(I));
-    memory.count<float>(row_room(I));
-    memory.open_or_throw(ScratchSlot::task);
-    float *const copies = memory.take<float>((in != nullptr ? kRows + 1 : 0) * row_room(I));
-    float *const room = memory.take<float>(row_room(I));
-    const float *x[kRows];
-    int64_t n = I;
-    for (int64_t b = 0; b < samples; ++b) {
-      x[b] = c.x + (first + b) * c.x_stride;
-      if (in == nullptr) continue;
-      float *const copy = copies + (b + 1) * row_room(I);
-      n = gather<1>({x[b]}, in, I, {copy});
-      x[b] = copy;
-    }
-    for (int64_t o = task / turns * kNeurons; o < smaller(O, (task / turns + 1) * kNeurons); ++o) {
-      if (out != nullptr && out[o] == 0) continue;
-      const float *w = l.w + o * l.w_stride;
-      if (in != nullptr) {
-        gather<1>({w}, in, I, {copies});
-        w = copies;
-      }
-      float y[kRows], sums[kRows];
-      for (int64_t b = 0; b < kRows; ++b) {
-        y[b] = b < samples ? c.y[(first + b) * c.y_stride + o] : 1.0f;
-        sums[b] = 1.0f;
-      }
-      sums_beside<One<Distance>>(x, x, samples, w, n, e, y, room, sums);
-      uint64_t unusual = 0;
-      for (int64_t b = 0; b < samples; ++b) {
-        unusual |= uint64_t(!usual_top(y[b]) && !top_is_norm(y[b])) << b;
-      }
-      norms_from(e, sums, y, samples);
-      for (int64_t b = 0; b < samples; ++b) {
-        if (unusual >> b & 1) y[b] = lp_one(c, first + b, o);
-        c.y[(first + b) * c.y_stride + o] = y[b];
-      }
-    }
-  });
-}
-
 sn_status lp_forward(const LpForward &c) {
   const sn_layer &l = c.layer;
   const int64_t B = l.batch, I = l.inputs, O = l.outputs;
   const Norm norm = {method_of(c.p), make_exponent(c.p, I)};
-  if (norm.method == Method::beside_top) return lp_forward_beside_top(c, norm.e);
+  if (norm.method == Method::pruned && I > 0) return lp_forward_pruned(c);
   if (norm.method == Method::top && linf_prunes(l, c.masks)) return linf_forward(c);
 
   // Without masks the batch is one group, and tasks take panels in turn; with masks every group has

@@ -18,6 +18,9 @@ constexpr float kLeastTop = 0x1p-60f, kMostTop = 0x1p100f;
 inline bool usual_top(float top) { return top >= kLeastTop && top <= kMostTop; }
 inline bool top_is_norm(float top) { return !(top != 0.0f && finite(top)); }
 
+// For huge p the negligible fraction reaches 1; the largest term may be an ulp below the top, and counts.
+constexpr float kMostRatio = 1.0f - 0x1p-21f;
+
 // Even whole powers of vectors, in place.
 struct Squarings {
   Whole whole;
@@ -94,8 +97,7 @@ void sums_of_row(const float *x, const float *u, const float *w, int64_t n, cons
   F least[K];
   int64_t count[K] = {};
   const int64_t step = row_room(n);
-  // For huge p the fraction reaches 1; the largest term may be an ulp below the top, and is kept.
-  const float fraction = smaller(e.negligible, 1.0f - 0x1p-21f);
+  const float fraction = e.negligible < kMostRatio ? e.negligible : kMostRatio;
   for (int k = 0; k < K; ++k) {
     least[k] = Simd::set1(usual_top(tops[k]) ? tops[k] * fraction : kInfinity);
   }

@@ -1,8 +1,13 @@
-// Scratch memory, and sn_pool_parallel_for: the threads of a host that has an OpenMP pool, or threads
+// Scratch memory, the mode of floating point, and sn_pool_parallel_for: the threads of a host that has an OpenMP pool, or threads
 // of our own.
+#include "../strict_float.h"
+
 #include "parallel.h"
 
-#include <cstdlib>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include <new>
 #include <thread>
 #include <vector>
@@ -15,21 +20,26 @@ public:
   Block() = default;
   Block(const Block &) = delete;
   Block &operator=(const Block &) = delete;
-  ~Block() { std::free(data_); }
+  ~Block() { free(); }
 
   void *at_least(size_t bytes) {
     if (bytes > size_) {
-      std::free(data_);
-      size_ = 0;
+      free();
       const size_t rounded = (bytes + 4095) / 4096 * 4096;
-      data_ = std::aligned_alloc(64, rounded);
-      if (data_ == nullptr) throw std::bad_alloc();
+      data_ = ::operator new(rounded, kCacheLine);
       size_ = rounded;
     }
     return data_;
   }
 
 private:
+  static constexpr std::align_val_t kCacheLine{64};
+  void free() {
+    ::operator delete(data_, kCacheLine);
+    data_ = nullptr;
+    size_ = 0;
+  }
+
   void *data_ = nullptr;
   size_t size_ = 0;
 };
@@ -40,6 +50,23 @@ void *scratch(ScratchSlot slot, size_t bytes) {
   static thread_local Block blocks[4];
   return blocks[static_cast<int>(slot)].at_least(bytes);
 }
+
+#if defined(__SSE2__)
+DefinedMode::DefinedMode() : saved_(_mm_getcsr()) { _mm_setcsr(0x1f80); } // as a process starts
+DefinedMode::~DefinedMode() { _mm_setcsr(saved_); }
+#elif defined(__aarch64__)
+DefinedMode::DefinedMode() {
+  asm volatile("mrs %0, fpcr" : "=r"(saved_));
+  asm volatile("msr fpcr, %0" : : "r"(uint64_t(0)));
+}
+DefinedMode::~DefinedMode() { asm volatile("msr fpcr, %0" : : "r"(saved_)); }
+#else
+DefinedMode::DefinedMode() {
+  std::fegetenv(&saved_);
+  std::fesetenv(FE_DFL_ENV);
+}
+DefinedMode::~DefinedMode() { std::fesetenv(&saved_); }
+#endif
 
 } // namespace sortnet
 

@@ -128,6 +128,14 @@ template <bool Fine, int N> inline void power_terms(const Exponent &e, F *d, con
 // (run - 1) 2^-24 / p.
 inline int64_t run_length(float p) { return p < 2.0f ? 16 : 32; }
 
+// Adds `run` to a sum and what that rounds off to `low`.
+inline void add_exactly(F &sum, F &low, F run) {
+  const F total = Simd::add(sum, run);
+  const F part = Simd::sub(total, sum);
+  low = Simd::add(low, Simd::add(Simd::sub(sum, Simd::sub(total, part)), Simd::sub(run, part)));
+  sum = total;
+}
+
 // The offset that divides the terms of an output by 2^(p exponent), a whole number, and what its
 // rounding errors are, so that the root can undo them: they would grow with the exponent.
 struct Offset {

@@ -22,11 +22,12 @@
 namespace sortnet {
 namespace {
 
-constexpr int kTileRows = kPanel;
+constexpr int kTileVectors = kPair;
+constexpr int kTileRows = kTileVectors * kLanes;
 constexpr int64_t kWord = 64;    // inputs whose bounds are compared together
 constexpr int kBlock = 64;       // most neurons of a task
 constexpr int64_t kFew = 32;     // inputs that tell whether a guess was too low
-constexpr int kUnbranched = 4;   // inputs of a word in the usual case
+constexpr int kMostRetries = 6;
 constexpr int64_t kMostPause = 16; // tiles
 constexpr int kMargin = 4;       // levels: a guess this much lower is seldom too high
 constexpr uint32_t kAllOdd = uint32_t((uint64_t(1) << kTileRows) - 1);
@@ -301,18 +302,7 @@ inline int64_t take(const TileView &t, const Pair &p, int level) {
     const int64_t i = k * kWord;
     uint64_t bits = t.rest[k] & Simd::reaching(p.level + i, t.low + i, t.high + i, uint8_t(level));
     t.rest[k] ^= bits;
-    uint32_t *next = to;
-    to += __builtin_popcountll(bits);
-    // So many at a time without a branch; what is written too much is overwritten.
-    do {
-#pragma GCC unroll 4
-      for (int j = 0; j < kUnbranched; ++j) {
-        next[j] = uint32_t(i) + uint32_t(__builtin_ctzll(bits | uint64_t(1) << 63));
-        bits &= bits - 1;
-        asm("" : "+r"(bits)); // or the compiler makes vectors of single indices
-      }
-      next += kUnbranched;
-    } while (__builtin_expect(bits != 0, 0));
+    to += Simd::places(to, uint32_t(i), bits);
   }
   return to - t.list;
 }
@@ -323,13 +313,13 @@ template <class Use> bool prune_pair(const TileView &t, const Pair &p, int64_t m
   std::memcpy(t.rest, t.kept_bits, size_t(t.words) * sizeof(uint64_t));
   int level = *p.guess > 2 * kMargin ? *p.guess - kMargin : *p.guess;
   int reached = 0;
-  bool retried = false, partly = false; // partly: not all inputs at `level` were used
+  int retries = 0;
+  bool partly = false; // not all inputs at `level` were used
   for (int64_t left = most;;) {
     int64_t n = take(t, p, level);
     if (n > left) {
-      // Unless the guess was too low, this pair is not worth it: a few inputs tell.
-      if (retried) return false;
-      retried = true;
+      // Unless the guess was too low, this pair is not worth it: a few inputs, some times, tell.
+      if (++retries > kMostRetries) return false;
       for (int64_t k = kFew; k < n; ++k) {
         t.rest[t.list[k] / kWord] |= uint64_t(1) << (t.list[k] % kWord);
       }
@@ -358,7 +348,7 @@ struct Block {
   uint8_t *level;             // [count][width]
   uint8_t *low, *high;        // [width], of the tile
   uint64_t *rest;             // [words]
-  uint32_t *list;             // [width + 8]
+  uint32_t *list;             // [width + kWord]
   int guess[kBlock], last_guess = 160;
   float *out; // [count][outputs][kTileRows]
 
@@ -367,14 +357,14 @@ struct Block {
     Carver memory;
     memory.count<uint8_t>((count + 2) * width);
     memory.count<uint64_t>(words);
-    memory.count<uint32_t>(width + 8);
+    memory.count<uint32_t>(width + kWord);
     memory.count<float>(count * outputs * kTileRows);
     memory.open_or_throw(ScratchSlot::task);
     level = memory.take<uint8_t>((count + 2) * width);
     low = level + count * width;
     high = low + width;
     rest = memory.take<uint64_t>(words);
-    list = memory.take<uint32_t>(width + 8);
+    list = memory.take<uint32_t>(width + kWord);
     out = memory.take<float>(count * outputs * kTileRows);
     for (int &g : guess) g = 0;
   }

@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "scalar.h"
 
 #include <algorithm>
@@ -101,6 +103,44 @@ float negligible_fraction(float p, int64_t inputs) {
 float negligible_slope(float p) {
   // A ratio of 0 has no slope, however near 1 p is.
   return p > 1.0f ? float(std::max(std::pow(2.0, -30.0 / (double(p) - 1.0)), 0x1p-126)) : 0.0f;
+}
+
+HighPower make_high_power(float p, float least) {
+  HighPower h = {};
+  h.squarings = std::ilogb(p);
+  const double r = std::ldexp(double(p), -h.squarings);
+  h.least = least;
+  if (r == 1.0) return h;
+  // Interpolation at Chebyshev's nodes, and the error where it is about the largest.
+  const double end = 1.0 + 0x1p-18, half = (end - double(least)) / 2.0;
+  h.centre = float((end + double(least)) / 2.0);
+  const auto at = [&](double z) { return double(h.centre) + half * z; };
+  constexpr int most = int(sizeof h.coefficient / sizeof *h.coefficient) - 1;
+  constexpr double pi = 3.14159265358979323846;
+  for (h.degree = 1;; ++h.degree) {
+    const int n = h.degree + 1;
+    double node[most + 1], newton[most + 1], c[most + 1] = {};
+    for (int k = 0; k < n; ++k) {
+      node[k] = half * std::cos(pi * (k + 0.5) / n);
+      newton[k] = std::pow(double(h.centre) + node[k], r);
+    }
+    for (int order = 1; order < n; ++order) {
+      for (int k = n - 1; k >= order; --k) newton[k] = (newton[k] - newton[k - 1]) / (node[k] - node[k - order]);
+    }
+    for (int k = n - 1; k >= 0; --k) { // c = c (s - node) + newton
+      for (int j = n - 1; j > 0; --j) c[j] = c[j - 1] - c[j] * node[k];
+      c[0] = newton[k] - c[0] * node[k];
+    }
+    for (int k = 0; k < n; ++k) h.coefficient[k] = float(c[k]);
+    double worst = 0.0;
+    for (int k = 0; k <= n; ++k) {
+      const double t = at(std::cos(pi * k / n)), s = t - double(h.centre);
+      double q = double(h.coefficient[n - 1]);
+      for (int j = n - 2; j >= 0; --j) q = q * s + double(h.coefficient[j]);
+      worst = std::max(worst, std::fabs(q / std::pow(t, r) - 1.0));
+    }
+    if (worst <= 2e-7 || h.degree == most) return h;
+  }
 }
 
 float lp_one(const LpForward &c, int64_t b, int64_t o) {

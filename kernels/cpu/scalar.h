@@ -14,6 +14,15 @@ float negligible_fraction(float p, int64_t inputs);
 // t with t^(p-1) = 2^-30, normal.
 float negligible_slope(float p);
 
+// t^p for ratios t from `least` to 1: q(t)^(2^squarings), where q(t) = t^(p / 2^squarings), p / 2^squarings in [1, 2), is a
+// polynomial in t - centre with a relative error below 2e-7; of degree 0: t itself.
+struct HighPower {
+  float least, centre;
+  int squarings, degree;
+  float coefficient[20];
+};
+HighPower make_high_power(float p, float least);
+
 float lp_one(const LpForward &c, int64_t b, int64_t o);
 // Adds the gradients through output (b, o) to row b of dx and row o of dw.
 void lp_backward_one(const LpBackward &c, int64_t b, int64_t o);

@@ -81,6 +81,7 @@ struct Simd {
   static uint32_t bits(M m) { return uint32_t(_mm256_movemask_ps(m)); }
   static F select(M m, F yes, F no) { return _mm256_blendv_ps(no, yes, m); }
   static F zero_unless(M m, F v) { return _mm256_and_ps(m, v); }
+  static F add_if(M m, F a, F b) { return add(a, zero_unless(m, b)); } // a where not m
   static F max_bits(F a, F b) {
     return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
   }
@@ -162,6 +163,17 @@ struct Simd {
       return uint32_t(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(reach, l), reach)));
     };
     return half(0) | uint64_t(half(32)) << 32;
+  }
+  static int64_t places(uint32_t *to, uint32_t first, uint64_t bits) {
+    uint32_t *next = to;
+#pragma GCC unroll 8
+    for (uint32_t k = 0; k < 64; k += 8) {
+      const uint32_t part = uint32_t(bits >> k) & 0xff;
+      const __m256i i = _mm256_add_epi32(lanes(kCompress[part]), _mm256_set1_epi32(int(first + k)));
+      _mm256_storeu_si256(reinterpret_cast<__m256i *>(next), i);
+      next += __builtin_popcount(part);
+    }
+    return next - to;
   }
   static void transpose(F *r) {
     F t[8];

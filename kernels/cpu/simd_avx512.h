@@ -62,9 +62,15 @@ struct Simd {
   static M unless(M a, M b) { return M(~a & b); }
   static bool any(M m) { return m != 0; }
   static bool any(M a, M b) { return (a | b) != 0; }
-  static uint32_t bits(M m) { return m; }
+  // Through a general register: GCC 12 spills a mask as two bytes and reads four.
+  static uint32_t bits(M m) {
+    uint32_t b = m;
+    asm("" : "+r"(b));
+    return b;
+  }
   static F select(M m, F yes, F no) { return _mm512_mask_blend_ps(m, no, yes); }
   static F zero_unless(M m, F v) { return _mm512_maskz_mov_ps(m, v); }
+  static F add_if(M m, F a, F b) { return _mm512_mask_add_ps(a, m, a, b); } // a where not m
   // The larger and the smaller of a and b, at least one of them >= +0, by their bits: other units of the processor
   // compare integers. NaN of a sign counts as beyond infinity.
   static F max_bits(F a, F b) {
@@ -101,7 +107,7 @@ struct Simd {
   // Writes the lanes of m to p, densely, and perhaps zeros after them up to p + N. Their number.
   static int compress(float *p, F v, M m) {
     _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m, v));
-    return __builtin_popcount(m);
+    return __builtin_popcount(bits(m));
   }
   // The lanes whose byte is not 0, N bytes.
   static M nonzero(const uint8_t *p) {
@@ -112,7 +118,7 @@ struct Simd {
   static int expand_add(float *to, const float *p, M m) {
     const F v = _mm512_maskz_expandloadu_ps(m, p);
     _mm512_mask_storeu_ps(to, m, _mm512_add_ps(_mm512_maskz_loadu_ps(m, to), v));
-    return __builtin_popcount(m);
+    return __builtin_popcount(bits(m));
   }
   static float least(F v) { return _mm512_reduce_min_ps(v); }
   // N bytes: the lanes without their fractions; 0 <= v < 256.
@@ -126,6 +132,19 @@ struct Simd {
     const __m512i reach = _mm512_max_epu8(_mm512_subs_epu8(_mm512_loadu_si512(high), v),
                                           _mm512_subs_epu8(v, _mm512_loadu_si512(low)));
     return _mm512_cmpge_epu8_mask(reach, _mm512_set1_epi8(char(least)));
+  }
+  // Writes first + i, ascending, for each bit i of a word, and perhaps more than that, up to 64: how many.
+  static int64_t places(uint32_t *to, uint32_t first, uint64_t bits) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t *next = to;
+#pragma GCC unroll 4
+    for (uint32_t k = 0; k < 64; k += 16) {
+      const uint32_t part = uint32_t(bits >> k) & 0xffff;
+      const __m512i i = _mm512_add_epi32(lane, _mm512_set1_epi32(int(first + k)));
+      _mm512_storeu_si512(next, _mm512_maskz_compress_epi32(__mmask16(part), i));
+      next += __builtin_popcount(part);
+    }
+    return next - to;
   }
   static void transpose(F *r) {
     F t[16];

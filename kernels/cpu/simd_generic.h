@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 namespace sortnet {
 namespace {
@@ -43,7 +46,11 @@ struct Simd {
   static F min(F a, F b) { return a < b ? a : b; }
   static F abs(F a) { return F(M(a) & int32(0x7fffffff)); }
   static F negate(F a) { return -a; }
+#if defined(__aarch64__) // one instruction, where a comparison and a selection are two
+  static F absmax(F a, F b) { return vmaxq_f32(a, abs(b)); }
+#else
   static F absmax(F a, F b) { return max(a, abs(b)); } // a >= 0
+#endif
   static F copysign(F a, F s) { return F(M(a) | (M(s) & ~int32(0x7fffffff))); }
   static F round(F a) {
     for (int i = 0; i < N; ++i) a[i] = std::nearbyintf(a[i]);
@@ -62,9 +69,15 @@ struct Simd {
   static uint32_t bits(M m) { return (m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8); }
   static F select(M m, F yes, F no) { return m ? yes : no; }
   static F zero_unless(M m, F v) { return F(m & M(v)); }
+  static F add_if(M m, F a, F b) { return add(a, zero_unless(m, b)); } // a where not m
   static F max_bits(F a, F b) { return M(a) > M(b) ? a : b; }
   static F min_bits(F a, F b) { return M(a) < M(b) ? a : b; }
-  static F next_up(F a) { return min(F(M(a) + 1), set1(__builtin_inff())); }
+  // a >= 0, or NaN, above which is infinity. On integers: the pattern after infinity's is a
+  // signalling NaN, which minima of floats may let through.
+  static F next_up(F a) {
+    const M i = (M(a) & int32(0x7fffffff)) + 1, infinity = int32(0x7f800000);
+    return F(i < infinity ? i : infinity);
+  }
   static F next_down(F a) {
     const M i = M(a) - 1;
     return F(i > 0 ? i : int32(0));
@@ -130,6 +143,11 @@ struct Simd {
       for (int i = 0; i < 16; ++i) bits |= uint64_t(uint8_t(hit[i])) << (at + i);
     }
     return bits;
+  }
+  static int64_t places(uint32_t *to, uint32_t first, uint64_t bits) {
+    uint32_t *next = to;
+    for (; bits != 0; bits &= bits - 1) *next++ = first + uint32_t(__builtin_ctzll(bits));
+    return next - to;
   }
   static void transpose(F *r) {
     F t[4];

@@ -1,4 +1,6 @@
 // sortnet_cuda.h: checks arguments, chooses kernels and launches them.
+#include "../strict_float.h"
+
 #include "sortnet_cuda.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "driver.h"
 
 #include <dlfcn.h>
@@ -24,7 +26,9 @@ Driver open_driver() {
   void *library = open_library(names, &error);
   if (library == nullptr) {
     // Not there: a machine without a GPU. There, but not to be loaded: a broken driver.
-    bool absent = error.rfind("libcuda.so.1: cannot open shared object file", 0) == 0;
+    // (The first text is glibc's, the second musl's.)
+    bool absent = error.rfind("libcuda.so.1: cannot open shared object file", 0) == 0 ||
+                  error == "Error loading shared library libcuda.so.1: No such file or directory";
     throw Failure{absent ? SN_UNSUPPORTED : SN_CUDA_FAILED,
                   (absent ? "no NVIDIA driver: " : "the NVIDIA driver cannot be loaded: ") + error};
   }

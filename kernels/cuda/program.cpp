@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "program.h"
 
 #include <sys/stat.h>

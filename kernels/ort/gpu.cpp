@@ -1,3 +1,5 @@
+#include "../strict_float.h"
+
 #include "gpu.h"
 
 #if defined(__linux__)

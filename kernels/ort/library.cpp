@@ -4,6 +4,8 @@
 // The threads are ONNX Runtime's own; a constant W is packed once. No exception leaves a callback.
 // On a machine with a GPU the same ops are registered for the CUDA execution provider as well, on the
 // provider's stream.
+#include "../strict_float.h"
+
 #include <climits>
 #include <cstdlib>
 #include <memory>
@@ -121,10 +123,9 @@ class Neurons {
     if (constant && value) {
       const Matrix w = matrix(api, value, "W");
       check_k(w);
-      const size_t bytes = (sn_packed_bytes(w.rows, w.columns) + 63) / 64 * 64;
+      const size_t bytes = sn_packed_bytes(w.rows, w.columns);
       if (bytes == 0) return;
-      packed_.reset(std::aligned_alloc(64, bytes));
-      if (!packed_) throw std::bad_alloc();
+      packed_.reset(::operator new(bytes, kCacheLine));
       check(sn_pack(w.data, w.columns, w.rows, w.columns, packed_.get()), "packing W");
     }
   }
@@ -167,8 +168,9 @@ class Neurons {
                                   " is more than the " + std::to_string(w.columns) + " inputs");
   }
 
+  static constexpr std::align_val_t kCacheLine{64};
   struct Free {
-    void operator()(void *pointer) const { std::free(pointer); }
+    void operator()(void *pointer) const { ::operator delete(pointer, kCacheLine); }
   };
   Table api_;
   uint32_t version_;

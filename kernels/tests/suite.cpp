@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <new>
 #include <random>
 #include <thread>
 #include <vector>
@@ -25,8 +26,9 @@ void require(bool condition, const char *what) {
   }
 }
 
+constexpr std::align_val_t kCacheLine{64};
 struct Free {
-  void operator()(void *p) const { std::free(p); }
+  void operator()(void *p) const { ::operator delete(p, kCacheLine); }
 };
 
 struct Case {
@@ -55,7 +57,7 @@ struct Case {
     for (auto &m : in) m = keep(random);
     for (auto &m : out) m = keep(random);
     const size_t bytes = sn_packed_bytes(O, I);
-    if (bytes > 0) packed.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+    if (bytes > 0) packed.reset(::operator new(bytes, kCacheLine));
     require(sn_pack(w.data(), I + stride_gap, O, I, packed.get()) == SN_OK, "pack");
   }
   sn_layer layer(bool with_packed) const {

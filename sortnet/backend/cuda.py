@@ -90,11 +90,15 @@ def load(path: Path, nvrtc: str | None) -> ctypes.CDLL:
 def available() -> bool:
     """Whether there is a GPU that a driver serves. False without a driver or a device, silently.
 
+    The GPU kernels are built for Linux; elsewhere the answer is False.
+
     Raises:
         NativeError: there is a driver, but it does not work; the message says why.
     """
+    if not sys.platform.startswith("linux"):
+        return False
     lib = library()
-    status = lib.sn_cuda_available()
+    status: int = lib.sn_cuda_available()
     if status not in (_OK, _UNSUPPORTED):
         raise NativeError(lib.sn_cuda_last_error().decode())
     return status == _OK

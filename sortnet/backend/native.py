@@ -14,6 +14,13 @@ class NativeError(RuntimeError):
     """A kernel library is missing, does not fit, or refused its arguments."""
 
 
+def library_file(name: str) -> str:
+    """The file name of the shared library `name` on this platform."""
+    if sys.platform == "win32":
+        return f"{name}.dll"
+    return f"lib{name}{'.dylib' if sys.platform == 'darwin' else '.so'}"
+
+
 def library_path(name: str) -> Path:
     """The installed shared library `name` (e.g. "sortnet_kernels").
 
@@ -22,8 +29,7 @@ def library_path(name: str) -> Path:
     """
     import sortnet
 
-    suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
-    file = f"lib{name}{suffix}"
+    file = library_file(name)
     places = [Path(root) / "lib" / file for root in sortnet.__path__]
     for place in places:
         if place.is_file():
@@ -135,7 +141,8 @@ def call(name: str, *arguments: object) -> None:
 @cache
 def isa() -> str:
     """Instruction set in use: "avx512", "avx2" or "generic"."""
-    return library().sn_isa().decode()
+    name: bytes = library().sn_isa()
+    return name.decode()
 
 
 @cache

@@ -67,6 +67,73 @@ def sort_neuron(x: Tensor, w: Tensor, coef: Tensor) -> Tensor:
     return y
 
 
+def lp_distance_jvp(
+    x: Tensor,
+    w: Tensor,
+    p: float,
+    in_mask: Tensor | None,
+    out_mask: Tensor | None,
+    group: int,
+    dx: Tensor | None,
+    dw: Tensor | None,
+) -> Tensor:
+    """Forward-mode derivative of `lp_distance` along dx [B, I] and dw [O, I], None for 0: [B, O].
+
+    sum_i (a_i / y)^(p - 1) sign(x_i - w_i) (dx_i - dw_i), and the first largest term for p = inf.
+    """
+    signed = x[:, None, :] - w[None, :, :]
+    a = signed.abs()
+    if in_mask is not None:
+        a = torch.where(_per_sample(in_mask, group, x.shape[0])[:, None, :], a, 0)
+    if a.shape[-1] == 0:
+        return a.sum(-1)
+    y = _norm(a, p)[..., None]
+    if math.isinf(p):
+        first = (a == a.amax(-1, keepdim=True)).to(torch.int8).argmax(-1, keepdim=True)
+        slope = torch.zeros_like(a).scatter(-1, first, 1)
+    else:
+        slope = (a / torch.where(y > 0, y, 1)) ** (p - 1)
+        slope = torch.where(a > 0, slope, torch.where(a.isnan(), a, 0))
+    dy = (slope * signed.sign() * _moved(dx, dw)).sum(-1)
+    if out_mask is not None:
+        dy = torch.where(_per_sample(out_mask, group, x.shape[0]), dy, 0)
+    return dy
+
+
+def sort_neuron_jvp(
+    x: Tensor,
+    w: Tensor,
+    coef: Tensor,
+    dx: Tensor | None,
+    dw: Tensor | None,
+    dcoef: Tensor | None,
+) -> Tensor:
+    """Forward-mode derivative of `sort_neuron`: the selected terms' signs times their tangents.
+
+    Args:
+        x, w, coef: as in `sort_neuron`.
+        dx, dw, dcoef: tangents of their shapes, None for 0.
+
+    Returns:
+        [B, O].
+    """
+    signed = x[:, None, :] - w[None, :, :]
+    a, order = signed.abs().sort(dim=-1, descending=True, stable=True)
+    a, order = a[..., : coef.shape[-1]], order[..., : coef.shape[-1]]
+    dy = (0 * a).sum(-1)
+    if dx is not None or dw is not None:
+        tangents = (signed.sign() * _moved(dx, dw)).gather(-1, order)
+        dy = dy + (coef * tangents).sum(-1)
+    return dy if dcoef is None else dy + (dcoef * a).sum(-1)
+
+
+def _moved(dx: Tensor | None, dw: Tensor | None) -> Tensor | float:
+    """Tangent of x - w, [B, O, I]."""
+    if dx is None:
+        return 0.0 if dw is None else -dw[None, :, :]
+    return dx[:, None, :] if dw is None else dx[:, None, :] - dw[None, :, :]
+
+
 def interval_differences(lower: Tensor, upper: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest and largest |x - w| for x in [lower, upper], each [B, O, I]."""
     below = lower[:, None, :] - w
@@ -77,7 +144,7 @@ def interval_differences(lower: Tensor, upper: Tensor, w: Tensor) -> tuple[Tenso
 def lp_distance_bounds(lower: Tensor, upper: Tensor, w: Tensor, p: float) -> tuple[Tensor, Tensor]:
     """Bounds of the l_p distance, rounded to nearest. See `sn_lp_bounds` (which rounds outward)."""
     near, far = interval_differences(lower, upper, w)
-    return _norm(near, p), _norm(far, p)
+    return _sound(lower, upper, _norm(near, p), _norm(far, p))
 
 
 def sort_neuron_bounds(
@@ -88,7 +155,12 @@ def sort_neuron_bounds(
     near, far = near.sort(-1, descending=True)[0], far.sort(-1, descending=True)[0]
     near, far = near[..., : coef.shape[-1]], far[..., : coef.shape[-1]]
     positive, negative = coef.clamp_min(0), coef.clamp_max(0)
-    return (
-        (positive * near + negative * far).sum(-1),
-        (positive * far + negative * near).sum(-1),
-    )
+    low = (positive * near + negative * far).sum(-1)
+    high = (positive * far + negative * near).sum(-1)
+    return _sound(lower, upper, low, high)
+
+
+def _sound(lower: Tensor, upper: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds that say nothing where an interval is empty or anything is not a number."""
+    nothing = ~(lower <= upper).all(-1, keepdim=True) | low.isnan() | high.isnan()
+    return low.masked_fill(nothing, -math.inf), high.masked_fill(nothing, math.inf)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +16,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the path of a temporary file to write, and move it to ``path`` if the block succeeds.
 
     On any exception, Ctrl-C included, the temporary file is removed and ``path`` is as it was.
-    The temporary name keeps the suffix, for writers that choose the format by it. Where ``path`` is
-    a link, the file that it points to is replaced.
+    When the block has ended, file and folder are on the disk (fsync). The file has the permissions
+    of any new file. The temporary name keeps the suffix, for writers that choose the format by it.
+    Where ``path`` is a link, the file that it points to is replaced.
 
     Raises:
         OSError: the folder does not exist or cannot be written.
@@ -24,14 +27,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = _temporary(target.parent, target)
     try:
         yield temporary
-        # mkstemp makes private files; a result has the permissions of any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        # First the bytes, then the name: after a power loss the name holds the old file or the new.
+        _sync(temporary)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync(target.parent)
+
+
+def write_json(path: Path | None, document: object) -> None:
+    """Write a JSON file (atomically) if a path is given."""
+    if path is not None:
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def check_outputs(
@@ -104,7 +113,25 @@ def _try_to_write(problem: str, folder: Path, target: Path) -> None:
 
 
 def _temporary(folder: Path, target: Path) -> Path:
-    """A new empty file in `folder`, named after `target`."""
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{target.stem}.", suffix=target.suffix)
-    os.close(handle)
-    return Path(name)
+    """A new empty file in `folder`, named after `target`, with the permissions of any new file."""
+    while True:
+        path = folder / f".{target.stem}.{secrets.token_hex(4)}{target.suffix}"
+        try:
+            # The system applies the umask; reading it would change it for all threads.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            continue
+        return path
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written to a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some file systems cannot do it for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
+    finally:
+        os.close(handle)

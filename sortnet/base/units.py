@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -15,18 +16,26 @@ _DECIMAL = r"[+-]?(?:\d{1,50}(?:\.\d{0,50})?|\.\d{1,50})(?:[eE][+-]?\d{1,3})?"
 _RADIUS = re.compile(rf"\s*({_DECIMAL})\s*(?:/\s*({_DECIMAL})\s*)?", re.ASCII)
 
 
-def parse_eps(text: str | float | Fraction) -> Fraction:
+MAX_UNITS_OF_RADIUS = 2**20
+"""Largest radius in multiples of the unit of a feature, where that is not a pixel."""
+
+
+def parse_eps(text: str | float | np.floating[Any] | Fraction, most: int = 1) -> Fraction:
     """Read a radius exactly: ``"8/255"``, ``"2.2/255"``, ``"0.1"``, a fraction or a number.
 
     Text is one decimal number or one fraction of two, each with at most 50 digits on either side
-    of the point and three in the exponent. A Python float stands for the decimal number it prints
-    as, so ``0.1`` is one tenth.
+    of the point and three in the exponent. A float of Python or NumPy stands for the decimal number
+    it prints as, so ``0.1`` and ``np.float32(0.1)`` are one tenth.
+
+    Args:
+        most: the largest radius that makes sense; 1 for pixels in [0, 1].
 
     Returns:
-        The radius in input units (pixels in [0, 1]), 0 < eps <= 1.
+        The radius in input units (pixels in [0, 1], or multiples of each feature's unit),
+        0 < eps <= most.
 
     Raises:
-        ValueError: not a number, or outside (0, 1].
+        ValueError: not a number (nor is a bool), or outside (0, most].
     """
     try:
         if isinstance(text, str):
@@ -36,17 +45,28 @@ def parse_eps(text: str | float | Fraction) -> Fraction:
             over, under = match.groups()
             eps = Fraction(over) / Fraction(under or 1)
         else:
-            eps = Fraction(repr(float(text)) if isinstance(text, float) else text)
+            eps = _number(text)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         raise ValueError(
             "a radius is a decimal number or one fraction of two, such as 0.1, 1e-3 or 8/255, "
             f"got {_short(text)}"
         ) from None
-    if not 0 < eps <= 1:
-        raise ValueError(
-            f"a radius must be above 0 and at most 1 (pixels are in [0, 1]), got {_short(text)}"
-        )
+    if not 0 < eps <= most:
+        why = " (pixels are in [0, 1])" if most == 1 else ""
+        raise ValueError(f"a radius must be above 0 and at most {most}{why}, got {_short(text)}")
     return eps
+
+
+def _number(value: object) -> Fraction:
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(value)
+    if isinstance(value, float):  # np.float64 too
+        return Fraction(repr(float(value)))
+    if isinstance(value, np.floating):
+        return Fraction(str(value))
+    if isinstance(value, np.integer):
+        return Fraction(int(value))
+    return Fraction(value)  # type: ignore[call-overload, no-any-return]
 
 
 def _short(value: object) -> str:
@@ -72,7 +92,7 @@ def float32_down(value: Fraction | float) -> float:
     return -float32_up(-_finite(value))
 
 
-def eps_to_float(eps: str | float | Fraction) -> float:
+def eps_to_float(eps: str | float | np.floating[Any] | Fraction) -> float:
     """The smallest float32 >= eps: the ball that is certified is never smaller than the one named.
 
     Raises:

@@ -1,27 +1,24 @@
-"""What a network computes, as an ordered chain of small operations over numpy arrays.
+"""What a network computes: its input and an ordered chain of operations.
 
-This is the meeting point of the folder: a model is turned into a `Network` (`from_torch`), a
-`Network` into an ONNX graph (`graph`), an ONNX graph back into a `Network` (`read`), and every
-certificate is derived from a `Network` (`error_bound`). No torch here.
+This is the meeting point of the house: layers say which operations they are, a file is written from
+a `Network` and read back into one, and every certificate is derived from it. No torch here.
 
-Values are per-sample shapes: (C, H, W) until `Flatten`, (D,) after it. All constants are float32,
-and the network they define over the real numbers is the one that certificates speak about.
+Shapes are those of one sample: that of the input until `Flatten`, (D,) after it. All constants are
+float32, and the network they define over the real numbers is the one that certificates speak about.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .coefficients import geometric_coefficients
-
-Array: TypeAlias = npt.NDArray[Any]
-Shape: TypeAlias = tuple[int, ...]
+from . import operations
+from .operations import OPERATIONS, Operation, Shape, SpecError, Travel
+from .rounding import Array, ball_reach, ball_reaches
 
 MAX_UNITS = 2**24
 """No layer may have more units: the analysis of a small file stays small."""
@@ -31,262 +28,129 @@ MAX_WORK = 2**30
 again: a small file could name the same weights in thousands of nodes. 2 GiB hold fewer."""
 
 
-class SpecError(ValueError):
-    """The operations do not form a network that this package can vouch for."""
+_OF_IMAGES = {"low": 0, "high": 1, "unit": 1}
 
 
-def _flat(shape: Shape, what: str) -> int:
-    if len(shape) != 1:
-        raise SpecError(f"{what} needs a Flatten before it, got shape {shape}")
-    return shape[0]
+@dataclass(frozen=True, eq=False, init=False)
+class InputSpec:
+    """What a network takes: inputs of one shape in a box, and how far they may be moved.
 
+    The ball of radius r around x holds every x' in the box with |x'_i - x_i| <= r unit_i; where the
+    unit is 0, nobody can change feature i.
 
-def _constant(value: Any, ndim: int, what: str) -> Array:
-    array = np.asarray(value)
-    if array.dtype != np.float32:
-        raise SpecError(f"{what} must be float32, got {array.dtype}")
-    if array.ndim != ndim:
-        raise SpecError(f"{what} must have {ndim} dimension(s), got shape {array.shape}")
-    if array.size == 0:
-        raise SpecError(f"{what} is empty")
-    if not np.isfinite(array).all():
-        raise SpecError(f"{what} has NaN or infinite values")
-    return np.ascontiguousarray(array)
+    Args:
+        shape: of one sample, any rank from 1 on.
+        low, high: ends of the box, finite, low <= high; numbers or arrays of that shape. float32.
+        unit: >= 0, finite, not 0 everywhere; a number or an array of that shape. float32.
 
-
-def _scalar(value: float, what: str) -> float:
-    single = float(np.float32(value))
-    if not np.isfinite(single) or single != value:
-        raise SpecError(f"{what} must be a finite float32, got {value!r}")
-    return single
-
-
-@dataclass(frozen=True, eq=False)
-class Normalize:
-    """y = (x - mean) / std with scalars; std >= 2^-20, so that 1 / std stays far from overflow."""
-
-    mean: float
-    std: float
-
-    def __post_init__(self) -> None:
-        _scalar(self.mean, "Normalize mean")
-        if not _scalar(self.std, "Normalize std") >= 2**-20:
-            raise SpecError(f"Normalize std must be at least 2^-20, got {self.std}")
-
-    def out_shape(self, shape: Shape) -> Shape:
-        return shape
-
-
-@dataclass(frozen=True, eq=False)
-class Flatten:
-    """[C, H, W] -> [C*H*W] in row-major order; nothing on a flat input."""
-
-    def out_shape(self, shape: Shape) -> Shape:
-        return (math.prod(shape),)
-
-
-@dataclass(frozen=True, eq=False)
-class SortNeuron:
-    """y_o = sum_k coef_k |x - W_o|_(k), the practical SortNet neuron (paper, section 1).
-
-    W: [O, I]; rho in [0, 1), a float32; 1 <= k <= I. The coefficients are those of
-    `sortnet.certificate.coefficients.geometric_coefficients`; their exact sum is at most 1.
+    Raises:
+        SpecError: an argument is not as it should be; the message says which and how.
     """
 
-    W: Array
-    rho: float
-    k: int
-    coefficients: Array = field(init=False, repr=False)
+    shape: Shape
+    low: Array
+    high: Array
+    unit: Array
+    images: bool
+    """Whether these are images [C, H, W] in [0, 1] with radii in pixels (format 1)."""
 
-    def __post_init__(self) -> None:
-        W = _constant(self.W, 2, "SortNeuron W")
-        _scalar(self.rho, "SortNeuron rho")
-        if not 0 <= self.rho < 1:
-            raise SpecError(f"SortNeuron rho must be in [0, 1), got {self.rho}")
-        if not 1 <= self.k <= W.shape[1]:
-            raise SpecError(f"SortNeuron k must be in [1, {W.shape[1]}], got {self.k}")
-        object.__setattr__(self, "W", W)
-        coefficients = np.asarray(geometric_coefficients(self.rho, self.k), dtype=np.float32)
-        object.__setattr__(self, "coefficients", coefficients)
+    def __init__(
+        self,
+        shape: Shape,
+        low: npt.ArrayLike = 0.0,
+        high: npt.ArrayLike = 1.0,
+        unit: npt.ArrayLike = 1.0,
+    ) -> None:
+        shape = tuple(shape)
+        if not shape or not all(n > 0 for n in shape):
+            raise SpecError(f"the input shape must be positive, got {shape}")
+        if math.prod(shape) > MAX_UNITS:
+            raise SpecError(f"a layer of shape {shape} has more than {MAX_UNITS} units")
+        given = {"low": np.asarray(low), "high": np.asarray(high), "unit": np.asarray(unit)}
+        for name, values in given.items():
+            with np.errstate(over="ignore"):
+                single = values.astype(np.float32)
+            if values.shape not in ((), shape):
+                raise SpecError(f"the input's {name} must have shape {shape}, got {values.shape}")
+            if not np.isfinite(single).all() or (single != values).any():
+                raise SpecError(f"the input's {name} must be finite float32 numbers")
+            object.__setattr__(self, name, np.broadcast_to(single, shape))
+        plain = all((given[name] == value).all() for name, value in _OF_IMAGES.items())
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "images", len(shape) == 3 and bool(plain))
+        if (self.low > self.high).any():
+            raise SpecError("the input box is empty: low is above high somewhere")
+        if (self.unit < 0).any() or not (self.unit > 0).any():
+            raise SpecError("units must be at least 0, and above 0 for some feature")
 
-    def out_shape(self, shape: Shape) -> Shape:
-        if (size := _flat(shape, "SortNeuron")) != self.W.shape[1]:
-            raise SpecError(f"SortNeuron expects {self.W.shape[1]} inputs, got {size}")
-        return (self.W.shape[0],)
+    def reach(self, eps: float) -> Array:
+        """How far interval bounds must move from x to hold its ball, rounding included.
 
+        Args:
+            eps: radius, a float32 > 0.
 
-@dataclass(frozen=True, eq=False)
-class SortConv:
-    """A sorted neuron on patches: [D] -> [O * P], unit o at position p at index o * P + p.
-
-    patches: int64 [P, F], the input index of each entry of each patch; D stands for a zero that
-    padding adds. neuron: W [O, F].
-    """
-
-    patches: Array
-    neuron: SortNeuron
-
-    def __post_init__(self) -> None:
-        patches = np.asarray(self.patches)
-        if patches.dtype != np.int64 or patches.ndim != 2 or patches.size == 0:
-            raise SpecError("SortConv patches must be a non-empty int64 matrix [P, F]")
-        if patches.min() < 0:
-            raise SpecError("SortConv patches must not be negative")
-
-    def out_shape(self, shape: Shape) -> Shape:
-        size = _flat(shape, "SortConv")
-        if self.patches.max() > size:
-            raise SpecError(f"SortConv patches point beyond the {size} inputs")
-        (outputs,) = self.neuron.out_shape((self.patches.shape[1],))
-        return (outputs * self.patches.shape[0],)
-
-
-@dataclass(frozen=True, eq=False)
-class _PerUnit:
-    values: Array
-    name: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "values", _constant(self.values, 1, f"{self.name} values"))
-
-    def out_shape(self, shape: Shape) -> Shape:
-        if (size := _flat(shape, self.name)) != len(self.values):
-            raise SpecError(f"{self.name} expects {len(self.values)} inputs, got {size}")
-        return shape
+        Returns:
+            float32, of the input's shape, or a scalar for images; exactly 0 where the unit is 0.
+        """
+        if self.images:
+            return np.asarray(ball_reach(eps), np.float32)
+        return ball_reaches(eps, self.unit, np.maximum(np.abs(self.low), np.abs(self.high)))
 
 
-@dataclass(frozen=True, eq=False)
-class Shift(_PerUnit):
-    """y = x - values, per unit (a running mean, for instance)."""
-
-    name: ClassVar[str] = "Shift"
-
-
-@dataclass(frozen=True, eq=False)
-class Bias(_PerUnit):
-    """y = x + values, per unit."""
-
-    name: ClassVar[str] = "Bias"
-
-
-@dataclass(frozen=True, eq=False)
-class Negate:
-    """y = -x."""
-
-    def out_shape(self, shape: Shape) -> Shape:
-        return shape
-
-
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """y = W x + b; W: [O, I], b: [O]. Exported in float64, so that long sums stay exact enough."""
-
-    W: Array
-    b: Array
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "W", _constant(self.W, 2, "Affine W"))
-        object.__setattr__(self, "b", _constant(self.b, 1, "Affine b"))
-        if len(self.b) != len(self.W):
-            raise SpecError(f"Affine b must have {len(self.W)} entries, got {len(self.b)}")
-
-    def out_shape(self, shape: Shape) -> Shape:
-        if (size := _flat(shape, "Affine")) != self.W.shape[1]:
-            raise SpecError(f"Affine expects {self.W.shape[1]} inputs, got {size}")
-        return (self.W.shape[0],)
-
-
-@dataclass(frozen=True, eq=False)
-class GroupSort:
-    """Sorts consecutive groups of ``size`` units, largest first. Size 2 is MaxMin."""
-
-    size: int
-
-    def __post_init__(self) -> None:
-        if self.size < 2:
-            raise SpecError(f"GroupSort size must be at least 2, got {self.size}")
-
-    def out_shape(self, shape: Shape) -> Shape:
-        if (units := _flat(shape, "GroupSort")) % self.size:
-            raise SpecError(f"GroupSort({self.size}) does not divide {units} units")
-        return shape
-
-
-@dataclass(frozen=True, eq=False)
-class Activation:
-    """A 1-Lipschitz function of each unit: "relu", "abs" or "tanh"."""
-
-    kind: str
-
-    FUNCTIONS: ClassVar[dict[str, Callable[[Array], Array]]] = {
-        "relu": lambda x: np.maximum(x, 0),
-        "abs": np.abs,
-        "tanh": np.tanh,
-    }
-
-    def __post_init__(self) -> None:
-        if self.kind not in self.FUNCTIONS:
-            raise SpecError(f"unknown activation {self.kind!r}: one of {sorted(self.FUNCTIONS)}")
-
-    def out_shape(self, shape: Shape) -> Shape:
-        return shape
-
-
-Op: TypeAlias = (
-    Normalize
-    | Flatten
-    | SortNeuron
-    | SortConv
-    | Shift
-    | Bias
-    | Negate
-    | Affine
-    | GroupSort
-    | Activation
-)
-
-
-def _constants(op: Op) -> int:
-    """Entries of the arrays that one operation reads."""
-    match op:
-        case SortConv():
-            return op.patches.size + op.neuron.W.size
-        case SortNeuron() | Affine():
-            return op.W.size
-    return 0
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Network:
-    """A classifier: input [C, H, W] in [0, 1] (float32), then ``ops`` in order, K >= 2 logits.
+    """Its input, then ``ops`` in order: K >= 2 logits, or the one value of a regression.
+
+    Args:
+        input: an `InputSpec`, or the shape (C, H, W) of images in [0, 1].
 
     Raises:
         SpecError: the operations do not fit together, or the output is not flat.
+        TypeError: something else than an operation of `OPERATIONS`.
     """
 
-    input_shape: Shape
-    ops: tuple[Op, ...]
-    shapes: tuple[Shape, ...] = field(init=False, repr=False)
+    input: InputSpec
+    ops: tuple[Operation, ...]
+    shapes: tuple[Shape, ...] = field(repr=False)
     """Per-sample shapes: shapes[i] enters ops[i]; the last one is (K,)."""
 
-    def __post_init__(self) -> None:
-        if len(self.input_shape) != 3 or not all(n > 0 for n in self.input_shape):
-            raise SpecError(f"the input shape must be positive (C, H, W), got {self.input_shape}")
-        shapes = [tuple(self.input_shape)]
+    def __init__(self, input: InputSpec | Shape, ops: tuple[Operation, ...]) -> None:
+        if not isinstance(input, InputSpec):
+            if len(input) != 3 or not all(n > 0 for n in input):
+                raise SpecError(f"the input shape must be positive (C, H, W), got {input}")
+            input = InputSpec(input)
+        object.__setattr__(self, "input", input)
+        object.__setattr__(self, "ops", tuple(ops))
+        shapes = [input.shape]
         work = 0
         for op in self.ops:
+            if type(op) not in OPERATIONS:  # a subclass may compute something else
+                raise TypeError(f"{type(op).__name__} is not an operation that is vouched for")
             if math.prod(shapes[-1]) > MAX_UNITS:
                 raise SpecError(f"a layer of shape {shapes[-1]} has more than {MAX_UNITS} units")
             shapes.append(op.out_shape(shapes[-1]))
-            work += math.prod(shapes[-1]) + _constants(op)
+            work += math.prod(shapes[-1]) + op.entries
             if work > MAX_WORK:
                 raise SpecError(f"the layers have more than {MAX_WORK} units and weights together")
-        if len(shapes[-1]) != 1 or not 2 <= shapes[-1][0] <= MAX_UNITS:
-            raise SpecError(f"a classifier ends in at least 2 logits, got shape {shapes[-1]}")
+        if len(shapes[-1]) != 1 or not 1 <= shapes[-1][0] <= MAX_UNITS:
+            raise SpecError(
+                f"a network ends in at least 2 logits or 1 value, got shape {shapes[-1]}"
+            )
         object.__setattr__(self, "shapes", tuple(shapes))
 
     @property
+    def input_shape(self) -> Shape:
+        """Of one sample."""
+        return self.input.shape
+
+    @property
+    def regression(self) -> bool:
+        """Whether its one output is a value, not logits."""
+        return self.classes == 1
+
+    @property
     def classes(self) -> int:
+        """Logits, or 1 for a regression."""
         return self.shapes[-1][0]
 
     @property
@@ -296,5 +160,37 @@ class Network:
         Lipschitz constants through such a head are too large for the margin to certify anything,
         so its file carries interval bounds for one radius instead.
         """
-        sorting = [i for i, op in enumerate(self.ops) if isinstance(op, SortNeuron | SortConv)]
-        return bool(sorting) and any(isinstance(op, Affine) for op in self.ops[sorting[-1] :])
+        travels = [op.travel for op in self.ops]
+        if Travel.OUTWARD not in travels:
+            return False
+        after = len(travels) - travels[::-1].index(Travel.OUTWARD)
+        return Travel.WIDENED in travels[after:]
+
+    def value(self, x: Array) -> Array:
+        """Logits in float64, operation by operation: [N, C, H, W] -> [N, K]. Slow and obvious."""
+        y = np.asarray(x, np.float64)
+        for op in self.ops:
+            y = op.value(y)
+        return y
+
+
+def __getattr__(name: str) -> object:
+    """Names of version 0.1, where this module held the operations too; they go with the next."""
+    old: dict[str, object] = {"Op": Operation, "Activation": _activation}
+    if name in old or name in operations.__all__:
+        warnings.warn(
+            f"{name} is imported from sortnet.certificate.operations now",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return old.get(name) or getattr(operations, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _activation(kind: str) -> Operation:
+    kinds: dict[str, type[Operation]] = {
+        "relu": operations.ReLU,
+        "abs": operations.Abs,
+        "tanh": operations.Tanh,
+    }
+    return kinds[kind]()

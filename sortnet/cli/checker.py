@@ -8,11 +8,11 @@ import click
 
 
 @click.group("checker")
-def checker_group() -> None:
+def checker_command() -> None:
     """The checker that is extracted from the Coq proofs; `sortnet verify --checker` runs it."""
 
 
-@checker_group.command("build")
+@checker_command.command("build")
 @click.option(
     "-o",
     "--output",

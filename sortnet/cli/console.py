@@ -1,11 +1,9 @@
-"""What commands share: progress bars, tables, JSON files."""
+"""What commands share: progress bars on stderr, tables on stdout."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,20 +16,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from sortnet.base.files import atomic_write
-
 if TYPE_CHECKING:
-    from sortnet.training.train import Progress as TrainingProgress
+    from sortnet.training.log import Progress as TrainingProgress
 
 console = Console()
+errors = Console(stderr=True)
 
 
 @contextmanager
-def training_bar(
-    title: str, seconds_done: float = 0
-) -> Iterator[Callable[[TrainingProgress], None]]:
+def training_bar(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
     """A bar with ETA, loss and running estimates; gives the listener for `Trainer.run`."""
-    with _bar(title, TextColumn("{task.fields[note]}")) as bar:
+    with _bar(TextColumn("{task.fields[note]}")) as bar:
         task = bar.add_task(title, total=None, note="")
 
         def listener(state: TrainingProgress) -> None:
@@ -45,12 +40,12 @@ def training_bar(
 @contextmanager
 def plain_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for anything that reports (done, total)."""
-    with _bar(title) as bar:
+    with _bar() as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _bar(title: str, *columns: TextColumn) -> Progress:
+def _bar(*columns: TextColumn) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
@@ -58,7 +53,8 @@ def _bar(title: str, *columns: TextColumn) -> Progress:
         TextColumn("ETA"),
         TimeRemainingColumn(),
         *columns,
-        console=console,
+        console=errors,
+        disable=not errors.is_terminal,
     )
 
 
@@ -80,10 +76,3 @@ def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
         console.print(f"{name:<{width}}  {value}", highlight=False, soft_wrap=True)
-
-
-def write_json(path: Path | None, document: object) -> None:
-    """Write a JSON file (atomically) if a path is given."""
-    if path is not None:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=2) + "\n")

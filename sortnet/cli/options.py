@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
-
-from sortnet.base.units import parse_eps
 
 
 class Eps(click.ParamType):
@@ -19,6 +18,8 @@ class Eps(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text, if it is a radius in (0, 1]."""
+        from sortnet.base.units import parse_eps  # needs numpy, which --help does not
+
         try:
             parse_eps(value)
         except ValueError as error:
@@ -47,6 +48,65 @@ class OutFile(click.ParamType):
         return path
 
 
+class Duration(click.ParamType):
+    """A time such as 90s, 20m, 1.5h, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds, > 0."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", str(value).strip())
+        if not match or float(match[1]) <= 0:
+            self.fail(f"expected a duration such as 90s, 20m or 1.5h, got {value!r}", param, ctx)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+class Command(click.Command):
+    """A command some of whose options had other names, which work for one release with a notice.
+
+    Args:
+        renamed: old spelling -> new spelling.
+    """
+
+    def __init__(self, *args: Any, renamed: dict[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.renamed = renamed or {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the arguments, old spellings replaced."""
+        return super().parse_args(ctx, _modern(args, self.renamed))
+
+
+class Group(click.Group):
+    """The same for a group that is itself a command."""
+
+    def __init__(self, *args: Any, renamed: dict[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.renamed = renamed or {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the arguments, old spellings replaced."""
+        return super().parse_args(ctx, _modern(args, self.renamed))
+
+
+def _modern(args: list[str], renamed: dict[str, str]) -> list[str]:
+    modern = list(args)
+    end = modern.index("--") if "--" in modern else len(modern)
+    for place, argument in enumerate(modern[:end]):
+        name, equals, value = argument.partition("=")
+        if name in renamed:
+            new = renamed[name]
+            text = f"{name} is now {new}; the old name goes with the next release"
+            click.echo(f"sortnet: notice: {text}", err=True)
+            modern[place] = f"{new}{equals}{value}"
+    return modern
+
+
+ONNX_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Also write JSON."
 )
@@ -59,13 +119,54 @@ seed_option = click.option(
 )
 
 
-def root_option(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--root DIR`, under further `names` too."""
+root_option = click.option(
+    "--root",
+    "data_root",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of the data set's files.",
+)
+limit_option = click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples only."
+)
+plot_option = click.option(
+    "--plot",
+    "plot_file",
+    type=OutFile(dict.fromkeys((".png", ".pdf", ".svg"), "matplotlib")),
+    metavar="FILE",
+    help="Draw accuracy against eps into a .png, .pdf or .svg file.",
+)
+
+
+def pgd_steps_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--pgd-steps`."""
     return click.option(
-        "--root",
-        *names,
-        "data_root",
-        type=click.Path(path_type=Path, file_okay=False),
-        metavar="DIR",
-        help="Folder of the data set's files.",
+        "--pgd-steps",
+        type=click.IntRange(0),
+        default=default,
+        show_default=True,
+        help="Steps of a PGD attack beside it (needs torch); 0 for none.",
     )
+
+
+def eps_option(**more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--eps`, several times."""
+    return click.option(
+        "--eps",
+        type=Eps(),
+        multiple=True,
+        metavar="EPS",
+        help="Radius in pixels such as 8/255; several allowed.",
+        **more,
+    )
+
+
+def data_option(help: str, **more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--data DATA`: in every command the data itself; where its files lie is `--root`."""
+    return click.option("--data", metavar="DATA", help=help, **more)
+
+
+def folder_option(help: str, **more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`-o`, `--out`: the folder that the command makes and fills."""
+    kind = click.Path(path_type=Path, file_okay=False)
+    return click.option("-o", "--out", type=kind, metavar="DIR", help=help, **more)

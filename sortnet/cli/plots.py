@@ -70,24 +70,43 @@ def training_plot(path: Path, title: str, rows: Sequence[dict[str, Any]]) -> Non
     _save(path, draw)
 
 
-def comparison_plot(path: Path, title: str, rows: Sequence[dict[str, Any]]) -> None:
+def comparison_plot(
+    path: Path, title: str, radii: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> None:
     """Bars of clean, PGD and certified accuracy (mean, with std) for each family.
 
     Args:
-        rows: dicts with "name" and, for each of the three, {"mean", "std"} in fractions of 1.
+        radii: one pair of PGD and certified bars for each, darker for smaller ones.
+        rows: dicts with "name", "clean": {"mean", "std"} in fractions of 1 (std None for one run),
+            and "pgd", "certified": the same by radius.
     """
 
     def draw(axes: Axes) -> None:
         place = np.arange(len(rows))
-        bars = ((-0.27, "clean", "0.6"), (0, "pgd", "C3"), (0.27, "certified", "C0"))
-        for offset, key, color in bars:
-            means = [100 * row[key]["mean"] for row in rows]
-            spread = [100 * row[key]["std"] for row in rows]
-            axes.bar(place + offset, means, 0.26, yerr=spread, color=color, label=key)
+        bars = [("clean", "0.6", 1.0, [row["clean"] for row in rows])]
+        for number, eps in enumerate(radii):
+            shade = 1 - 0.7 * number / len(radii)
+            for key, color in (("pgd", "C3"), ("certified", "C0")):
+                label = f"{'PGD' if key == 'pgd' else key} {eps}"
+                bars.append((label, color, shade, [row[key][eps] for row in rows]))
+        width = 0.84 / len(bars)
+        for number, (label, color, shade, cells) in enumerate(bars):
+            means = [100 * cell["mean"] for cell in cells]
+            spread = [100 * (cell["std"] or 0) for cell in cells]
+            offset = (number - (len(bars) - 1) / 2) * width
+            axes.bar(
+                place + offset,
+                means,
+                0.95 * width,
+                yerr=spread if any(spread) else None,
+                color=color,
+                alpha=shade,
+                label=label,
+            )
         axes.set_xticks(place, [row["name"] for row in rows], rotation=20, ha="right")
         axes.set(ylabel="accuracy (%)", title=title)
         axes.grid(axis="y", alpha=0.3)
-        axes.legend()
+        axes.legend(fontsize="small")
 
     _save(path, draw)
 

@@ -14,24 +14,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sortnet.base.files import check_outputs
+from sortnet.base.files import check_outputs, write_json
 from sortnet.theory.objects.results import Result
 from sortnet.theory.report import rows as report
 from sortnet.theory.report.registry import select
 
-from .console import write_json
+from .options import Group
 
 if TYPE_CHECKING:
     from sortnet.theory.report.plots import Plot
 
 
-@click.group(name="theory", invoke_without_command=True)
+@click.group(name="theory", cls=Group, renamed={"--plot": "--plots"}, invoke_without_command=True)
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="Write the rows to FILE as a JSON list.",
 )  # fmt: skip
 @click.option(
-    "--plot", "plot_folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    "--plots", "plot_folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
     help="Write the figures of what is checked into DIR (needs the extra 'train').",
 )  # fmt: skip
 @click.option("--only", metavar="RESULT", help="Check one result only, e.g. 3.5.")
@@ -59,7 +59,7 @@ def theory_command(
     Examples:
       sortnet theory
       sortnet theory --only 3.5 --json rows.json
-      sortnet theory --plot figures
+      sortnet theory --plots figures
       sortnet theory check runs/digits
     """
     if context.invoked_subcommand is not None:
@@ -166,6 +166,8 @@ def _show(rows: list[report.Row]) -> None:
 def _refuse_options(context: click.Context) -> None:
     """Options before the subcommand belong to the table, which does not run."""
     for parameter in context.command.params:
+        if parameter.name == "debug":
+            continue
         source = context.get_parameter_source(parameter.name or "")
         if source not in (None, ParameterSource.DEFAULT):
             name = context.invoked_subcommand

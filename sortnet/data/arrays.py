@@ -4,45 +4,149 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from .split import Split
+from .box import Box
+from .convert import Layout, as_labels, encode_labels
+from .partition import stratified_split
+from .schema import Schema
+from .split import DataSet, Split
+
+_FOUR = ("x_train", "y_train", "x_test", "y_test")
+_EXTRAS = ("levels", "layout", "class_names", "feature_names", "low", "high")
 
 
-def load_npz(path: str | Path) -> Split:
-    """Samples from an `.npz` with `x` [N, ...] (uint8, or float in [0, 1]) and `y` [N] (integers).
+def load_npz_set(
+    path: str | Path,
+    *,
+    regression: bool | None = None,
+    seed: int = 0,
+    test_fraction: float = 0.2,
+    levels: int | None = None,
+    layout: Layout | None = None,
+) -> DataSet:
+    """A data set from an `.npz` with x_train, y_train, x_test, y_test, or with x and y.
 
-    Images [N, H, W] get a channel axis; other ranks stay. Float data is kept as float32.
+    x and y are split (stratified, seeded). Optional arrays of the file say what is what: `levels`
+    and `layout` (see `Split`), `class_names`, `feature_names`, and the box `low`, `high`.
+    Floats outside [0, 1] in x [N, D] or with layout NCT get a box around the data (`Box.around`).
+
+    Args:
+        path: the file.
+        regression: y are numbers to be predicted; by default if they are floats.
+        seed, test_fraction: of the split.
+        levels, layout: go before those of the file.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an npz, `x` or `y` missing or of wrong kind, values outside [0, 1].
+        ValueError: damaged, arrays missing, or what `DataSet.of` refuses; names the file.
     """
     path = Path(path)
+    try:
+        arrays = _read(path)
+        settings = _settings(arrays, levels, layout)
+        names = settings["class_names"]
+        notes = []
+        if "x" in arrays:
+            x, y = arrays["x"], arrays["y"]
+            _check_lengths(x, y)
+            regression = y.dtype.kind == "f" if regression is None else regression
+            groups, found = (as_labels(y), None) if regression else encode_labels(y, names)
+            first, second = stratified_split(groups, test_fraction, seed, found)
+            x, y, x_test, y_test = x[first], y[first], x[second], y[second]
+            notes.append(split_note(len(first), len(second), seed, regression))
+        else:
+            x, y, x_test, y_test = (arrays[name] for name in _FOUR)
+            regression = y.dtype.kind == "f" if regression is None else regression
+        if not regression and names is None:
+            _check_counted(y)
+        box, note = _box(arrays, settings, (x, x_test))
+        levels = _levels(settings["levels"], x, x_test) if box is None else None
+        return DataSet.of(
+            path.name,
+            (x, y),
+            (x_test, y_test),
+            regression=regression,
+            class_names=names,
+            feature_names=settings["feature_names"],
+            levels=levels,
+            box=box,
+            layout=settings["layout"],
+            notes=[*notes, *note],
+        )
+    except ValueError as error:
+        raise _named(path, error) from None
+
+
+def load_npz(
+    path: str | Path,
+    *,
+    levels: int | None = None,
+    layout: Layout | None = None,
+    like: Schema | None = None,
+) -> Split:
+    """All samples `x`, `y` of an `.npz`, or `x_test`, `y_test` where it has those.
+
+    Args:
+        path: the file.
+        levels, layout: as for `Split`; go before those of the file.
+        like: of the data that the network learned from: its class names number the labels, its
+            box is the box, its levels those of integer pixels.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, arrays missing, unseen classes, or what `Split` refuses.
+    """
+    path = Path(path)
+    try:
+        arrays = _read(path)
+        x, y = ("x_test", "y_test") if "x_test" in arrays else ("x", "y")
+        settings = _settings(arrays, levels, layout)
+        inputs, labels = arrays[x], arrays[y]
+        _check_lengths(inputs, labels)
+        names, box, regression = settings["class_names"], _given_box(arrays), False
+        levels, layout = settings["levels"], settings["layout"]
+        if like is not None:
+            names, box, regression = like.class_names, like.box, like.regression
+            levels = like.levels if levels is None and like.levels > 1 else levels
+            layout = _layout_of(inputs.shape, like.input_shape) if layout is None else layout
+        if names is not None:
+            labels, _ = encode_labels(labels, names)
+        elif labels.dtype.kind == "f" and not regression:
+            raise ValueError(f"integer y [N] expected, got {labels.dtype}")
+        if inputs.dtype.kind not in "iu":
+            levels = settings["levels"]
+        levels = _levels(levels, inputs) if box is None else None
+        return Split(inputs, labels, levels, box, layout)
+    except ValueError as error:
+        raise _named(path, error) from None
+
+
+def _layout_of(shape: tuple[int, ...], sample: tuple[int, ...]) -> Layout | None:
+    """The layout that makes samples of a known shape of an array, where one does."""
+    whole: dict[int, Layout] = {1: "ND", 2: "NCT", 3: "NCHW"}
+    if shape[1:] == sample:
+        return whole.get(len(sample))
+    return "NHW" if (1, *shape[1:]) == sample else None
+
+
+def split_note(train: int, test: int, seed: int, regression: bool) -> str:
+    """What is said of a set that came in one part."""
+    how = "at random" if regression else "each class in proportion"
+    return f"one split only: {train} samples for training, {test} for testing, {how}, seed {seed}"
+
+
+def read_npz(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The named arrays of an `.npz`; of the optional ones those that it has.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not an npz, damaged, or an array missing; names the file.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
-    arrays = read_npz(path, ("x", "y"))
-    x, y = arrays["x"], arrays["y"]
-    if y.ndim != 1 or y.dtype.kind not in "iu" or x.ndim < 2 or len(x) != len(y):
-        raise ValueError(
-            f"{path}: expected x [N, ...] and integer y [N], "
-            f"got x {list(x.shape)} and y {y.dtype} {list(y.shape)}"
-        )
-    if x.ndim == 3:
-        x = x[:, None]
-    # A label beyond int64 stays a label that no network has.
-    labels = np.minimum(y, np.iinfo(np.int64).max).astype(np.int64)
-    if x.dtype == np.uint8:
-        return Split(x, labels)
-    if x.dtype.kind != "f":
-        raise ValueError(f"{path}: x must be uint8 or float in [0, 1], got {x.dtype}")
-    if x.size and not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
-        raise ValueError(f"{path}: float x must be finite, in [0, 1] (bytes 0..255 go in as uint8)")
-    return Split(x.astype(np.float32), labels, levels=1)
-
-
-def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("not a zip archive")
@@ -50,8 +154,99 @@ def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             missing = [n for n in names if n not in file.files]
             if missing:
                 raise ValueError(f"no array {missing[0]!r} (has: {', '.join(file.files)})")
-            return {n: file[n] for n in names}
+            return {n: file[n] for n in (*names, *optional) if n in file.files}
     except Exception as error:  # zipfile, zlib, numpy and its parser raise a dozen kinds on damage
+        reason = " ".join(str(error).split()) or type(error).__name__
+        wanted = f" with {' and '.join(names)}" if names else ""
+        raise ValueError(f"{path}: not a readable .npz{wanted}: {reason}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    arrays = read_npz(path, (), (*_FOUR, "x", "y", *_EXTRAS))
+    have = [name for name in (*_FOUR, "x", "y") if name in arrays]
+    if {*have} not in ({*_FOUR}, {"x", "y"}):
+        found = ", ".join(arrays) or "none of them"
+        raise ValueError(f"expected x_train, y_train, x_test, y_test, or x, y; it has {found}")
+    for name in have:
+        if arrays[name].ndim == 0:
+            raise ValueError(f"{name} is a single value")
+    return arrays
+
+
+def _settings(arrays: dict[str, Any], levels: int | None, layout: Layout | None) -> dict[str, Any]:
+    def scalar(name: str, given: object) -> Any:
+        if given is not None or name not in arrays:
+            return given
+        if arrays[name].size != 1:
+            raise ValueError(f"{name} must be one value, got {list(arrays[name].shape)}")
+        return arrays[name].item()
+
+    def names(name: str) -> list[str] | None:
+        return [str(text) for text in arrays[name].ravel()] if name in arrays else None
+
+    return {
+        "levels": scalar("levels", levels),
+        "layout": scalar("layout", layout),
+        "class_names": names("class_names"),
+        "feature_names": names("feature_names"),
+    }
+
+
+def _levels(levels: int | None, *inputs: np.ndarray) -> int | None:
+    """The levels of integer pixels; refused where the file leaves them open."""
+    if levels is None and inputs[0].dtype.kind in "iu":
+        most = max((int(part.max()) for part in inputs if part.size), default=0)
+        if 0 < most < 128:
+            raise ValueError(
+                f"the largest pixel is {most}: if that is white, add an array levels={most} to the "
+                "file (or pass levels); if the images are dark, add levels=255"
+            )
+    return levels
+
+
+def _given_box(arrays: dict[str, Any]) -> Box | None:
+    if ("low" in arrays) != ("high" in arrays):
+        raise ValueError("a box needs both low and high")
+    return Box(arrays["low"], arrays["high"]) if "low" in arrays else None
+
+
+def _box(
+    arrays: dict[str, Any], settings: dict[str, Any], inputs: tuple[np.ndarray, ...]
+) -> tuple[Box | None, list[str]]:
+    """The file's box, one around the data, or None for [0, 1]; and what to say of it."""
+    given, layout = _given_box(arrays), settings["layout"]
+    free = layout == "NCT" or (layout in (None, "ND") and inputs[0].ndim == 2)
+    if given is not None or not free or any(part.dtype.kind != "f" for part in inputs):
+        return given, []
+    if all((part >= 0).all() and (part <= 1).all() for part in inputs):
+        return None, []
+    return Box.around(*inputs, names=settings["feature_names"]), [BOX_NOTE]
+
+
+BOX_NOTE = "box: the range of all samples in each feature, widened by a tenth of it on each side"
+
+
+def _check_lengths(x: np.ndarray, y: np.ndarray) -> None:
+    if y.ndim != 1 or len(x) != len(y):
         raise ValueError(
-            f"{path}: not a readable .npz with {' and '.join(names)}: {error}"
-        ) from None
+            f"expected x [N, ...] and y [N], got x {list(x.shape)} and y {y.dtype} {list(y.shape)}"
+        )
+
+
+def _check_counted(y: np.ndarray) -> None:
+    """Integer labels without names are class numbers, so that every file means the same by them."""
+    if y.dtype.kind not in "iu" or not y.size:
+        return
+    found = np.unique(y)
+    if int(found[0]) < 0 or int(found[-1]) >= len(found):
+        lacking = sorted({*range(min(int(found[-1]), 10**6))} - {*found.tolist()})[:5]
+        raise ValueError(
+            f"labels must count 0, 1, 2, ...; got {int(found[0])}..{int(found[-1])}, "
+            f"no sample of {', '.join(map(str, lacking)) or 'class 0'}: renumber them, or name the "
+            "classes by text"
+        )
+
+
+def _named(path: Path, error: ValueError) -> ValueError:
+    text = str(error)
+    return ValueError(text if text.startswith(str(path)) else f"{path}: {text}")

@@ -34,7 +34,7 @@ def load_cifar(name: str, classes: int) -> Callable[[Path], DataSet]:
         labels = table[:, label_bytes - 1].astype(np.int64)
         if labels.max() >= classes:
             raise ValueError(f"{folder}: label {labels.max()} is not below {classes}")
-        return Split(table[:, label_bytes:].reshape(-1, 3, 32, 32), labels)
+        return Split(table[:, label_bytes:].reshape(-1, 3, 32, 32), labels, layout="NCHW")
 
     def loader(root: Path) -> DataSet:
         for folder in (root / binary, root):
@@ -63,6 +63,5 @@ def _torchvision_cifar(name: str, root: Path, classes: int) -> DataSet:
                 f"{name}: the files in {root / kind.base_folder} are missing or damaged "
                 "(their MD5 sums do not match)"
             ) from None
-        images = np.ascontiguousarray(part.data.transpose(0, 3, 1, 2))
-        splits.append(Split(images, np.asarray(part.targets, np.int64)))
+        splits.append(Split(part.data, part.targets, layout="NHWC"))
     return DataSet(name, splits[0], splits[1], classes)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
+import zlib
 from collections.abc import Callable
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +42,38 @@ def load_idx_set(name: str, folder_name: str) -> Callable[[Path], DataSet]:
                     f"{name}: {root} holds images {list(images.shape)} and labels "
                     f"{list(labels.shape)}; expected [N, H, W] and [N]"
                 )
-            splits.append(Split(images[:, None], labels.astype(np.int64)))
+            splits.append(Split(images, labels, layout="NHW"))
         return DataSet(name, splits[0], splits[1], 10)
 
     return loader
 
 
 def _read_idx(path: Path) -> np.ndarray:
+    """A file of unsigned bytes; never more of it is unpacked than its header declares."""
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise ValueError(f"{path}: not a readable gzip file ({error})") from None
-    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
-        raise ValueError(f"{path}: not an idx file of unsigned bytes")
-    header = 4 + 4 * raw[3]
-    shape = struct.unpack(f">{raw[3]}I", raw[4:header]) if len(raw) >= header else ()
-    if not shape or len(raw) != header + int(np.prod(shape)):
-        raise ValueError(f"{path}: truncated idx file")
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            head = file.read(4)
+            if head[:3] != b"\0\0\x08" or len(head) < 4:
+                raise ValueError(f"{path}: not an idx file of unsigned bytes")
+            sizes = file.read(4 * head[3])
+            if not head[3] or len(sizes) < 4 * head[3]:
+                raise ValueError(f"{path}: truncated idx file")
+            shape = struct.unpack(f">{head[3]}I", sizes)
+            count = math.prod(shape)  # of Python's integers: no overflow
+            raw = _at_most(file, count + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        kind = "gzip file" if path.suffix == ".gz" else "file"
+        raise ValueError(f"{path}: not a readable {kind} ({error})") from None
+    if len(raw) != count:
+        problem = "truncated idx file" if len(raw) < count else "idx file with bytes left over"
+        raise ValueError(f"{path}: {problem}: its header declares {' x '.join(map(str, shape))}")
+    return np.frombuffer(raw, np.uint8).reshape(shape)
+
+
+def _at_most(file: BufferedIOBase, count: int) -> bytes:
+    """Up to `count` bytes, read in parts: a false header must not reserve memory."""
+    parts = []
+    while count > 0 and (part := file.read(min(count, 1 << 24))):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

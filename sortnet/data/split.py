@@ -1,53 +1,137 @@
-"""A data set as a training and a test split of integer pixels.
+"""Samples with labels: a split, and a data set of two.
 
-A pixel is an unsigned byte `v`; the networks see `v / levels` in [0, 1] (levels is 255, but 16
-for scikit-learn's digits), so an epsilon of 0.1 is a tenth of the range from black to white.
+Images are bytes: a pixel `v` means `v / levels` in [0, 1] (levels is 255, but 16 for scikit-learn's
+digits), so an epsilon of 0.1 is a tenth of the range from black to white. Everything else is
+float32 in the box of its features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from .box import Box
+from .convert import Layout, as_inputs, as_labels, encode_labels
 from .images import ImageFiles
+from .schema import Schema
 
-Images = np.ndarray | ImageFiles
+Inputs = np.ndarray | ImageFiles
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, init=False)
 class Split:
-    """Images uint8 [N, C, H, W] (pixel value v means v / levels) with labels int64 [N]."""
+    """N samples with their labels, checked and converted.
 
-    images: Images
-    labels: np.ndarray
-    levels: int = 255
+    Args:
+        inputs: `ImageFiles`, or array-like: integer pixels in 0..levels, or floats in the box.
+            Kept as uint8 or float32 [N, C, H, W], [N, C, T] or [N, D]; floats are never divided.
+        labels: array-like [N]: integers of any kind (kept as int64), or floats (float64), which are
+            targets of a regression.
+        levels: the integer that means 1, in 1..255; 255 by default. 1 for floats.
+        box: of one sample; without it all values lie in [0, 1].
+        layout: "NCHW", "NHWC" (channels are moved), "NHW" (gets a channel), "NCT" or "ND"; see
+            `convert.as_inputs` for what is assumed without it.
+        feature_names: for errors; those of a frame are known.
+
+    Raises:
+        ValueError: samples and labels of different lengths, or what `convert.as_inputs` and
+            `convert.as_labels` refuse.
+    """
+
+    inputs: Inputs
+    labels: npt.NDArray[Any]
+    levels: int
+    box: Box | None
+
+    def __init__(
+        self,
+        inputs: Any,
+        labels: Any,
+        levels: int | None = None,
+        box: Box | None = None,
+        layout: Layout | None = None,
+        *,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
+        numbers = as_labels(labels)
+        samples: Inputs
+        if isinstance(inputs, ImageFiles):
+            if levels not in (None, 255) or box is not None or layout is not None:
+                raise ValueError("image files have 255 levels, no box and no layout")
+            samples, levels = inputs, 255
+        else:
+            names = getattr(inputs, "columns", None) if feature_names is None else feature_names
+            names = None if names is None else [str(name) for name in names]
+            samples, levels = as_inputs(inputs, levels, box, layout, names)
+        if len(samples) != len(numbers):
+            raise ValueError(f"{len(samples)} samples, but {len(numbers)} labels")
+        fields = {"inputs": samples, "labels": numbers, "levels": levels, "box": box}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def floats(self, index: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """The chosen images as float32 [n, C, H, W] in [0, 1]."""
-        return self.images[index].astype(np.float32) / np.float32(self.levels)
+    @property
+    def images(self) -> Inputs:
+        """The inputs of a split of images."""
+        return self.inputs
+
+    @property
+    def regression(self) -> bool:
+        """Whether the labels are numbers to be predicted."""
+        return bool(self.labels.dtype.kind == "f")
+
+    def floats(self, index: slice | np.ndarray = slice(None)) -> npt.NDArray[np.float32]:
+        """The chosen samples as float32 [n, ...] in the box, a copy."""
+        floats: npt.NDArray[np.float32] = self.inputs[index].astype(np.float32)
+        if self.levels != 1:
+            floats /= np.float32(self.levels)
+        return floats
 
     def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All samples in order as (float32 [<= size, C, H, W] in [0, 1], int64 [<= size])."""
+        """All samples in order as (float32 [<= size, ...], labels [<= size])."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             yield self.floats(part), self.labels[part]
 
-    def check(self, input_shape: tuple[int, ...], classes: int) -> None:
-        """Check that a network for images `input_shape` and `classes` labels can take this split.
+    def check(
+        self,
+        input_shape: tuple[int, ...],
+        classes: int,
+        low: np.ndarray | float = 0.0,
+        high: np.ndarray | float = 1.0,
+    ) -> None:
+        """Check that a network can take this split.
+
+        Args:
+            input_shape: of one sample. classes: number of labels; 0 for a regression.
+            low, high: the box of the network's inputs.
 
         Raises:
-            ValueError: images of another shape, or a label outside 0..classes-1.
+            ValueError: samples of another shape or outside the box, a label outside 0..classes-1,
+                classes where numbers are to be predicted or the other way round.
         """
-        shape = tuple(self.images.shape[1:])
+        shape = tuple(self.inputs.shape[1:])
         if shape != tuple(input_shape):
+            what = "images" if len(input_shape) == 3 else "samples"
             raise ValueError(
-                f"the network takes images {list(input_shape)}, the data has {list(shape)}"
+                f"the network takes {what} {list(input_shape)}, the data has {list(shape)}"
             )
+        if self.regression != (classes == 0):
+            kinds = ("classes", "numbers (a regression)")
+            raise ValueError(
+                f"the network predicts {kinds[classes == 0]}, the labels are "
+                f"{kinds[self.regression]}"
+            )
+        self._check_box(low, high)
+        if self.regression:
+            return
         strange = np.flatnonzero((self.labels < 0) | (self.labels >= classes))
         if len(strange):
             raise ValueError(
@@ -55,42 +139,190 @@ class Split:
                 f"{len(strange)} are not, e.g. {self.labels[strange[0]]} of sample {strange[0]}"
             )
 
-    def take(self, index: np.ndarray) -> Split:
-        """The samples at `index` (int64 [n]), in that order."""
-        images = (
-            ImageFiles([self.images.paths[i] for i in index], self.images.image_shape)
-            if isinstance(self.images, ImageFiles)
-            else self.images[index]
-        )
-        return replace(self, images=images, labels=self.labels[index])
+    def _check_box(self, low: np.ndarray | float, high: np.ndarray | float) -> None:
+        mine = (0.0, 1.0) if self.box is None else (self.box.low, self.box.high)
+        if not len(self) or (np.all(mine[0] >= np.asarray(low)) and np.all(mine[1] <= high)):
+            return
+        for start in range(0, len(self), 4096):
+            part = self.floats(slice(start, start + 4096))
+            outside = ((part < low) | (part > high)).reshape(len(part), -1)
+            if outside.any():
+                sample, at = (int(i) for i in np.argwhere(outside)[0])
+                ends = (np.broadcast_to(end, part.shape[1:]).flat[at] for end in (low, high))
+                raise ValueError(
+                    "the network takes values in [{:g}, {:g}], ".format(*ends)
+                    + f"sample {start + sample} has {part[sample].flat[at]:g} in feature {at}"
+                )
+
+    def take(self, index: slice | np.ndarray) -> Split:
+        """The samples at `index` (a slice, integers or a mask), in that order."""
+        chosen = copy.copy(self)  # checked already
+        held = self.inputs
+        inputs = held.take(index) if isinstance(held, ImageFiles) else held[index]
+        object.__setattr__(chosen, "inputs", inputs)
+        object.__setattr__(chosen, "labels", self.labels[index])
+        return chosen
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataSet:
-    """A training and a test split with `classes` labels 0..classes-1."""
+    """A training and a test split.
+
+    Args:
+        name: for titles.
+        train, test: of one shape and one box.
+        classes: number of classes, labels being 0..classes-1; 0 for a regression.
+        class_names: of all classes, in the order of their labels; None where labels have no names.
+        feature_names: of the D features of a table; None elsewhere.
+        notes: what loading decided, a sentence each: for whoever shows what was done.
+
+    Raises:
+        ValueError: splits that do not fit together, labels out of range, or another number of
+            names.
+    """
 
     name: str
     train: Split
     test: Split
     classes: int
+    class_names: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shapes = [tuple(split.inputs.shape[1:]) for split in (self.train, self.test)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{self.name}: training samples are {list(shapes[0])}, test samples "
+                f"{list(shapes[1])}"
+            )
+        if self.train.regression != self.test.regression:
+            raise ValueError(f"{self.name}: one split has classes, the other has float targets")
+        for split in (self.train, self.test):
+            labels = split.labels
+            if split.regression or not len(labels):
+                continue
+            low, high = int(labels.min()), int(labels.max())
+            if low < 0 or high >= self.classes:
+                raise ValueError(
+                    f"{self.name}: {self.classes} classes have labels 0..{self.classes - 1}, got "
+                    f"{low}..{high}"
+                )
+        if self.class_names is not None and len(self.class_names) != self.classes:
+            raise ValueError(f"{len(self.class_names)} class names for {self.classes} classes")
+        if self.feature_names is not None and len(self.feature_names) != np.prod(shapes[0]):
+            raise ValueError(f"{len(self.feature_names)} feature names for samples {shapes[0]}")
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        train: tuple[Any, Any],
+        test: tuple[Any, Any],
+        *,
+        regression: bool = False,
+        class_names: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+        levels: int | None = None,
+        box: Box | None = None,
+        layout: Layout | None = None,
+        notes: Sequence[str] = (),
+    ) -> DataSet:
+        """A data set from arrays, with labels of any kind.
+
+        Args:
+            name: for titles.
+            train, test: (samples, labels) each; see `Split`.
+            regression: labels are numbers to be predicted, not classes.
+            class_names: in order; by default those of the training labels: integers 0..K-1 stay as
+                they are and have no names, all others are sorted and numbered.
+            feature_names: of a table's columns.
+            levels, box, layout: as for `Split`.
+            notes: as for the class.
+
+        Raises:
+            ValueError: one class only, a class without training samples, a test class that
+                training lacks, or what `Split` refuses.
+        """
+        (x, y), (x_test, y_test) = train, test
+        if regression:
+            numbers = [np.asarray(as_labels(part), np.float64) for part in (y, y_test)]
+            classes, names = 0, None
+            if len(numbers[0]) and np.ptp(numbers[0]) == 0:
+                raise ValueError(f"all training targets are {numbers[0][0]:g}")
+        else:
+            codes, names = encode_labels(y, class_names)
+            classes = len(names)
+            numbers = [codes, encode_labels(y_test, names)[0]]
+            empty = np.setdiff1d(np.arange(classes), codes)
+            if len(empty):
+                lacking = ", ".join(repr(names[label]) for label in empty)
+                raise ValueError(f"{name}: no training sample of class {lacking}")
+            if classes < 2:
+                found = f"only the class {names[0]!r}" if names else "no label"
+                raise ValueError(f"{name}: {found}; a classifier needs two classes")
+            if class_names is None and names == tuple(map(str, range(classes))):
+                names = None
+        return cls(
+            name,
+            Split(x, numbers[0], levels, box, layout, feature_names=feature_names),
+            Split(x_test, numbers[1], levels, box, layout, feature_names=feature_names),
+            classes,
+            names,
+            None if feature_names is None else tuple(map(str, feature_names)),
+            tuple(notes),
+        )
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+    def input_shape(self) -> tuple[int, ...]:
+        """Of a sample: (C, H, W), (C, T) or (D,)."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def box(self) -> Box | None:
+        """Of a sample; None is [0, 1] in every feature."""
+        return self.train.box
+
+    @property
+    def regression(self) -> bool:
+        """Whether the labels are numbers to be predicted."""
+        return self.train.regression
+
+    @property
+    def schema(self) -> Schema:
+        """What a network that learns from this must remember."""
+        return Schema(
+            self.input_shape,
+            self.classes,
+            self.train.levels,
+            self.class_names,
+            self.feature_names,
+            self.box,
+        )
 
     def statistics(self) -> tuple[tuple[float, ...], float]:
-        """Mean per channel and one scalar standard deviation of the training pixels in [0, 1].
+        """Mean per channel and one scalar standard deviation of the training samples.
 
-        One scalar, not one per channel, so that a ball in pixels stays a ball. At most the first
-        20,000 images of a fixed shuffle are read.
+        One scalar, not one per channel, so that a ball in pixels stays a ball. The channel of a
+        sample is its first axis: of a table, the feature. At most the first 20,000 samples of a
+        fixed shuffle are read.
         """
-        sample = np.random.default_rng(0).permutation(len(self.train))[:20_000]
-        x = self.train.floats(np.sort(sample)).astype(np.float64)
-        mean = x.mean(axis=(0, 2, 3))
-        std = float(np.sqrt(((x - mean[:, None, None]) ** 2).mean()))
+        x = self._sample()
+        mean = x.mean(axis=(0, *range(2, x.ndim)))
+        std = float(np.sqrt(((x - mean.reshape(-1, *[1] * (x.ndim - 2))) ** 2).mean()))
         return tuple(round(float(m), 6) for m in mean), round(max(std, 1e-3), 6)
+
+    def feature_statistics(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Mean and standard deviation of every single feature, of a sample's shape.
+
+        Read from the same samples as `statistics`.
+        """
+        x = self._sample()
+        return x.mean(axis=0).astype(np.float32), x.std(axis=0).astype(np.float32)
+
+    def _sample(self) -> npt.NDArray[np.float64]:
+        chosen = np.random.default_rng(0).permutation(len(self.train))[:20_000]
+        return self.train.floats(np.sort(chosen)).astype(np.float64)
 
     def hold_out(self, fraction: float, seed: int = 0) -> DataSet:
         """The same set with a part of the training split in place of the test split.

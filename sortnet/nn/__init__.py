@@ -2,29 +2,34 @@
 
 from sortnet.nn import functional
 
-from .distance import (
-    LInfDistConv2d,
-    LInfDistLinear,
-    Morphology2d,
-    OrderStatisticLinear,
-    SortConv2d,
-    SortLinear,
-)
-from .lipschitz import GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
+from .conv import LInfDistConv1d, LInfDistConv2d, SortConv1d, SortConv2d
+from .layer import Layer, LayerError
+from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
+from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
+from .morphology import Morphology1d, Morphology2d
+from .rank import RankFilter1d, RankFilter2d
 from .shift import MeanShift, Negate, Normalize
 
 __all__ = [
+    "Abs",
     "GroupSort",
+    "LInfDistConv1d",
     "LInfDistConv2d",
     "LInfDistLinear",
+    "Layer",
+    "LayerError",
     "LipschitzLinear",
     "MaxMin",
     "MeanShift",
+    "Morphology1d",
     "Morphology2d",
     "Negate",
     "Normalize",
     "OrderStatisticLinear",
     "PiecewiseLinear",
+    "RankFilter1d",
+    "RankFilter2d",
+    "SortConv1d",
     "SortConv2d",
     "SortLinear",
     "functional",

@@ -54,7 +54,10 @@ def lp_distance(
     if not p >= 1:
         raise ValueError(f"p must be in [1, inf], got {p}")
     flat = _flat(x, weight)
-    run = ops.lp_distance if _native(x, weight) else reference.lp_distance
+    native = _native(x, weight)
+    if not native:
+        ops.check_lp(flat, weight, p, in_mask, out_mask, group, torch.float64)
+    run = ops.lp_distance if native else reference.lp_distance
     return run(flat, weight, p, in_mask, out_mask, group).reshape(*x.shape[:-1], len(weight))
 
 
@@ -83,7 +86,10 @@ def sort_linear(
             f"{coefficients.shape[-1]} coefficients for {weight.shape[1]} inputs: "
             "there are only as many order statistics as inputs"
         )
-    run = ops.sort_neuron if _native(x, weight) else reference.sort_neuron
+    native = _native(x, weight, coefficients)
+    if not native:
+        ops.check_sort(flat, weight, coefficients, dtype=torch.float64)
+    run = ops.sort_neuron if native else reference.sort_neuron
     y = run(flat, weight, coefficients).reshape(*x.shape[:-1], len(weight))
     return y if bias is None else y + bias
 
@@ -99,10 +105,17 @@ def lp_distance_bounds(
         p: in [1, inf].
 
     Returns:
-        Lower and upper bounds, each [..., O].
+        Lower and upper bounds, each [..., O]; -inf and inf where lower > upper or anything is NaN.
+
+    Raises:
+        ValueError: shapes, dtypes or p do not fit.
     """
-    run = ops.lp_distance_bounds if _native(lower, weight) else reference.lp_distance_bounds
-    low, high = run(_flat(lower, weight), _flat(upper, weight), weight, p)
+    below, above = _flat(lower, weight), _flat(upper, weight)
+    native = _native(lower, upper, weight)
+    if not native:
+        ops.check_lp_bounds(below, above, weight, p, torch.float64)
+    run = ops.lp_distance_bounds if native else reference.lp_distance_bounds
+    low, high = run(below, above, weight, p)
     shape = (*lower.shape[:-1], len(weight))
     return low.reshape(shape), high.reshape(shape)
 
@@ -125,38 +138,69 @@ def sort_linear_bounds(
         bias: [O] or None.
 
     Returns:
-        Lower and upper bounds, each [..., O].
+        Lower and upper bounds, each [..., O]; -inf and inf where lower > upper or anything is NaN.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit.
     """
-    run = ops.sort_neuron_bounds if _native(lower, weight) else reference.sort_neuron_bounds
-    low, high = run(_flat(lower, weight), _flat(upper, weight), weight, coefficients)
+    below, above = _flat(lower, weight), _flat(upper, weight)
+    native = _native(lower, upper, weight, coefficients)
+    if not native:
+        ops.check_sort_bounds(below, above, weight, coefficients, torch.float64)
+    run = ops.sort_neuron_bounds if native else reference.sort_neuron_bounds
+    low, high = run(below, above, weight, coefficients)
     shape = (*lower.shape[:-1], len(weight))
     low, high = low.reshape(shape), high.reshape(shape)
     return (low, high) if bias is None else (low + bias, high + bias)
 
 
 def unfold_patches(
-    x: Tensor, kernel_size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
-) -> tuple[Tensor, tuple[int, int]]:
-    """Zero-padded patches, [N, C, H, W] -> [N, P, C kh kw], and their grid (rows, columns).
+    x: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Zero-padded patches of signals or images, and how many there are along each dimension.
+
+    Args:
+        x: [N, C, T] for one entry in each tuple, [N, C, H, W] for two.
+        kernel_size, stride, padding: per dimension.
+
+    Returns:
+        Patches [N, P, C k] or [N, P, C kh kw], channel first; their grid, P entries in all.
 
     Raises:
-        ValueError: not a batch of images, or the kernel does not fit into the padded image.
+        ValueError: not a batch of signals or images, or the kernel does not fit in.
     """
-    if x.ndim != 4:
-        raise ValueError(f"expected images [N, C, H, W], got {list(x.shape)}")
-    rows = (x.shape[2] + 2 * padding[0] - kernel_size[0]) // stride[0] + 1
-    columns = (x.shape[3] + 2 * padding[1] - kernel_size[1]) // stride[1] + 1
-    if rows < 1 or columns < 1:
+    what = "signals [N, C, T]" if len(kernel_size) == 1 else "images [N, C, H, W]"
+    if x.ndim != len(kernel_size) + 2:
+        raise ValueError(f"expected {what}, got {list(x.shape)}")
+    grid = patch_grid(tuple(x.shape[2:]), kernel_size, stride, padding)
+    if min(grid) < 1:
         raise ValueError(
-            f"kernel {kernel_size} does not fit into images {list(x.shape[2:])} padded by {padding}"
+            f"kernel {kernel_size} does not fit into {what.split()[0]} {list(x.shape[2:])} "
+            f"padded by {padding}"
         )
-    patches = F.unfold(x, kernel_size, padding=padding, stride=stride)
-    return patches.transpose(1, 2), (rows, columns)
+    if len(kernel_size) == 1:
+        patches = F.unfold(x[:, :, None], (1, *kernel_size), (1, 1), (0, *padding), (1, *stride))
+    else:
+        patches = F.unfold(x, kernel_size, padding=padding, stride=stride)
+    return patches.transpose(1, 2), grid
 
 
-def fold_outputs(y: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Neuron outputs per patch back to images: [N, P, O] -> [N, O, rows, columns]."""
-    return y.transpose(1, 2).unflatten(2, grid)
+def patch_grid(
+    size: tuple[int, ...],
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+) -> tuple[int, ...]:
+    """Patches along each dimension of signals or images of a size; below 1 where none fits."""
+    return tuple(
+        (length + 2 * pad - kernel) // step + 1
+        for length, kernel, step, pad in zip(size, kernel_size, stride, padding, strict=True)
+    )
+
+
+def fold_outputs(y: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Neuron outputs per patch back to signals or images: [N, P, O] -> [N, O, *grid]."""
+    return y.transpose(1, 2).reshape(y.shape[0], y.shape[2], *grid)
 
 
 def group_sort(x: Tensor, group: int) -> Tensor:
@@ -176,7 +220,8 @@ def group_sort(x: Tensor, group: int) -> Tensor:
         first, second = x[..., 0::2], x[..., 1::2]
         pairs = torch.stack((torch.maximum(first, second), torch.minimum(first, second)), -1)
         return pairs.flatten(-2)
-    return x.unflatten(-1, (-1, group)).sort(dim=-1, descending=True)[0].flatten(-2)
+    groups = x.reshape(*x.shape[:-1], x.shape[-1] // group, group)
+    return groups.sort(dim=-1, descending=True)[0].flatten(-2)
 
 
 def max_min(x: Tensor) -> Tensor:
@@ -192,7 +237,15 @@ def project_rows(weight: Tensor) -> Tensor:
 
     Args:
         weight: [..., I], float32 or float64.
+
+    Raises:
+        ValueError: another dtype.
     """
+    if weight.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"expected float32 or float64 weights, got {weight.dtype}: rounded to half precision "
+            "a row could exceed 1; call .float()"
+        )
     limit = 1 - 2.0**-20
     sums = weight.abs().sum(-1, keepdim=True, dtype=torch.float64)
     # In float64, where the factor of a huge row cannot underflow.

@@ -1,13 +1,19 @@
 """1-Lipschitz affine layers and activations: the families that the paper compares SortNet with."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
+from sortnet.certificate import operations as spec
+from sortnet.certificate.operations import Operation, Shape
+
 from . import functional as F
-from .distance import _positive
+from .arguments import integer, positive
+from .layer import Layer, LayerError, affine, array, check_features
 
 
-class LipschitzLinear(nn.Module):
+class LipschitzLinear(Layer):
     """Affine layer whose rows have absolute sum at most 1: 1-Lipschitz in l-inf (paper, section 1).
 
     Args:
@@ -28,13 +34,12 @@ class LipschitzLinear(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_features = _positive("in_features", in_features)
-        self.out_features = _positive("out_features", out_features)
-        self.weight = nn.Parameter(
-            torch.empty(out_features, in_features, device=device, dtype=dtype)
-        )
+        self.in_features = positive("in_features", in_features)
+        self.out_features = positive("out_features", out_features)
+        shape = (self.out_features, self.in_features)
+        self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
         self.bias = (
-            nn.Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+            nn.Parameter(torch.empty(shape[0], device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
 
@@ -45,9 +50,11 @@ class LipschitzLinear(nn.Module):
         """
         nn.init.normal_(self.weight, std=0.25 / self.in_features)
         with torch.no_grad():
-            rows = torch.arange(self.out_features)
-            chosen = torch.randint(self.in_features, (self.out_features,))
-            self.weight[rows, chosen] += torch.randint(2, (self.out_features,)) * 2.0 - 1
+            device = self.weight.device
+            rows = torch.arange(self.out_features, device=device)
+            chosen = torch.randint(self.in_features, (self.out_features,), device=device)
+            signs = torch.randint(2, (self.out_features,), device=device) * 2.0 - 1
+            self.weight[rows, chosen] += signs.to(self.weight.dtype)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -63,11 +70,22 @@ class LipschitzLinear(nn.Module):
         """Interval bounds for x in [lower, upper], rounded to nearest."""
         return F.linear_bounds(lower, upper, self.projected_weight(), self.bias)
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        check_features("LipschitzLinear", shape, self.in_features)
+        yield affine(self.projected_weight(), self.bias)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.out_features)
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
-class GroupSort(nn.Module):
+class GroupSort(Layer):
     """Sort every `group` neighbouring units in descending order; 1-Lipschitz in l-inf.
 
     Args:
@@ -79,7 +97,7 @@ class GroupSort(nn.Module):
 
     def __init__(self, group: int) -> None:
         super().__init__()
-        self.group = _positive("group", group)
+        self.group = positive("group", group)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_sort(x, self.group)
@@ -87,6 +105,15 @@ class GroupSort(nn.Module):
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Exact: order statistics are monotone in every unit."""
         return F.group_sort(lower, self.group), F.group_sort(upper, self.group)
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        check_features(type(self).__name__, shape)
+        if self.group > 1:
+            yield spec.GroupSort(self.group)
 
     def extra_repr(self) -> str:
         return str(self.group)
@@ -102,7 +129,7 @@ class MaxMin(GroupSort):
         return ""
 
 
-class PiecewiseLinear(nn.Module):
+class PiecewiseLinear(Layer):
     """A learned 1-Lipschitz piecewise-linear activation, its own for every unit.
 
     Knots divide [-reach, reach] evenly; the slope of every piece (and of the two ends) is
@@ -119,18 +146,35 @@ class PiecewiseLinear(nn.Module):
 
     knots: Tensor
 
-    def __init__(self, features: int, knots: int = 5, reach: float = 1.0) -> None:
+    def __init__(
+        self,
+        features: int,
+        knots: int = 5,
+        reach: float = 1.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        _positive("features", features)
-        if knots < 2 or not reach > 0:
+        features, count = positive("features", features), integer(knots)
+        if count is None or count < 2 or not 0 < reach < float("inf"):
             raise ValueError(f"need at least 2 knots and reach > 0, got {knots} and {reach}")
-        self.register_buffer("knots", torch.linspace(-reach, reach, knots))
+        points = torch.linspace(-reach, reach, count, device=device, dtype=dtype)
+        self.register_buffer("knots", points)
         # Start as the absolute value, which keeps the gradient norm everywhere.
-        slopes = torch.where(torch.arange(knots + 1) < (knots + 1) / 2, -1.0, 1.0)
+        left = torch.arange(count + 1, device=device) < (count + 1) / 2
+        slopes = torch.where(left, -1.0, 1.0).to(points.dtype)
         self.slope = nn.Parameter(slopes.repeat(features, 1))
 
+    def check(self) -> None:
+        if not bool((self.knots.diff() > 0).all()):
+            raise LayerError("PiecewiseLinear has knots that do not ascend")
+
+    def _slopes(self) -> Tensor:
+        """Of the pieces, [F, knots + 1]."""
+        return self.slope.clamp(-1, 1)
+
     def forward(self, x: Tensor) -> Tensor:
-        slopes = self.slope.clamp(-1, 1)
+        slopes = self._slopes()
         t = self.knots
         y = slopes[:, 0] * (x.clamp_max(t[0]) - t[0]) + slopes[:, -1] * (x.clamp_min(t[-1]) - t[-1])
         for j in range(len(t) - 1):
@@ -142,3 +186,58 @@ class PiecewiseLinear(nn.Module):
         candidates = [lower, upper, *(torch.clamp(t, lower, upper) for t in self.knots)]
         values = torch.stack([self(candidate) for candidate in candidates])
         return values.amin(0), values.amax(0)
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        check_features(type(self).__name__, shape, len(self.slope))
+        yield spec.PiecewiseLinear(array(self.knots), array(self._slopes()))
+
+
+class Abs(Layer):
+    """|x|, elementwise; 1-Lipschitz."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+    def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Exact: the least is 0 where the interval contains it."""
+        least = torch.maximum(lower, -upper).clamp_min(0)
+        return least, torch.maximum(lower.abs(), upper.abs())
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
+    def operations(self, shape: Shape) -> Iterator[Operation]:
+        yield spec.Abs()
+
+
+class PiecewiseLinearTwin(PiecewiseLinear):
+    """PiecewiseLinear with the knots and slopes of an operation, which may be steeper than 1."""
+
+    def __init__(self, op: spec.PiecewiseLinear) -> None:
+        super().__init__(len(op.slopes))  # knots and slopes follow
+        self.knots = torch.from_numpy(op.knots.copy())
+        self.slope.data = torch.from_numpy(op.slopes.copy())
+
+    def _slopes(self) -> Tensor:
+        return self.slope
+
+
+class GroupSortTwin(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_sort(x, self.size)
+
+
+def affine_twin(op: spec.Affine) -> nn.Linear:
+    linear = nn.Linear(op.W.shape[1], len(op.W))
+    linear.weight.data = torch.from_numpy(op.W.copy())
+    linear.bias.data = torch.from_numpy(op.b.copy())
+    return linear

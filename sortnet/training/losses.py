@@ -6,15 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-def runner_up(logits: Tensor, labels: Tensor) -> Tensor:
-    """max over j != y of f_j. logits [N, K], labels int64 [N] -> [N]."""
-    return logits.scatter(1, labels[:, None], float("-inf")).amax(1)
-
-
-def margins(logits: Tensor, labels: Tensor) -> Tensor:
-    """f_y - max over j != y of f_j. logits [N, K], labels int64 [N] -> [N]."""
-    return logits.gather(1, labels[:, None])[:, 0] - runner_up(logits, labels)
+from sortnet.evaluation.margins import margins
 
 
 def clipped_hinge(logits: Tensor, labels: Tensor, eps: float) -> Tensor:

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sortnet.base.units import eps_to_float
-from sortnet.evaluation.certify import lipschitz_constant, margin_bounds
-from sortnet.models.net import CertifiedNet
-from sortnet.training import losses
+from sortnet.evaluation.intervals import margin_bounds
+from sortnet.evaluation.naive import lipschitz_constant
+from sortnet.models import CertifiedNet
 
-from .presets import Recipe
+from . import losses
+from .recipe import Recipe
 
 Masks = dict[int, Tensor | None]
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What the schedules say about a step.
-
-    Attributes:
-        lr: learning rate. p: exponent of the distances. ce_weight: of the cross entropy.
-        dropping: share of the dropping of inputs that takes place, in [0, 1].
-        eps: training radius in pixels. eps_progress: of its ramp, in [0, 1].
-    """
-
-    lr: float
-    p: float
-    dropping: float
-    ce_weight: float
-    eps: float
-    eps_progress: float
+Loss = Callable[[Tensor, Tensor, float], Tensor]
+"""A user's own loss: (logits [N, K], labels int64 [N], eps) -> scalar. eps is the training radius
+in the logits' units, as in `losses.clipped_hinge`: two logits within 2 eps may change places."""
 
 
 class Objective(nn.Module):
@@ -42,13 +29,15 @@ class Objective(nn.Module):
     Args:
         net: the network that is trained.
         recipe: says which loss.
+        loss: the user's own loss in place of the recipe's.
 
     Raises:
         ValueError: the recipe's objective does not fit the network.
     """
 
-    def __init__(self, net: CertifiedNet, recipe: Recipe) -> None:
+    def __init__(self, net: CertifiedNet, recipe: Recipe, loss: Loss | None = None) -> None:
         super().__init__()
+        self.own_loss = loss
         expected = (
             "ibp"
             if net.config.family == "relu"
@@ -63,12 +52,12 @@ class Objective(nn.Module):
         self.net = net
         self.kind = recipe.objective
         # The constant of all that comes before an MLP head; of the logits without one.
-        body = nn.Module()
-        body.layers = net.layers[: len(net.layers) - len(net.head)]
-        self.lipschitz = lipschitz_constant(body) if self.kind != "ibp" else 1.0  # type: ignore[arg-type]
+        body = net.layers[: len(net.layers) - len(net.head)]
+        self.lipschitz = lipschitz_constant(body, net.config.input) if self.kind != "ibp" else 1.0
         self.eps_test = eps_to_float(recipe.eps_test[0])
         # Logits are 1-Lipschitz, so the cross entropy needs a scale of its own.
-        scale = None if self.kind == "ibp" else nn.Parameter(torch.ones(()))
+        unused = self.kind == "ibp" or loss is not None
+        scale = None if unused else nn.Parameter(torch.ones(()))
         self.register_parameter("scale", scale)
 
     def forward(
@@ -89,8 +78,15 @@ class Objective(nn.Module):
         Returns:
             Scalar loss, and float32 [2]: how many samples were classified right, and how many had
             the margin that certifies the first test radius (the worst case over the training radius
-            for networks without a margin certificate). Both under the training relaxation.
+            for networks without a margin certificate; with an own loss those are counted right).
+            Both under the training relaxation.
         """
+        if self.own_loss is not None:
+            logits = self.net(x, masks)
+            loss = self.own_loss(logits, y, eps * self.lipschitz)
+            margin = losses.margins(logits, y)
+            reach = self.eps_test * self.lipschitz if self.kind == "margin" else 0.0
+            return loss, _counts(margin, margin - 2 * reach)
         if self.kind == "margin":
             logits = self.net(x, masks)
             loss = losses.clipped_hinge(logits, y, eps * self.lipschitz)

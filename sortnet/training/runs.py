@@ -26,9 +26,11 @@ from torch import Tensor
 
 from sortnet import __version__
 from sortnet.base.files import atomic_write
-from sortnet.models.net import CertifiedNet, ModelConfig, build_model
+from sortnet.data.schema import Schema
+from sortnet.data.sets import DataSet
+from sortnet.models import CertifiedNet, ModelConfig, build_model
 
-from .presets import Preset
+from .recipe import Preset, first_problem
 
 _T = TypeVar("_T")
 
@@ -53,7 +55,11 @@ class RunConfig:
     Attributes:
         hold_out: part of the training split kept for model selection in place of the test split;
             0 evaluates on the test split.
-        data_root: folder of the data set's files, or None where it needs none.
+        data_root: folder of the data set's files, absolute; None where it needs none. The
+            preset's `data` has an absolute path too, if it has one.
+        data_schema: shape, classes, class names ... of the data, `sortnet.data.Schema` as JSON;
+            None in runs of version 0.1.
+        loss: name of the user's own loss, or None for the preset's.
         environment: versions and machine, for the record.
     """
 
@@ -62,9 +68,70 @@ class RunConfig:
     seed: int = Field(default=0, ge=0, lt=2**63)
     hold_out: float = Field(default=0.0, ge=0, lt=1)
     data_root: str | None = None
+    data_schema: dict[str, Any] | None = None
+    loss: str | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     environment: dict[str, str] = Field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def schema(self) -> Schema | None:
+        """What the network must remember of its data.
+
+        Raises:
+            RunError: damaged.
+        """
+        if self.data_schema is None:
+            return None
+        try:
+            return Schema.from_json(self.data_schema)
+        except ValueError as error:
+            raise RunError(str(error)) from None
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes, in the order of the labels, where the data has names."""
+        schema = self.schema
+        return None if schema is None else schema.class_names
+
+
+def new_config(preset: Preset, data: DataSet, **more: Any) -> RunConfig:
+    """The configuration of a new run of `preset` on `data`, here and now.
+
+    Args:
+        more: fields of `RunConfig`, such as seed and hold_out.
+
+    Raises:
+        ValueError: the preset's network does not fit the data; one line.
+    """
+    return RunConfig(
+        preset=preset,
+        model=model_config(preset, data),
+        data_schema=data.schema.to_json(),
+        environment=environment(),
+        **more,
+    )
+
+
+def differences(before: Any, after: Any) -> list[tuple[str, object, object]]:
+    """(field, value before, value after) wherever two presets or run configs differ.
+
+    Tuples and lists, and numbers of the same value, count as the same, as they do in JSON.
+    """
+    old, new = _flat(dataclasses.asdict(before)), _flat(dataclasses.asdict(after))
+    return [
+        (name, old.get(name, "unset"), new.get(name, "unset"))
+        for name in {**old, **new}
+        if old.get(name, "unset") != new.get(name, "unset")
+    ]
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in json.loads(json.dumps(document)).items():
+        name = prefix + key
+        flat |= _flat(value, name + ".") if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def environment() -> dict[str, str]:
@@ -124,9 +191,29 @@ def validated(kind: type[_T], document: object, where: str) -> _T:
     try:
         return TypeAdapter(kind).validate_python(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = "".join(f"{part}: " for part in first["loc"])
-        raise RunError(f"{where}: {place}{first['msg']}") from None
+        raise RunError(f"{where}: {first_problem(error, kind)}") from None
+
+
+def model_config(preset: Preset, data: DataSet) -> ModelConfig:
+    """The preset's network for this data, which gives shape, classes, mean and std left open.
+
+    Raises:
+        ValueError: a field is unknown or out of range; one line.
+    """
+    if len(data.input_shape) != 3 or data.schema.regression:
+        what = "a number for" if data.schema.regression else "classes of"
+        raise ValueError(
+            f"preset {preset.name} classifies images [C, H, W]; {data.name} is {what} samples "
+            f"{list(data.input_shape)}"
+        )
+    fields = dict(preset.model)
+    fields.setdefault("input_shape", data.input_shape)
+    fields.setdefault("classes", data.classes)
+    if "mean" not in fields or "std" not in fields:
+        mean, std = data.statistics()
+        fields.setdefault("mean", round(sum(mean) / len(mean), 6))
+        fields.setdefault("std", std)
+    return validated(ModelConfig, fields, f"model of preset {preset.name}")
 
 
 def write_model(folder: Path, model: CertifiedNet) -> None:

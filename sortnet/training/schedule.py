@@ -3,6 +3,47 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+
+from sortnet.base.units import eps_to_float
+
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the schedules say about a step.
+
+    Attributes:
+        lr: learning rate. p: exponent of the distances. ce_weight: of the cross entropy.
+        dropping: share of the dropping of inputs that takes place, in [0, 1].
+        eps: training radius in pixels. eps_progress: of its ramp, in [0, 1].
+    """
+
+    lr: float
+    p: float
+    dropping: float
+    ce_weight: float
+    eps: float
+    eps_progress: float
+
+
+def settings_at(recipe: Recipe, epoch: float) -> Settings:
+    """What the recipe's schedules say at a (fractional) epoch."""
+    start, end = recipe.p_ramp
+    p = math.inf
+    if epoch < end:
+        p = exponential_ramp(epoch, start, end, recipe.p_first, recipe.p_last)
+        p = cheap_power(p) if recipe.p_cheap else p
+    progress = smooth_ramp(epoch, recipe.eps_ramp) if recipe.eps_ramp else 1.0
+    return Settings(
+        lr=recipe.lr * cosine(epoch, recipe.epochs, recipe.warmup),
+        p=p,
+        dropping=linear_ramp(epoch, *recipe.keep_ramp),
+        ce_weight=exponential_ramp(epoch, start, end, *recipe.ce_weight),
+        eps=eps_to_float(recipe.eps_train) * progress,
+        eps_progress=progress,
+    )
 
 
 def exponential_ramp(epoch: float, start: float, end: float, first: float, last: float) -> float:

@@ -21,6 +21,57 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, pro
     assert (tmp_path / "a.txt").read_text() == "old" and tree(tmp_path) == {str(tmp_path / "a.txt")}
 
 
+def test_the_umask_is_applied_and_never_touched(tmp_path, monkeypatch):
+    """Reading it means changing it, and for that moment other threads make readable files."""
+    for mask, mode in ((0o022, 0o644), (0o077, 0o600), (0o027, 0o640), (0o002, 0o664)):
+        before = os.umask(mask)
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "umask", lambda _: pytest.fail("touched"))
+                path = tmp_path / f"{mask}.txt"
+                with atomic_write(path) as temporary:
+                    temporary.write_text("new")
+                check_outputs({"--json": tmp_path / "other.json"})
+            assert path.stat().st_mode & 0o777 == mode
+        finally:
+            os.umask(before)
+
+
+def test_bytes_are_on_the_disk_before_the_name_is_and_then_the_name(tmp_path, monkeypatch):
+    done = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(handle):
+        done.append(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    def replaced(old, new):
+        done.append((str(old), str(new)))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    path = str(tmp_path / "a.txt")
+    assert done == [str(temporary), (str(temporary), path), str(tmp_path)]
+
+
+def test_a_disk_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("old")
+
+    def fail(_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with (
+        pytest.raises(OSError, match="Input/output"),
+        atomic_write(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "old" and tree(tmp_path) == {str(tmp_path / "a.txt")}
+
+
 def test_a_link_is_written_through(tmp_path):
     (tmp_path / "far").mkdir()
     (tmp_path / "link.txt").symlink_to(tmp_path / "far" / "a.txt")

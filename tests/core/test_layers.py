@@ -101,9 +101,10 @@ def test_morphology_is_the_extremes_of_windows_and_a_distance_layer(
     x = torch.where(torch.rand_like(x) < 0.3, torch.tensor(below), x)  # ties with neutral terms
     x = torch.where(torch.rand_like(x) < 0.2, torch.tensor(above), x)
     y = layer.train()(x)
-    assert torch.equal(y, snn.SortConv2d.forward(layer.eval(), x))
-    wide = layer.double()
-    assert torch.equal(wide(x.double()), snn.SortConv2d.forward(wide, x.double()))
+    for values in (x, x.double()):
+        patches, grid = F.unfold_patches(values, *layer._patching)
+        neurons = F.fold_outputs(F.lp_distance(patches, layer.weights(values)), grid)
+        assert torch.equal(layer(values), neurons)
     assert not list(layer.parameters()) and not layer.state_dict()
     image, *maps = y.split(channels, 1)
     assert torch.equal(image, x - layer.low)
@@ -196,7 +197,7 @@ def test_mean_shift_survives_a_batch_that_is_not_finite(bad: float) -> None:
     assert shift.running_mean[1] == before[1]
     assert (shift.running_mean[[0, 2]] != before[[0, 2]]).all()
     mask = torch.ones(1, 3, dtype=torch.bool)
-    shift(broken, mask)
+    shift(broken, mask, 16)
     assert shift.running_mean.isfinite().all()
     before = shift.running_mean.clone()
     shift.start_estimate()
@@ -209,9 +210,42 @@ def test_mean_shift_survives_a_batch_that_is_not_finite(bad: float) -> None:
 
 def test_mean_shift_far_apart_means_do_not_overflow_the_state() -> None:
     shift = snn.MeanShift(1, momentum=1.0)
-    shift(torch.tensor([[3e38]]))
-    shift(torch.tensor([[-3e38]]))  # their difference is infinite in float32
+    shift.running_mean.fill_(3e38)
+    shift(torch.tensor([[-3e38], [-1e37]]))  # the difference is infinite in float32
     assert shift.running_mean.item() == torch.tensor(3e38).item()
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1), (1, 3, 1, 1)])
+def test_mean_shift_refuses_one_value_per_unit(shape: tuple[int, ...]) -> None:
+    """Less its own mean it is 0 whatever it was; in evaluation it is welcome."""
+    shift, x = snn.MeanShift(3), torch.randn(shape)
+    with pytest.raises(ValueError, match="more than one value per unit"):
+        shift(x)
+    assert torch.equal(shift.running_mean, torch.zeros(3))
+    shift.start_estimate()
+    with pytest.raises(ValueError, match="more than one value per unit"):
+        shift.eval()(x)
+    shift.stop_estimate()
+    assert torch.equal(shift(x), x)
+    assert snn.MeanShift(3)(torch.randn(0, *shape[1:])).shape == (0, *shape[1:])
+    assert snn.MeanShift(3)(torch.randn(2, *shape[1:])).abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("mask", "group", "message"),
+    [
+        (torch.ones(1, 3, dtype=torch.bool), None, "group of samples"),
+        (torch.ones(1, 3, dtype=torch.bool), 0, "group of samples"),
+        (torch.ones(1, 3, dtype=torch.bool), 16, r"\[ceil\(20 / 16\), 3\]"),
+        (torch.ones(2, 2, dtype=torch.bool), 16, r"\[ceil\(20 / 16\), 3\]"),
+        (torch.ones(2, 3), 16, "float32"),
+    ],
+)
+def test_mean_shift_refuses_masks_of_other_groups(
+    mask: Tensor, group: int | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        snn.MeanShift(3)(torch.randn(20, 3), mask, group)
 
 
 def test_mean_shift_estimate_over_batches() -> None:
@@ -271,6 +305,57 @@ def test_float64_layers_agree_with_float32() -> None:
 def test_bad_arguments_are_named(make, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, w, c: F.lp_distance(x, w, 0.5), "p must be"),
+        (lambda x, w, c: F.lp_distance(x, w, math.nan), "p must be"),
+        (lambda x, w, c: F.lp_distance(x[:, 1:], w), "expected input"),
+        (lambda x, w, c: F.lp_distance(x, w, 2.0, x > 0, None, 2), "in_mask must be bool"),
+        (lambda x, w, c: F.lp_distance(x, w, 2.0, None, w > 0, 6), "out_mask must be bool"),
+        (lambda x, w, c: F.lp_distance(x, w, 2.0, x[:1], None, 6), "in_mask must be bool"),
+        (lambda x, w, c: F.lp_distance(x, w, 2.0, None, None, 0), "group must be"),
+        (lambda x, w, c: F.lp_distance(x, w.half()), "one dtype"),
+        (lambda x, w, c: F.sort_linear(x, w, c[:, :2].T), "coef must be"),
+        (lambda x, w, c: F.sort_linear(x, w, torch.ones(9, dtype=x.dtype)), "as many"),
+        (lambda x, w, c: F.sort_linear(x, w, c.half()), "one dtype"),
+        (lambda x, w, c: F.lp_distance_bounds(x, x[1:], w), "one shape"),
+        (lambda x, w, c: F.lp_distance_bounds(x, x, w, 0.5), "p must be"),
+        (lambda x, w, c: F.lp_distance_bounds(x, x.half(), w), "one dtype"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x[1:], w, c), "one shape"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x, w, c[:, :2].T), "coef must be"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x, w, c[1:]), "coef must be"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x[:, 1:], w, c), "expected input"),
+        (lambda x, w, c: F.sort_linear_bounds(x, x.bfloat16(), w, c), "one dtype"),
+    ],
+)
+def test_both_precisions_make_the_same_checks(call, message: str, dtype: torch.dtype) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=message):
+        call(*(torch.randn(n, 5, dtype=dtype) for n in (6, 3, 3)))
+
+
+@given(st.integers(0, 99), st.sampled_from([1.0, 3.0, math.inf, None]))
+def test_both_precisions_say_nothing_of_the_same_intervals(seed: int, p: float | None) -> None:
+    torch.manual_seed(seed)
+    lower, w, coef = torch.randn(4, 3), torch.randn(5, 3), torch.randn(5, 2)
+    upper = lower + torch.rand(4, 3)
+    for tensor in (lower, upper, w, coef):
+        place = torch.rand_like(tensor)
+        tensor[place < 0.06] = math.nan
+        tensor[(place > 0.9) & (place < 0.94)] = -9.0  # an empty interval, where it is the upper
+    wide = (value.double() for value in (lower, upper, w, coef))
+    if p is None:
+        single, double = F.sort_linear_bounds(lower, upper, w, coef), F.sort_linear_bounds(*wide)
+    else:
+        single = F.lp_distance_bounds(lower, upper, w, p)
+        double = F.lp_distance_bounds(*list(wide)[:3], p)
+    assert torch.equal(single[0].isneginf(), double[0].isneginf())
+    assert torch.equal(single[1].isposinf(), double[1].isposinf())
+    for ours, theirs in zip(single, double, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_no_samples_give_no_outputs() -> None:

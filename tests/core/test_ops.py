@@ -115,7 +115,7 @@ def test_zero_distances_have_zero_gradient() -> None:
 def test_non_contiguous_input_and_thread_counts_give_the_same_bits() -> None:
     wide = draw(0, 2 * 267, 3 * 41)
     x, w = wide[::2, ::3], draw(1, 41, 29).T
-    coef = draw(2, 10)
+    coef, y = draw(2, 10), ops.lp_distance(x, w, 17.3, None, None, 32)
     before = torch.get_num_threads()
     results = []
     try:
@@ -125,9 +125,7 @@ def test_non_contiguous_input_and_thread_counts_give_the_same_bits() -> None:
                 (
                     ops.lp_distance(x, w, 8.0, None, None, 32),
                     ops.sort_neuron(x, w, coef),
-                    *ops.lp_distance_backward(
-                        x, w, 17.3, None, None, 32, torch.ones(267, 29), x[:, :29], True, True
-                    ),
+                    *ops.lp_distance_backward(x, w, 17.3, None, None, 32, y, x[:, :29], True, True),
                 )
             )
     finally:
@@ -145,9 +143,9 @@ def test_opcheck() -> None:
     coef = draw(2, 5).requires_grad_()
     in_mask, out_mask = draw(3, 2, 19) < 0, draw(4, 2, 23) < 0
     plain_x, plain_w = x.detach(), w.detach()
-    opcheck(ops.lp_distance, (x, w, 8.0, in_mask, out_mask, 32))
-    opcheck(ops.lp_distance, (x, w, math.inf, None, None, 32))
-    opcheck(ops.sort_neuron, (x, w, coef))
+    opcheck(torch.ops.sortnet.lp_distance.default, (x, w, 8.0, in_mask, out_mask, 32))
+    opcheck(torch.ops.sortnet.lp_distance.default, (x, w, math.inf, None, None, 32))
+    opcheck(torch.ops.sortnet.sort_neuron.default, (x, w, coef))
     opcheck(ops.lp_distance_bounds, (plain_x, plain_x + 1, plain_w, 8.0))
     opcheck(ops.sort_neuron_bounds, (plain_x, plain_x + 1, plain_w, coef.detach()))
 

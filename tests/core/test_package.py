@@ -1,19 +1,79 @@
+import ast
+import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import sortnet
 from sortnet import _moved
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_every_public_name_resolves() -> None:
+    assert set(sortnet.__all__) == {"__version__", *sortnet._HOMES, *sortnet._MODULES}
     for name in sortnet.__all__:
         assert getattr(sortnet, name) is not None
         assert name in dir(sortnet)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = sortnet.nothing
+
+
+def test_the_page_of_public_names_lists_them_all() -> None:
+    rows = [
+        line.split("|")[1]
+        for line in (ROOT / "docs" / "api.md").read_text().splitlines()
+        if line.startswith("| `")
+    ]
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(sortnet.__all__)
+
+
+def test_the_page_of_public_names_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    page = (ROOT / "docs" / "api.md").read_text()
+    declared, loop = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(declared, "docs/api.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [line.split("# ")[1] for line in declared.splitlines() if "print" in line]
+    short = loop.replace("epochs, batch = 30, 128", "epochs, batch = 2, 128")
+    assert short != loop
+    exec(compile(short, "docs/api.md", "exec"), {})
+    clean, certified = map(float, re.findall(r"([\d.]+)%", capsys.readouterr().out))
+    assert clean >= certified and clean > 20
+    assert (tmp_path / "certified.png").stat().st_size > 1000
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse((ROOT / "sortnet" / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname or alias.name: (node.module or "") + (f":{alias.name}" if alias.asname else "")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == sortnet._HOMES
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_examples_import_public_names_only(path: Path) -> None:
+    found = [
+        (node.module or "", alias.name)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if (node.module or "").split(".")[0] == "sortnet"
+    ]
+    assert found
+    for module, name in found:
+        assert module == "sortnet" or module.removeprefix("sortnet.") in sortnet._MODULES
+        assert name in import_module(module).__all__
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def test_onnxruntime_on_the_gpu() -> None:
 
 def _train(rank: int, world: int, folder: str) -> None:
     """A few steps of data-parallel training of a small network; rank 0 saves the weights."""
-    from sortnet.models.net import ModelConfig, build_model, set_p
+    from sortnet.models import ModelConfig, build_model, set_p
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29511")
     torch.cuda.set_device(rank)

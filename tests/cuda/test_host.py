@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(programs, tmp_path) -> None
 
 def test_a_driver_that_cannot_be_loaded_is_named(programs, tmp_path) -> None:  # type: ignore[no-untyped-def]
     """No library, a damaged one, and one without the functions that are needed."""
-    program = "from sortnet import cuda; print(cuda.available())"
+    program = "from sortnet.backend import cuda; print(cuda.available())"
     old = tmp_path / "old.c"
     old.write_text("int cuGetErrorString(int e, const char **t) { *t = 0; return e; }")
     for state, expected in (
@@ -174,7 +174,7 @@ def test_nvrtc_finds_its_parts_without_torch() -> None:
         pytest.skip("NVRTC is not installed (it comes with torch's CUDA packages)")
     (part,) = Path(nvrtc).parent.glob("libnvrtc-builtins.so.*")
     program = (
-        "import ctypes, sys; from sortnet import cuda; cuda.library(); "
+        "import ctypes, sys; from sortnet.backend import cuda; cuda.library(); "
         f"assert 'torch' not in sys.modules; ctypes.CDLL({part.name!r})"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,17 +8,17 @@ import torch
 from test_compile import Nvrtc
 from torch import Tensor, nn
 
-from sortnet.evaluation.certify import certificates, interval_certified, margin_radius
-from sortnet.models.net import ModelConfig, build_model, set_p
+from sortnet.evaluation import certificates, interval_certified, margin_radius
+from sortnet.models import ModelConfig, build_model, set_p
+
+if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+    pytest.skip("needs torch 2.9", allow_module_level=True)
 
 PARTS = (
     torch.backends.cuda.matmul,
     torch.backends.cudnn.conv,
     torch.backends.mkldnn.matmul,
     torch.backends.mkldnn.conv,
-)
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="needs torch 2.9"
 )
 
 

@@ -11,21 +11,45 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from sortnet.base.units import float32_down, float32_up
-from sortnet.certificate.network import (
-    Activation,
+from sortnet.certificate.network import Network
+from sortnet.certificate.operations import (
+    Abs,
     Affine,
     Bias,
     Flatten,
     GroupSort,
     Negate,
     Normalize,
-    Op,
+    Operation,
+    ReLU,
     Shift,
     SortConv,
     SortNeuron,
+    Tanh,
 )
 
 Interval = tuple[Fraction, Fraction]
+
+KNOWN = (
+    Abs,
+    Affine,
+    Bias,
+    Flatten,
+    GroupSort,
+    Negate,
+    Normalize,
+    ReLU,
+    Shift,
+    SortConv,
+    SortNeuron,
+    Tanh,
+)
+"""The operations of format 1, about which the proofs speak."""
+
+
+def proved(network: Network) -> bool:
+    return all(type(op) in KNOWN for op in network.ops)
+
 
 UNIT = {24: Fraction(1, 2**24), 53: Fraction(1, 2**53)}
 NORMAL = Fraction(1, 2**126)
@@ -128,11 +152,11 @@ def tanh(x: Fraction) -> Interval:
     return y - TANH, y + TANH
 
 
-def allowed(op: Op, v: list[Fraction]) -> list[Interval]:
+def allowed(op: Operation, v: list[Fraction]) -> list[Interval]:
     """An interval for each unit of an operation, on the values ``v`` that a host has computed."""
     match op:
         case Normalize():
-            mean, std = Fraction(op.mean), Fraction(op.std)
+            mean, std = Fraction(float(op.mean)), Fraction(float(op.std))
             result = []
             for x in v:
                 centered = difference({x}, {mean})
@@ -165,11 +189,11 @@ def allowed(op: Op, v: list[Fraction]) -> list[Interval]:
         case GroupSort():
             groups = [v[i : i + op.size] for i in range(0, len(v), op.size)]
             return [hull(operand(x)) for group in groups for x in sorted(group, reverse=True)]
-        case Activation(kind="relu"):
+        case ReLU():
             return [hull(max(y, Fraction(0)) for y in operand(x)) for x in v]
-        case Activation(kind="abs"):
+        case Abs():
             return [hull(abs(y) for y in operand(x)) for x in v]
-        case Activation(kind="tanh"):
+        case Tanh():
             return [tanh(x) for x in v]
     raise AssertionError(op)
 

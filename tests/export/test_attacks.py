@@ -11,7 +11,7 @@ import pytest
 from sortnet.base.units import eps_to_float
 from sortnet.data.sets import load
 from sortnet.export import CertifiedSession, export_model
-from sortnet.export.certify import into_ball
+from sortnet.export.report import into_ball
 
 EPSILONS = ("0.2", "0.1", "0.05")
 
@@ -19,9 +19,9 @@ EPSILONS = ("0.2", "0.1", "0.05")
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> CertifiedSession:
     """A SortNet trained on digits, exported."""
+    from sortnet.training import Trainer, model_config
     from sortnet.training.presets import get_preset
     from sortnet.training.runs import RunConfig
-    from sortnet.training.train import Trainer, model_config
 
     folder = tmp_path_factory.mktemp("run")
     preset = get_preset("digits").scaled(60)
@@ -48,7 +48,7 @@ def test_attacks_stay_outside(session: CertifiedSession, name: str) -> None:
     from art.estimators.classification import BlackBoxClassifierNeuralNetwork, PyTorchClassifier
 
     from sortnet.evaluation.attack import smoothed_logits
-    from sortnet.export.attack import TorchNetwork
+    from sortnet.nn.twins import TorchNetwork
 
     class Smoothed(TorchNetwork):
         """The same logits with the gradients of l_p distances, which come ten times as fast here.

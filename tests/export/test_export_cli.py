@@ -9,12 +9,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click import Command
 from click.testing import CliRunner, Result
 from pyarrow import parquet
 
-from sortnet.cli.onnx import certify_command, export_command, verify_command
+from sortnet.cli.certify import certify_command
+from sortnet.cli.export import export_command
+from sortnet.cli.main import cli
+from sortnet.cli.verify import verify_command
 from sortnet.data.sets import load
-from sortnet.models.net import ModelConfig, build_model, estimate_means
+from sortnet.models import ModelConfig, build_model, estimate_means
 from sortnet.training.presets import get_preset
 from sortnet.training.runs import RunConfig, read_tensors, write_config, write_model, write_tensors
 
@@ -45,11 +49,13 @@ def model(run: Path) -> Path:
     return path
 
 
-def call(command: object, *arguments: str) -> Result:
-    return CliRunner().invoke(command, list(arguments))  # type: ignore[arg-type]
+def call(command: Command, *arguments: str) -> Result:
+    """`sortnet COMMAND ARGUMENTS`, as from a shell."""
+    assert command.name is not None
+    return CliRunner().invoke(cli, [command.name, *arguments])
 
 
-def fails(command: object, *arguments: str) -> str:
+def fails(command: Command, *arguments: str) -> str:
     """The last line of a command that must fail without a traceback."""
     result = call(command, *arguments)
     assert result.exit_code != 0 and isinstance(result.exception, SystemExit), result.output
@@ -81,7 +87,7 @@ def test_verify_refuses(model: Path, tmp_path: Path) -> None:
 def test_certify(model: Path, tmp_path: Path, suffix: str) -> None:
     paths = {name: tmp_path / name for name in ("out.json", "plot.png", f"rows.{suffix}")}
     arguments = ["--data", "digits", "--limit", "60", "--eps", "1/100", "--eps", "0.2"]
-    arguments += ["--pgd", "5", "--json", str(paths["out.json"])]
+    arguments += ["--pgd-steps", "5", "--json", str(paths["out.json"])]
     arguments += ["--plot", str(paths["plot.png"]), "--samples", str(paths[f"rows.{suffix}"])]
     result = call(certify_command, str(model), *arguments)
     assert result.exit_code == 0, result.output
@@ -118,7 +124,7 @@ def test_certify_npz(model: Path, tmp_path: Path) -> None:
         (("--data", "digits", "--eps", "0"), "above 0"),
         (("--data", "digits", "--eps", "eight"), "fraction"),
         (("--data", "digits"), "Missing option '--eps'"),
-        (("--data", "nonsense", "--eps", "0.1"), "unknown preset"),
+        (("--data", "nonsense", "--eps", "0.1"), "unknown data set"),
         (("--data", "missing.npz", "--eps", "0.1"), "no such file"),
         (("--data", "digits", "--eps", "0.1", "--samples", "rows.csv"), ".jsonl or .parquet"),
         (("--data", "digits", "--eps", "0.1", "--json", "no/such/out.json"), "does not exist"),
@@ -138,7 +144,7 @@ def test_certify_refuses_other_shapes_and_files(model: Path, tmp_path: Path) -> 
     np.savez(tmp_path / "x.npz", x=np.zeros((3, 3, 8, 8), np.uint8), y=np.zeros(3, np.int64))
     np.savez(tmp_path / "nan.npz", x=np.full((3, 1, 8, 8), np.nan), y=np.zeros(3, np.int64))
     np.savez(tmp_path / "none.npz", x=np.zeros((0, 1, 8, 8)), y=np.zeros(0, np.int64))
-    for name, message in (("x", "takes images"), ("nan", "[0, 1]"), ("none", "no samples")):
+    for name, message in (("x", "takes images"), ("nan", "NaN"), ("none", "no samples")):
         data = str(tmp_path / f"{name}.npz")
         assert message in fails(certify_command, str(model), "--data", data, "--eps", "0.1")
     foreign = tmp_path / "foreign.onnx"
@@ -157,7 +163,7 @@ def test_export_a_head_and_refuse_broken_runs(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:100])
     assert "model.safetensors" in fails(export_command, str(run), "-o", str(out))
     assert out.read_bytes() == before and not list(tmp_path.glob(".*"))
-    assert "does not exist" in fails(export_command, str(tmp_path / "no"), "-o", str(out))
+    assert "no run folder" in fails(export_command, str(tmp_path / "no"), "-o", str(out))
 
 
 def test_labels_outside_the_classes_are_refused(model: Path, tmp_path: Path) -> None:
@@ -188,7 +194,7 @@ def test_no_command_replaces_what_it_reads(run: Path, model: Path, tmp_path: Pat
         ((*export, str(out), "--json", str(tmp_path / "none" / "a.json")), "--json"),
         ((verify_command, str(model), "--json", str(model)), "--json"),
     ):
-        assert f"Error: {option}: " in fails(*arguments)
+        assert f"error: {option}: " in fails(*arguments)
     assert [path.read_bytes() for path in files] == before
     assert [path.name for path in tmp_path.iterdir()] == ["my data.npz"]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import evaluate, images, start
+from networks import images, start
 from onnx import ModelProto
 from test_tampering import KINDS, MODELS
 
+from sortnet.export.report import into_ball
 from sortnet.export.verifier import Proof, verify, verify_model
 from sortnet.export.wire import RefusedError, parse_model
 
@@ -21,14 +22,26 @@ FILES = {kind: model.SerializeToString() for kind, model in MODELS.items()}
 
 def holds(data: bytes, proof: Proof) -> None:
     """What a changed file still proves must be true of what it computes now."""
-    assert proof.network is not None
+    assert proof.network is not None and proof.analysis is not None
     rng = np.random.default_rng(0)
+    spec = proof.network.input
     x = images(rng, proof.network, 5)
-    _, label, radius = start(data, library=False).run(None, {"input": x})
+    session = start(data, library=False)
+    column = (-1, *[1] * len(spec.shape))
+    if proof.network.regression:
+        lower, upper, eps = session.run(["lower", "upper", "eps"], {"input": x})
+        reach, room = np.full((5, 1), eps), proof.analysis.error
+    else:
+        label, radius = session.run(["label", "radius"], {"input": x})
+        reach = radius[:, None]
+    reach = reach.reshape(column).astype(np.float32)
     for _ in range(10):
-        step = rng.choice([-1, 1], size=x.shape) * radius[:, None, None, None].astype(np.float64)
-        near = np.clip(x + step, 0, 1)
-        assert (evaluate(proof.network, near).argmax(1) == label)[radius > 0].all()
+        step = rng.choice([-1, 1], size=x.shape) * reach * spec.unit.astype(np.float64)
+        values = proof.network.value(into_ball(x + step, x, reach, spec))
+        if proof.network.regression:
+            assert (lower <= values[:, 0] + room).all() and (values[:, 0] - room <= upper).all()
+        else:
+            assert (values.argmax(1) == label)[radius > 0].all()
 
 
 def examine(data: bytes) -> None:

@@ -1,4 +1,5 @@
 import math
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +20,12 @@ from sortnet.base.units import eps_to_float, float32_down, float32_up, parse_eps
         ("0.1", Fraction(1, 10)),
         (0.1, Fraction(1, 10)),
         ("1", 1),
+        (np.float32(0.1), Fraction(1, 10)),
+        (np.float64(0.3), Fraction(3, 10)),
+        (np.float16(0.25), Fraction(1, 4)),
+        (np.float32(1e-7), Fraction(1, 10**7)),
+        (np.int64(1), 1),
+        (Decimal("0.05"), Fraction(1, 20)),
     ],
 )
 def test_eps_is_exact(text: str | float, value: Fraction) -> None:
@@ -26,7 +33,12 @@ def test_eps_is_exact(text: str | float, value: Fraction) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "-1/255", "2", "nan", "inf", "8/0", "1/2/3", "x", "", float("nan"), None]
+    "text",
+    [
+        *("0", "-1/255", "2", "nan", "inf", "8/0", "1/2/3", "x", "", float("nan"), None),
+        *(True, False, np.True_, [0.1], np.array([0.1])),
+        *(np.float32("nan"), np.float32("inf"), np.float32(-0.1), np.int64(2)),
+    ],
 )
 def test_bad_eps(text: object) -> None:
     with pytest.raises(ValueError, match="a radius"):

@@ -105,14 +105,14 @@ def test_json_rows(no_coq, tmp_path):
             ["--only", "McShane", "--json", "no/such/folder/rows.json"],
             "folder no/such/folder does not exist",
         ),
-        (["--plot", "file/figures"], "file is not a folder"),
-        (["--plot", "link"], "it is a link to nowhere"),
-        (["--only", "McShane", "--plot", "figures"], "McShane has no figure; these have: 3.5, "),
+        (["--plots", "file/figures"], "file is not a folder"),
+        (["--plots", "link"], "it is a link to nowhere"),
+        (["--only", "McShane", "--plots", "figures"], "McShane has no figure; these have: 3.5, "),
         (["--json", "rows.json", "check", "run"], "--json before 'check' has no effect"),
         (["--thorough", "check", "run"], "--thorough before 'check' has no effect"),
         (["check", "run", "--base", "random", "--k", "2"], "--k chooses among the cyclic points"),
         (["--only", "3.5", "check", "run"], "--only before 'check' has no effect"),
-        (["--plot", "figures", "check", "run"], "--plot before 'check' has no effect"),
+        (["--plots", "figures", "check", "run"], "--plots before 'check' has no effect"),
         (
             ["check", "run", "--json", "no/such/folder/mass.json"],
             "folder no/such/folder does not exist",
@@ -169,7 +169,7 @@ def test_only_the_figures_of_what_is_checked_are_drawn(number, names, monkeypatc
 
     monkeypatch.setattr(plots, "write", write)
     monkeypatch.setattr(report, "run", lambda *args, **options: [])
-    assert invoke("--only", number, "--plot", str(tmp_path)).exit_code == 0
+    assert invoke("--only", number, "--plots", str(tmp_path)).exit_code == 0
     assert drawn == names
     everything = [plot.name for plot in plots.PLOTS]
     assert [p.name for p in plots.plots_of(r.number for r in registry.results())] == everything
@@ -202,7 +202,7 @@ def test_import_is_light():
 
 
 def test_nothing_is_left_in_the_folder_of_the_user(tmp_path):
-    code = "from sortnet.theory.cli import theory_command as t; t(['--only', 'McShane'])"
+    code = "from sortnet.cli.theory import theory_command as t; t(['--only', 'McShane'])"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("HYPOTHESIS_STORAGE_DIRECTORY", None)
     work = tmp_path / "work"
@@ -215,5 +215,5 @@ def test_nothing_is_left_in_the_folder_of_the_user(tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_report_passes(tmp_path):
-    result = invoke("--json", str(tmp_path / "rows.json"), "--plot", str(tmp_path / "figures"))
+    result = invoke("--json", str(tmp_path / "rows.json"), "--plots", str(tmp_path / "figures"))
     assert result.exit_code == 0, result.output

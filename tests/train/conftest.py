@@ -1,7 +1,14 @@
 """Tiny networks gain nothing from threads, and two test processes would fight for them."""
 
+import dataclasses
+
 import pytest
+import tiny
 import torch
+
+from sortnet.cli import main as cli
+from sortnet.data import sets as data
+from sortnet.training import presets
 
 
 @pytest.fixture(autouse=True)
@@ -10,3 +17,27 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run_cli(tmp_path, monkeypatch, capsys):
+    """Runs `sortnet ARGUMENTS` in a fresh folder; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(presets.PRESETS, "tiny", dataclasses.replace(tiny.preset(), name="tiny"))
+    monkeypatch.setitem(data._BUNDLED, "bars", tiny.dataset)
+    monkeypatch.setattr(data, "NAMES", (*data.NAMES, "bars"))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            cli.main(list(arguments))
+        printed = capsys.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def one_line_error(result: tuple[int, str, str], *words: str) -> None:
+    code, _, err = result
+    assert code != 0
+    assert err.startswith("sortnet: error: ") and len(err.splitlines()) == 1, err
+    assert all(word in err for word in words), err

@@ -17,11 +17,11 @@ from sortnet.data.images import ImageFiles
 from sortnet.data.split import Split
 from sortnet.training import losses, runs, schedule
 from sortnet.training.objective import Objective
-from sortnet.training.train import (
+from sortnet.training.schedule import settings_at
+from sortnet.training.trainer import (
     InterruptedTrainingError,
     Trainer,
     TrainingDivergedError,
-    settings_at,
 )
 
 
@@ -86,7 +86,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import tiny
 from pathlib import Path
-from sortnet.training.train import Trainer
+from sortnet.training import Trainer
 run = Trainer(tiny.config(), tiny.dataset(), Path(sys.argv[2]), checkpoint_seconds=0)
 run.resume()
 run.run(lambda state: print(state.step, flush=True))
@@ -282,7 +282,7 @@ def test_losses_on_hand_made_logits():
 
 def test_objective_refuses_a_loss_that_does_not_fit():
     config = tiny.config(tiny.preset("sortnet"))
-    from sortnet.models.net import build_model
+    from sortnet.models import build_model
 
     recipe = dataclasses.replace(config.preset.recipe, objective="ibp")
     with pytest.raises(ValueError, match="needs 'margin'"):
@@ -303,6 +303,65 @@ def test_read_only_folder_and_full_disk_are_one_line(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="cannot write to"):
         trainer(tmp_path / "file" / "run")
     assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith(".")]
+
+
+def test_another_run_is_not_resumed(tmp_path):
+    trainer(tmp_path).run(until=3)
+    for other, words in (
+        (tiny.config(tiny.preset(lr=0.5)), r"preset\.recipe\.lr 0\.02, not 0\.5"),
+        (tiny.config(seed=3), "seed 0, not 3"),
+        (tiny.config(precision="bfloat16"), "precision float32, not bfloat16"),
+        (tiny.config(hold_out=0.25), r"hold_out 0\.0, not 0\.25"),
+        (
+            tiny.config(tiny.preset().override(["model.top_k=3"])),
+            r"model\.top_k 10, not 3",
+        ),
+    ):
+        with pytest.raises(runs.RunError, match=f"holds a run with {words}"):
+            Trainer(other, tiny.dataset(), tmp_path).resume()
+    moved = dataclasses.replace(tiny.config(), data_root="/elsewhere", environment={"torch": "9"})
+    again = Trainer(moved, tiny.dataset(), tmp_path)
+    again.resume()
+    assert again.step == 3
+
+
+def half_clipped(logits: torch.Tensor, labels: torch.Tensor, eps: float) -> torch.Tensor:
+    return 0.5 * losses.clipped_hinge(logits, labels, eps)
+
+
+@pytest.mark.parametrize("family", ["sortnet", "sortnet-mlp", "maxmin", "ibp-relu"])
+def test_an_own_loss_trains_and_is_named(tmp_path, family):
+    seen = []
+
+    class Counted:
+        def __call__(self, logits, labels, eps):
+            seen.append((logits.shape, labels.dtype, eps))
+            return torch.nn.functional.cross_entropy(10 * logits, labels)
+
+    config = tiny.config(tiny.preset(family))
+    run = Trainer(config, tiny.dataset(), tmp_path / "a", loss=Counted())
+    run.run(until=2)
+    assert seen[0][:2] == ((64, 3), torch.int64) and len(seen) == 2
+    assert "Counted" in runs.read_config(tmp_path / "a").loss
+    with pytest.raises(runs.RunError, match=r"loss .*Counted, not None"):
+        Trainer(config, tiny.dataset(), tmp_path / "a").resume()
+    again = Trainer(config, tiny.dataset(), tmp_path / "a", loss=Counted())
+    again.resume()
+    again.run()
+    assert runs.load_run(tmp_path / "a")[1].loss == run.config.loss
+
+
+def test_an_own_loss_gets_the_radius_in_the_units_of_the_logits(tmp_path):
+    """The recipe's hinge as an own loss is the recipe without cross entropy."""
+    own = Trainer(tiny.config(), tiny.dataset(), tmp_path / "own", loss=losses.clipped_hinge)
+    half = Trainer(tiny.config(), tiny.dataset(), tmp_path / "half", loss=half_clipped)
+    faint = tiny.config(tiny.preset(ce_weight=(1e-30, 1e-30)))
+    ours = Trainer(faint, tiny.dataset(), tmp_path / "ours")
+    x, y = own.batches[0]
+    settings = settings_at(own.recipe, 0)
+    (a, _), (b, _) = own.train_step(x, y, settings), half.train_step(x, y, settings)
+    c, _ = ours.train_step(x, y, settings_at(faint.preset.recipe, 0))
+    assert a == pytest.approx(c) and b == pytest.approx(a / 2)
 
 
 def test_damaged_checkpoints_are_refused(tmp_path):

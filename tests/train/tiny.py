@@ -3,9 +3,7 @@
 import numpy as np
 
 from sortnet.data.sets import DataSet, Split
-from sortnet.training import runs
-from sortnet.training.presets import Preset, Recipe
-from sortnet.training.train import model_config
+from sortnet.training import Preset, Recipe, model_config, runs
 
 FAMILIES = {
     "sortnet": ({"family": "sortnet", "keep": 0.75}, {}),

@@ -8,13 +8,16 @@ the bounds then scale with :attr:`.networks.Network.norm`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from sortnet.models.net import Abs, CertifiedNet
+from sortnet.certificate import operations as spec
+from sortnet.models import chain_of
 from sortnet.nn import (
+    Abs,
     GroupSort,
+    LayerError,
     LipschitzLinear,
     MeanShift,
     Negate,
@@ -48,7 +51,8 @@ def exact_network(model: nn.Module) -> Network:
             ``nn.Linear``, ``nn.ReLU``, ``nn.Flatten`` and ``nn.Identity``. Inputs are flattened.
 
     Raises:
-        ValueError: a layer has no exact form (tanh is not rational), a weight is not finite, or
+        ValueError: a layer is not known (a subclass, a hook: see `sortnet.models.chain_of`) or has
+            no exact form (tanh is not rational), a weight is not finite, or
             the chain has no layer with weights from which its width could be read.
     """
     return Network(tuple(layer for _, layer in exact_layers(model) if layer is not None))
@@ -60,7 +64,10 @@ def exact_layers(model: nn.Module) -> list[tuple[nn.Module, Layer | None]]:
     Raises:
         ValueError: as :func:`exact_network`.
     """
-    modules = list(_chain(model))
+    try:
+        modules = chain_of(model)
+    except LayerError as error:
+        raise ValueError(str(error)) from None
     width = next((w for w in map(_width_in, modules) if w is not None), None)
     if width is None:
         raise ValueError("expected at least one layer with weights")
@@ -71,16 +78,6 @@ def exact_layers(model: nn.Module) -> list[tuple[nn.Module, Layer | None]]:
             width = layer.width_out
         result.append((module, layer))
     return result
-
-
-def _chain(model: nn.Module) -> Iterator[nn.Module]:
-    if isinstance(model, CertifiedNet):
-        yield from _chain(model.layers)
-    elif isinstance(model, nn.Sequential):
-        for module in model:
-            yield from _chain(module)
-    else:
-        yield model
 
 
 def _width_in(module: nn.Module) -> int | None:
@@ -120,6 +117,44 @@ def _layer(module: nn.Module, width: int) -> Layer | None:
     raise ValueError(f"a {type(module).__name__} layer has no exact form here")
 
 
+def exact_operation(op: spec.Operation, width: int) -> Layer | None:
+    """The exact layer of an operation of a trained network; None where it only reshapes.
+
+    Args:
+        width: units of its input.
+
+    Raises:
+        ValueError: it has no exact form.
+    """
+    match op:
+        case spec.Flatten():
+            return None
+        case spec.Normalize() if not op.per_feature:
+            factor = 1 / fraction(op.std)
+            return Scale(width, factor, -fraction(op.mean) * factor)
+        case spec.Negate():
+            return Scale(width, -ONE)
+        case spec.Shift():
+            return Shift(vector(op.values.tolist()))
+        case spec.Bias():
+            return Shift(vector((-op.values).tolist()))
+        case spec.Affine():
+            return exact_affine(op.W.tolist(), op.b.tolist())
+        case spec.SortNeuron():
+            return exact_sort(op.W.tolist(), [op.coefficients.tolist()] * len(op.W), ())
+        case spec.OrderStatistic():
+            return exact_sort(op.W.tolist(), op.coefficients.tolist(), ())
+        case spec.PiecewiseLinear():
+            return _pieces(op.knots.tolist(), op.slopes.tolist())
+        case spec.GroupSort():
+            return ExactGroupSort(width, op.size)
+        case spec.ReLU():
+            return Activation((RELU,) * width)
+        case spec.Abs():
+            return Activation((ABSOLUTE_VALUE,) * width)
+    raise ValueError(f"{type(op).__name__} has no exact form; measure this model in float32")
+
+
 def exact_affine(rows: Sequence[Sequence[Number]], bias: Sequence[Number]) -> Affine:
     """An affine layer that declares its true norm, at least 1 (see the module's text)."""
     exact = tuple(vector(row) for row in rows)
@@ -153,12 +188,17 @@ def _rows(tensor: Tensor) -> list[list[float]]:
 
 
 def _activation(module: LearnedActivation) -> Activation:
-    knots = vector(_values(module.knots))
+    return _pieces(_values(module.knots), _rows(module.slope.clamp(-1, 1)))
+
+
+def _pieces(knots: Sequence[Number], slopes: Sequence[Sequence[Number]]) -> Activation:
+    """Functions of each unit that are 0 at the first knot."""
+    exact = vector(knots)
     functions = []
-    for slopes in map(vector, _rows(module.slope.clamp(-1, 1))):
-        points = [(knots[0], ZERO)]
-        for j in range(1, len(knots)):
+    for row in map(vector, slopes):
+        points = [(exact[0], ZERO)]
+        for j in range(1, len(exact)):
             t, value = points[-1]
-            points.append((knots[j], value + slopes[j] * (knots[j] - t)))
-        functions.append(PiecewiseLinear(tuple(points), slopes[0], slopes[-1]))
+            points.append((exact[j], value + row[j] * (exact[j] - t)))
+        functions.append(PiecewiseLinear(tuple(points), row[0], row[-1]))
     return Activation(tuple(functions))

@@ -1,9 +1,8 @@
 """Put a trained model under the mass lemma: the measured mass of its layers beside their bounds.
 
-A run folder or an ONNX file is read as the chain of operations of `sortnet.export`; a run that has
-no counterpart there (learned activations) as the chain of its torch layers. The pairs move one
-pixel of its own each, by at most 1 in units of the input range [0, 1]; a normalised input with
-standard deviation std makes every bound 1/std times larger.
+A run folder or an ONNX file is read as the chain of operations that is certified and exported. The
+pairs move one pixel of its own each, by at most 1 in units of the input range [0, 1]; a normalised
+input with standard deviation std makes every bound 1/std times larger.
 """
 
 from __future__ import annotations
@@ -18,30 +17,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..objects.boolean import cyclic_pairs
-from ..objects.convert import exact_affine, exact_layers, exact_sort
+from ..objects.convert import exact_operation
 from ..objects.exact import ONE, absolute_sum, check_rank, fraction, vector
 from ..objects.networks import (
-    ABSOLUTE_VALUE,
-    RELU,
-    Activation,
     Affine,
-    GroupSort,
     Layer,
     Network,
-    Scale,
-    Shift,
 )
 from ..theorems.mass import masses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import nn
 
-    from sortnet.certificate import network as spec
-    from sortnet.models.net import CertifiedNet
+    from sortnet.certificate.network import Network as ExportedNetwork
 
-_AFFINE = {"Affine", "Linear", "LipschitzLinear"}
-_DISTANCES = {"SortNeuron", "SortConv", "SortLinear", "LInfDistLinear", "OrderStatisticLinear"}
+_AFFINE = {"Affine"}
+_DISTANCES = {"SortNeuron", "SortConv", "OrderStatistic"}
 
 
 @dataclass(frozen=True)
@@ -134,48 +126,34 @@ def _steps(path: str | Path, exact: bool) -> tuple[tuple[int, ...], list[_Step]]
         model = load_run(target)[0]
         try:
             network = network_from_torch(model)
-        except ExportError:
-            return tuple(model.config.input_shape), _steps_of_model(model, exact)
+        except ExportError as error:
+            raise ValueError(f"no mass bound is known: {error}") from None
         return network.input_shape, _steps_of_operations(network, exact)
     if not target.is_file():
         raise ValueError(f"no run folder or ONNX file at {target}")
-    from sortnet.export.read import read_model
+    from sortnet.export.reader import read_model
     from sortnet.export.wire import load_model
 
     network = read_model(load_model(target)).network
     return network.input_shape, _steps_of_operations(network, exact)
 
 
-def _steps_of_operations(network: spec.Network, exact: bool) -> list[_Step]:
-    from sortnet.export.attack import TorchNetwork
+def _steps_of_operations(network: ExportedNetwork, exact: bool) -> list[_Step]:
+    from sortnet.nn.twins import TorchNetwork
 
     steps = []
     modules = TorchNetwork(network).layers
     for op, module, before, after in zip(
         network.ops, modules, network.shapes, network.shapes[1:], strict=False
     ):
-        layer = _exact(op, prod(before)) if exact else None
+        layer = exact_operation(op, prod(before)) if exact else None
         norm: Fraction | float
-        norm, spread = _factors(op)
+        norm, spread = float(op.moves(np.ones(before)).max()), op.spread
         if layer is not None:
             norm, spread = _true_norm(layer), layer.spread
         elif exact:  # it only reshapes
             norm = ONE
         steps.append(_Step(type(op).__name__, prod(after), norm, spread, module, layer))
-    return steps
-
-
-def _steps_of_model(model: CertifiedNet, exact: bool) -> list[_Step]:
-    layers = exact_layers(model) if exact else [(module, None) for module in model.layers]
-    steps = []
-    units = prod(model.config.input_shape)
-    for module, layer in layers:
-        norm: Fraction | float
-        norm, spread = (ONE, 1) if exact else _module_factors(module)
-        units = getattr(module, "out_features", units)
-        if layer is not None:
-            norm, spread = _true_norm(layer), layer.spread
-        steps.append(_Step(type(module).__name__, units, norm, spread, module, layer))
     return steps
 
 
@@ -261,84 +239,6 @@ def _exact_masses(
         last = last if step.exact is None else max(next(found))
         result.append(last)
     return result
-
-
-def _exact(op: spec.Op, width: int) -> Layer | None:
-    from sortnet.certificate import network as spec
-
-    match op:
-        case spec.Flatten():
-            return None
-        case spec.Normalize():
-            factor = 1 / fraction(op.std)
-            return Scale(width, factor, -fraction(op.mean) * factor)
-        case spec.Negate():
-            return Scale(width, -ONE)
-        case spec.Shift():
-            return Shift(vector(op.values.tolist()))
-        case spec.Bias():
-            return Shift(vector((-op.values).tolist()))
-        case spec.Affine():
-            return exact_affine(op.W.tolist(), op.b.tolist())
-        case spec.SortNeuron():
-            return exact_sort(op.W.tolist(), [op.coefficients.tolist()] * len(op.W), ())
-        case spec.GroupSort():
-            return GroupSort(width, op.size)
-        case spec.Activation() if op.kind in ("relu", "abs"):
-            return Activation((RELU if op.kind == "relu" else ABSOLUTE_VALUE,) * width)
-    name = op.kind if isinstance(op, spec.Activation) else type(op).__name__
-    raise ValueError(f"{name} has no exact form; measure this model in float32")
-
-
-def _factors(op: spec.Op) -> tuple[float, int]:
-    """Lipschitz constant and spread (:class:`.networks.Layer`) of an operation."""
-    from sortnet.certificate import network as spec
-
-    match op:
-        case spec.Normalize():
-            return 1 / op.std, 1
-        case spec.Affine():
-            return float(np.abs(op.W.astype(np.float64)).sum(1).max()), 1
-        case spec.GroupSort():
-            return 1.0, op.size
-        case spec.SortNeuron():
-            return 1.0, op.W.shape[1]
-        case spec.SortConv():
-            return 1.0, op.neuron.W.shape[1]
-    return 1.0, 1
-
-
-def _largest_row(weight: Tensor) -> float:
-    return float(weight.detach().double().abs().sum(1).max())
-
-
-def _module_factors(module: nn.Module) -> tuple[float, int]:
-    """Lipschitz constant and spread of a torch layer.
-
-    Raises:
-        ValueError: a layer for which they are not known, by name.
-    """
-    from torch import nn
-
-    from sortnet import nn as sn
-    from sortnet.models.net import Abs
-
-    match module:
-        case sn.Normalize():
-            return 1 / module.std, 1
-        case sn.LipschitzLinear():
-            return _largest_row(module.projected_weight()), 1
-        case nn.Linear():
-            return _largest_row(module.weight), 1
-        case sn.GroupSort():
-            return 1.0, module.group
-        case sn.SortLinear() | sn.OrderStatisticLinear():
-            return 1.0, module.in_features
-        case nn.Flatten() | nn.ReLU() | nn.Tanh() | Abs() | sn.PiecewiseLinear():
-            return 1.0, 1
-        case sn.MeanShift() | sn.Negate():
-            return 1.0, 1
-    raise ValueError(f"no mass bound is known for a {type(module).__name__} layer")
 
 
 def _rows(

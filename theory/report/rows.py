@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sortnet.cli import console
+from sortnet.base import files
 
 from ..objects.results import Check, Refuted, Result
 from .coq_check import CoqMissing, ProofRow, check_proofs
@@ -117,4 +117,4 @@ def write_json(rows: Iterable[Row], path: str | Path) -> None:
         OSError: it cannot be written.
     """
     document = [{k: v for k, v in asdict(row).items() if k != "problem"} for row in rows]
-    console.write_json(Path(path), document)
+    files.write_json(Path(path), document)

@@ -17,7 +17,7 @@ from math import ceil, floor
 import torch
 from torch import Tensor, nn
 
-from sortnet.models.net import Abs, set_p
+from sortnet.models import Abs, set_p
 from sortnet.nn import (
     GroupSort,
     LInfDistLinear,

@@ -1,0 +1,20 @@
+"""Misspelt names: the nearest one that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A clause for an error message: "; did you mean 'mnist-0.1'?", or "" if nothing is near.
+
+    Upper and lower case, and - and _, count as the same.
+    """
+    spelt = {_plain(other): other for other in known}
+    near = get_close_matches(_plain(name), spelt, n=1)
+    return f"; did you mean {spelt[near[0]]!r}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-")

@@ -1,0 +1,136 @@
+"""`sortnet certify`: certify data with an ONNX file, without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from sortnet.base.files import check_outputs, write_json
+
+from .console import console, plain_bar
+from .options import (
+    ONNX_FILE,
+    Command,
+    OutFile,
+    data_option,
+    eps_option,
+    json_option,
+    limit_option,
+    pgd_steps_option,
+    plot_option,
+    root_option,
+)
+from .results import data_files, first
+
+if TYPE_CHECKING:
+    from sortnet.certificate.network import Network
+    from sortnet.data.sets import Split
+    from sortnet.export.report import Attack, Report
+
+
+@click.command("certify", cls=Command, renamed={"--pgd": "--pgd-steps"})
+@click.argument("model", type=ONNX_FILE)
+@data_option("A preset's name, a data set's name, folder:PATH or a file.", required=True)
+@root_option
+@eps_option(required=True)
+@limit_option
+@pgd_steps_option(0)
+@click.option(
+    "--library/--functions",
+    default=True,
+    show_default=True,
+    help="Run our native operation, or the functions inside the file.",
+)
+@click.option(
+    "--samples",
+    type=OutFile({".jsonl": None, ".parquet": "pyarrow"}),
+    help="Write one row per sample to a .jsonl or .parquet file.",
+)
+@plot_option
+@json_option
+def certify_command(
+    model: Path,
+    data: str,
+    data_root: Path | None,
+    eps: tuple[str, ...],
+    limit: int | None,
+    pgd_steps: int,
+    library: bool,
+    samples: Path | None,
+    plot_file: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Certify the test samples of DATA with the ONNX file MODEL, at one or more radii.
+
+    The file is verified first; a file that does not prove its certificates is refused. An .npz
+    holds x [N, ...] (uint8, or float in [0, 1]) and y [N]. Radii are in pixels in [0, 1], exact
+    fractions, rounded up: a sample counts only if its whole ball is certified.
+
+    \b
+    Examples:
+      sortnet certify digits.onnx --data digits --eps 0.05 --eps 0.1
+      sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
+    """
+    from sortnet.data.sets import user_folder
+    from sortnet.export.report import certify_split, plot, summary, write_samples
+    from sortnet.export.session import CertifiedSession
+
+    spec = _spec(data)
+    check_outputs(
+        {"--samples": samples, "--plot": plot_file, "--json": json_file},
+        inputs=[model, *data_files(spec, data_root)],
+        data=user_folder(spec, data_root),
+    )
+    split = first(_load(spec, data_root), limit)
+    session = CertifiedSession(model, library=library)
+    attack = _pgd(session.network, pgd_steps) if pgd_steps else None
+    with plain_bar("certifying") as progress:
+        report = certify_split(session, split, eps, attack, lambda done: progress(done, len(split)))
+    document = summary(report, session)
+    if samples is not None:
+        write_samples(report, samples)
+    if plot_file is not None:
+        plot(report, plot_file, f"{model.name} on {data}")
+    write_json(json_file, document)
+    _print_report(report, model.name, document["claim"])
+
+
+def _spec(data: str) -> str:
+    """What `sortnet.data` reads; a preset's name means its data."""
+    from sortnet.data.sets import NAMES
+
+    if data in NAMES or ":" in data or Path(data).exists() or Path(data).suffix in (".npz", ".csv"):
+        return data
+    # Presets need packages that are not there where files are only run.
+    from sortnet.training.presets import PRESETS
+
+    return PRESETS[data].data if data in PRESETS else data
+
+
+def _load(spec: str, root: Path | None) -> Split:
+    from sortnet.data.sets import load_samples
+
+    return load_samples(spec, root)
+
+
+def _pgd(network: Network, steps: int) -> Attack:
+    from sortnet.export.attack import pgd_attack
+
+    return pgd_attack(network, steps)
+
+
+def _print_report(report: Report, name: str, claim: str) -> None:
+    click.echo(f"{name}: {len(report.truth)} samples, clean accuracy {report.clean:.2%}")
+    table = Table()
+    table.add_column("eps")
+    table.add_column("certified", justify="right")
+    if report.fooled:
+        table.add_column("PGD", justify="right")
+    for eps in report.certified:
+        row = [eps, f"{report.certified_accuracy(eps):.2%}"]
+        table.add_row(*row, *([f"{report.attacked_accuracy(eps):.2%}"] if report.fooled else []))
+    console.print(table)
+    console.print(f"Claim: {claim}.", highlight=False)

@@ -1,0 +1,97 @@
+"""`sortnet evaluate`: clean, attacked and certified accuracy of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sortnet.base.files import check_outputs, write_json
+
+from .console import plain_bar
+from .options import (
+    Command,
+    data_option,
+    eps_option,
+    json_option,
+    limit_option,
+    pgd_steps_option,
+    plot_option,
+    root_option,
+)
+from .results import accuracy_plot, data_files, first, part_of, show
+
+
+@click.command(cls=Command, renamed={"--npz": "--data"})
+@click.argument("run", type=click.Path(path_type=Path))
+@eps_option()
+@data_option("Evaluate on this data set, folder:PATH or file instead of the run's own.")
+@root_option
+@limit_option
+@pgd_steps_option(100)
+@click.option(
+    "--pgd-samples", type=click.IntRange(0), help="Attack so many, evenly spaced [default: all]."
+)
+@plot_option
+@json_option
+def evaluate_command(
+    run: Path,
+    eps: tuple[str, ...],
+    data: str | None,
+    data_root: Path | None,
+    limit: int | None,
+    pgd_steps: int,
+    pgd_samples: int | None,
+    plot_file: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Clean, attacked and certified accuracy of the run folder RUN, on its test split.
+
+    A run with --hold-out is evaluated on the part that it held out. With --data: on the test split
+    of other data, or on all samples of a file.
+
+    A sample is certified at eps if it is classified right and no image within eps has another
+    label, by its margin radius or by interval bounds over the eps-ball clipped to [0, 1]. PGD runs
+    beside it; should it fool a certified sample, that is an error that names the sample.
+
+    \b
+    Examples:
+      sortnet evaluate runs/digits
+      sortnet evaluate runs/fashion --eps 8/255 --eps 0.1 --pgd-samples 500
+      sortnet evaluate runs/photos --data folder:other-photos
+    """
+    from sortnet.data.sets import load, load_samples, resolve, user_folder
+    from sortnet.evaluation.accuracy import evaluate
+    from sortnet.training import runs
+
+    model, config = runs.load_run(run)
+    if data is None:
+        spec, root = resolve(config.preset.data, data_root or config.data_root)
+    else:
+        spec, root = resolve(data, data_root)
+    check_outputs(
+        {"--plot": plot_file, "--json": json_file},
+        inputs=[*runs.own_files(run), *data_files(spec, root)],
+        data=user_folder(spec, root),
+    )
+    if data is None:
+        loaded = part_of(load(spec, root), config.hold_out)
+        name, split = loaded.name, loaded.test
+    else:
+        name, split = data, load_samples(spec, root, like=config.schema)
+    split = first(split, limit)
+    with plain_bar("evaluating") as progress:
+        result = evaluate(
+            model,
+            split,
+            eps or config.preset.recipe.eps_test,
+            attack_steps=pgd_steps,
+            attack_samples=pgd_samples,
+            progress=progress,
+        )
+    title = f"{config.preset.name}, seed {config.seed}: {name}"
+    show(title, result)
+    if plot_file is not None:
+        accuracy_plot(plot_file, title, result)
+    write_json(json_file, {**result.summary(), "data": name, "run": str(run)})
+    result.check()

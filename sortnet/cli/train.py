@@ -1,0 +1,206 @@
+"""`sortnet train`: train a preset and leave a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from click.core import ParameterSource
+
+from sortnet.base.files import check_outputs, write_json
+
+from .console import training_bar
+from .options import Command, data_option, folder_option, json_option, root_option, seed_option
+from .results import data_files, finish_run, part_of
+
+if TYPE_CHECKING:
+    from sortnet.evaluation.accuracy import Evaluation
+
+
+@click.command(cls=Command)
+@click.argument("preset")
+@folder_option("Run folder [default: runs/PRESET].")
+@data_option("Train on this data set, folder:PATH or file instead of the preset's.")
+@root_option
+@click.option("--download", is_flag=True, help="Fetch MNIST, Fashion-MNIST or CIFAR if missing.")
+@seed_option
+@click.option("--epochs", type=float, help="Squeeze or stretch the recipe to this length.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change the preset, e.g. recipe.lr=0.01 or model.width=256 (`sortnet presets --fields`).",
+)
+@click.option(
+    "--hold-out",
+    default=0.0,
+    metavar="FRACTION",
+    help="Evaluate on this part of the training split and leave the test split alone.",
+)
+@click.option("--resume", is_flag=True, help="Continue the run in --out where it stopped.")
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Of affine layers in training; distances, evaluation and certificates stay float32.",
+)
+@click.option(
+    "--pgd-samples",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="Attack so many at the end.",
+)
+@json_option
+def train_command(
+    preset: str,
+    out: Path | None,
+    data: str | None,
+    data_root: Path | None,
+    download: bool,
+    seed: int,
+    epochs: float | None,
+    settings: tuple[str, ...],
+    hold_out: float,
+    resume: bool,
+    compiled: bool,
+    precision: Literal["float32", "bfloat16"],
+    pgd_samples: int,
+    json_file: Path | None,
+) -> None:
+    """Train PRESET (`sortnet presets` lists them) and leave a run folder.
+
+    \b
+    The folder holds
+      config.json             everything that determines the run
+      model.safetensors       the weights
+      metrics.jsonl           training and evaluation, one JSON object per line
+      tensorboard/            the same for TensorBoard
+      training.png, accuracy.png
+      checkpoint.safetensors  to continue from with --resume
+
+    A resumed run goes on as it was begun. Options that say otherwise are refused.
+
+    \b
+    Examples:
+      sortnet train digits
+      sortnet train fashion-mnist-0.1 --seed 1 --out runs/fashion-1
+      sortnet train cifar10-8/255 --root ~/data --download
+      sortnet train fashion-mnist-0.1 --data folder:photos --epochs 10 --hold-out 0.1
+      torchrun --nproc-per-node 2 --no-python sortnet train mnist-0.1 --root ~/data
+    """
+    from sortnet.data.sets import load, resolve, user_folder
+    from sortnet.training import presets, runs
+    from sortnet.training.distributed import processes
+    from sortnet.training.trainer import InterruptedTrainingError, Trainer
+
+    chosen = presets.get_preset(preset).override(settings)
+    if epochs is not None:
+        if not 0 < epochs < float("inf"):
+            raise click.UsageError(f"--epochs must be finite and > 0, got {epochs}")
+        chosen = chosen.scaled(epochs)
+    if not 0 <= hold_out < 1:
+        raise click.UsageError(f"--hold-out must be in [0, 1), got {hold_out}")
+    folder = out or runs.default_folder(preset)
+    config: runs.RunConfig | None = None
+    if resume:
+        config = runs.read_config(folder)
+        if config.preset.name != preset:
+            raise click.UsageError(f"{folder} holds a run of {config.preset.name}, not of {preset}")
+        if config.loss is not None:
+            raise click.UsageError(
+                f"{folder} trains with the loss {config.loss}, which only Python code has: resume "
+                "it with Trainer(..., loss=...).resume()"
+            )
+        spec, root = resolve(config.preset.data, data_root or config.data_root)
+        wanted = None if data is None else resolve(data, data_root)[0]
+        _refuse_changes(folder, config, chosen, settings, wanted)
+        config = dataclasses.replace(config, data_root=root)
+    elif (folder / runs.CONFIG).exists():
+        raise click.UsageError(f"{folder} holds a run already; add --resume or change --out")
+    else:
+        spec, root = resolve(data or chosen.data, data_root)
+    check_outputs(
+        {"--json": json_file},
+        folder=folder,
+        inputs=[*runs.own_files(folder), *data_files(spec, root)],
+        data=user_folder(spec, root),
+    )
+    if not resume:
+        chosen = dataclasses.replace(chosen, data=spec)
+
+    def work(device: Any) -> tuple[Evaluation, float] | None:
+        nonlocal config
+        loaded = part_of(load(spec, root, download), config.hold_out if config else hold_out)
+        if config is None:
+            config = runs.new_config(
+                chosen, loaded, seed=seed, hold_out=hold_out, data_root=root, precision=precision
+            )
+        trainer = Trainer(config, loaded, folder, device=device, compile=compiled)
+        if resume:
+            trainer.resume()
+        if trainer.rank:
+            try:
+                trainer.run()
+            except InterruptedTrainingError as stop:
+                sys.exit(128 + stop.signal)  # the first process says it
+            return None
+        with training_bar(preset) as listener:
+            model = trainer.run(listener)
+        result = finish_run(folder, config, model, loaded, trainer.seconds, pgd_samples)
+        return result, trainer.seconds
+
+    with processes() as device:
+        done = work(device)
+    if done is not None:
+        result, seconds = done
+        write_json(json_file, {**result.summary(), "seconds": seconds, "run": str(folder)})
+        result.check()  # last: nothing of a finished training is lost
+
+
+def _refuse_changes(
+    folder: Path, config: Any, chosen: Any, settings: tuple[str, ...], data: str | None
+) -> None:
+    """Refuse options on the command line that say other than the run in `folder`."""
+    given = click.get_current_context()
+
+    def named(option: str) -> bool:
+        return given.get_parameter_source(option) is not ParameterSource.DEFAULT
+
+    keys = [setting.partition("=")[0] for setting in settings]
+    # The recipe was stretched after its settings were made.
+    if not named("epochs") and "recipe.epochs" not in keys:
+        chosen = chosen.scaled(config.preset.recipe.epochs)
+    pairs: list[tuple[str, object, object]] = []
+    for key in dict.fromkeys(keys):
+        part, _, field = key.partition(".")
+        if part != "data":
+            before, after = _value(config.preset, part, field), _value(chosen, part, field)
+            pairs.append((f"--set {key}", before, after))
+    if named("epochs"):
+        pairs.append(("--epochs", config.preset.recipe.epochs, given.params["epochs"]))
+    for option in ("seed", "precision", "hold_out"):
+        if named(option):
+            name = "--" + option.replace("_", "-")
+            pairs.append((name, getattr(config, option), given.params[option]))
+    if data is not None:
+        pairs.append(("--data", config.preset.data, data))
+    for name, before, after in pairs:
+        if before != after:
+            raise click.UsageError(
+                f"{folder} was begun with {name} {before}, not {after}: resume it without {name}, "
+                "or train a new run in another --out"
+            )
+
+
+def _value(preset: Any, part: str, field: str) -> object:
+    if part == "recipe":
+        return getattr(preset.recipe, field)
+    value = preset.model.get(field, "as the data says")
+    return list(value) if isinstance(value, tuple) else value

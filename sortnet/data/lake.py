@@ -1,0 +1,274 @@
+"""Samples in folders of Parquet files, read one row group at a time (extra `tables`).
+
+A row is a sample: a column `x` with its values or its picture, or one column a feature; a column
+of labels and one of keys, where there are such. A row group is the unit of work: whoever deals
+them out to machines names them by `Part`, which is small and picklable.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .convert import as_inputs, as_labels, encode_labels
+from .folder import is_hidden
+from .images import read_image
+from .schema import Schema
+from .split import Split
+from .tables import column_numbers, column_target
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row group of a file.
+
+    Attributes:
+        file: absolute path. group: number of the row group in it.
+        first: number of its first row in the file, from 0. rows: how many it has.
+    """
+
+    file: str
+    group: int
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Samples of a row group.
+
+    Attributes:
+        inputs: float32 [n, ...] as the network takes them.
+        labels: int64 [n] (float64 for a regression), or None where there is no such column.
+        keys: an Arrow column [n] of any type, or None where there is no such column.
+    """
+
+    inputs: npt.NDArray[np.float32]
+    labels: npt.NDArray[Any] | None
+    keys: Any | None
+
+
+def parts(path: str | Path) -> list[Part]:
+    """All row groups of a Parquet file, or of the files in a folder and its subfolders, in order.
+
+    Hidden files and those that begin with an underscore (`_SUCCESS`, `_metadata`) are passed over.
+
+    Raises:
+        FileNotFoundError: no such file, or no `.parquet` file in the folder.
+        ValueError: a damaged file; names it.
+        ImportError: pyarrow is not installed.
+    """
+    root = Path(path)
+    files = [root]
+    if root.is_dir():
+        found = (p for p in root.rglob("*") if p.suffix.lower() == ".parquet" and p.is_file())
+        files = sorted(p for p in found if not _is_skipped(p.relative_to(root)))
+        if not files:
+            raise FileNotFoundError(f"{root}: no .parquet files in this folder")
+    out = []
+    for file in files:
+        metadata = _open(file).metadata
+        first = 0
+        for group in range(metadata.num_row_groups):
+            rows = metadata.row_group(group).num_rows
+            out.append(Part(str(file.absolute()), group, first, rows))
+            first += rows
+    return out
+
+
+def read_part(
+    part: Part, schema: Schema, *, target: str | None = "y", key: str | None = "key"
+) -> Rows:
+    """The samples of a row group, for a network that learned from data of this schema.
+
+    Only the columns that are needed are read.
+
+    Raises:
+        FileNotFoundError: the file is gone.
+        ValueError: damaged, or what `rows_of` refuses; names file and row.
+    """
+    file = _open(Path(part.file))
+    have = file.schema_arrow.names
+    wanted = [*(schema.feature_names or ("x",)), target, key]
+    try:
+        table = file.read_row_group(part.group, columns=[name for name in wanted if name in have])
+    except Exception as error:  # Arrow's decoders raise a dozen kinds on damage
+        raise ValueError(
+            f"{part.file}: row group {part.group} is damaged ({_line(error)})"
+        ) from None
+    if table.num_rows != part.rows:
+        raise ValueError(f"{part.file}: the file has changed")
+    try:
+        return rows_of(table, schema, target=target, key=key, first=part.first)
+    except ValueError as error:
+        raise ValueError(f"{part.file}: {error}") from None
+
+
+def rows_of(
+    table: Any,
+    schema: Schema,
+    *,
+    target: str | None = "y",
+    key: str | None = "key",
+    first: int = 0,
+) -> Rows:
+    """The samples of an Arrow table.
+
+    Args:
+        table: with the columns of `schema.feature_names`, where it has names; else with a column
+            `x` of one of these types: lists of integers 0..levels or of floats, as long as a sample
+            has values, row by row and channel by channel; binary PNG, JPEG, ... files, plain or as
+            the field `bytes` of a struct.
+        schema: of the data that the network learned from.
+        target, key: names of the columns of labels and keys; they may be missing.
+        first: number of the first row, for errors.
+
+    Raises:
+        ValueError: a column is missing or of another type, a missing value, a sample of another
+            size, NaN or a value out of range, an unseen class; names the row.
+    """
+    names: Sequence[str] | None = schema.feature_names
+    have = table.column_names
+    values: np.ndarray
+    if names is not None:
+        lacking = [name for name in names if name not in have]
+        if lacking:
+            raise ValueError(f"features {', '.join(map(repr, lacking[:5]))} are missing")
+        columns = [column_numbers(table.column(name), name, first) for name in names]
+        values = np.stack(columns, axis=1)
+    elif "x" in have:
+        values = _samples(table.column("x"), schema, first)
+    else:
+        raise ValueError(f"no column 'x'; it has {', '.join(map(repr, have[:20]))}")
+    values = values.reshape(len(values), *schema.input_shape)
+    layout = {1: "ND", 2: "NCT", 3: "NCHW"}[len(schema.input_shape)]
+    levels = schema.levels if values.dtype.kind in "iu" and schema.box is None else None
+    if levels == 1:
+        raise ValueError("column 'x' has integers, but the network learned from floats")
+    inputs, levels = as_inputs(values, levels, schema.box, layout, names, first)  # type: ignore[arg-type]
+    floats = inputs.astype(np.float32)
+    labels = None
+    if target is not None and target in have:
+        labels = column_target(table.column(target), target, first)
+        if schema.regression:
+            labels = as_labels(labels).astype(np.float64)
+        else:
+            labels, _ = encode_labels(labels, schema.labels)
+    return Rows(
+        floats if levels == 1 else floats / np.float32(levels),
+        labels,
+        table.column(key) if key is not None and key in have else None,
+    )
+
+
+def lake_samples(path: str | Path, schema: Schema, target: str | None = "y") -> Split:
+    """All samples of a lake that fits into memory, which has labels.
+
+    Raises:
+        FileNotFoundError, ValueError, ImportError: as `parts` and `read_part`; no labels.
+    """
+    read = [read_part(part, schema, target=target, key=None) for part in parts(path) if part.rows]
+    labels = [rows.labels for rows in read if rows.labels is not None]
+    if not read or len(labels) < len(read):
+        raise ValueError(f"{path}: no rows" if not read else f"{path}: no column {target!r}")
+    return Split(
+        np.concatenate([rows.inputs for rows in read]),
+        np.concatenate(labels),
+        box=schema.box,
+        layout={1: "ND", 2: "NCT", 3: "NCHW"}[len(schema.input_shape)],  # type: ignore[arg-type]
+    )
+
+
+def _samples(column: Any, schema: Schema, first: int) -> np.ndarray:
+    """The column `x` as an array [n, values of a sample]."""
+    import pyarrow
+    from pyarrow import compute, types
+
+    if types.is_struct(column.type):
+        fields = [column.type.field(i).name for i in range(column.type.num_fields)]
+        if "bytes" not in fields:
+            raise ValueError(f"column 'x' is {column.type}; expected a field 'bytes' in it")
+        column = compute.struct_field(column, "bytes")
+    missing = np.flatnonzero(column.is_null().to_numpy())
+    if len(missing):
+        raise ValueError(f"row {first + int(missing[0])}: x is missing")
+    if types.is_binary(column.type) or types.is_large_binary(column.type):
+        return _pictures(column, schema, first)
+    size = int(np.prod(schema.input_shape))
+    kind = column.type
+    if not _is_list(kind):
+        raise ValueError(f"column 'x' is {kind}; expected lists of numbers, or binary images")
+    # Of a part, without the rows of the chunk that a slice hides.
+    flat = column.combine_chunks()
+    flat = flat.combine_chunks() if isinstance(flat, pyarrow.ChunkedArray) else flat
+    count = len(flat)
+    while _is_list(flat.type):
+        if not types.is_fixed_size_list(flat.type):
+            lengths = compute.list_value_length(flat).fill_null(-1).to_numpy(zero_copy_only=False)
+            odd = np.flatnonzero(lengths != lengths[:1])
+            if len(odd):
+                row = first + int(odd[0]) * count // len(flat)
+                raise ValueError(
+                    f"row {row}: x has a list of {lengths[odd[0]]} values where row {first} has "
+                    f"{lengths[0]}"
+                )
+        flat = flat.flatten()
+    if len(flat) != count * size:
+        got = len(flat) // max(1, count)
+        raise ValueError(f"x has {got} values a row, the network takes {list(schema.input_shape)}")
+    if not (types.is_integer(flat.type) or types.is_floating(flat.type)):
+        raise ValueError(f"column 'x' has lists of {flat.type}; expected numbers")
+    if flat.null_count:
+        row = int(np.flatnonzero(flat.is_null().to_numpy(zero_copy_only=False))[0]) // size
+        raise ValueError(f"row {first + row}: a value of x is missing")
+    return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(count, size)
+
+
+def _pictures(column: Any, schema: Schema, first: int) -> np.ndarray:
+    if len(schema.input_shape) != 3 or schema.levels != 255:
+        raise ValueError(
+            f"column 'x' has binary images, the network takes {list(schema.input_shape)} with "
+            f"{schema.levels} levels"
+        )
+    channels, height, width = schema.input_shape
+    out = np.empty((len(column), *schema.input_shape), np.uint8)
+    for row, value in enumerate(column):
+        name = f"row {first + row}"
+        out[row] = read_image(io.BytesIO(value.as_py()), None, (channels, height, width), name)
+    return out
+
+
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    # `is_nested` did not know lists of a fixed size in pyarrow 15.
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _is_skipped(relative: Path) -> bool:
+    return any(is_hidden(part) or part.startswith("_") for part in relative.parts)
+
+
+def _open(path: Path) -> Any:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise ImportError(
+            f"{path}: Parquet needs pyarrow: pip install 'sortnet[tables]'", name="pyarrow"
+        ) from None
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        return parquet.ParquetFile(path)
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable Parquet file ({_line(error)})") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,290 @@
+"""A classifier that says with every answer how far the features may move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
+from torch import Tensor
+from torch.nn import functional as F
+
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
+from sortnet.evaluation import Certifier
+from sortnet.evaluation.margins import margins
+from sortnet.models import CertifiedNet
+from sortnet.training.schedule import exponential_ramp
+
+from .base import Eps, SortNetEstimator
+from .fitting import RAMP, train
+from .progress import bar
+
+
+class SortNetClassifier(ClassifierMixin, SortNetEstimator):
+    """A SortNet behind the scikit-learn interface: predictions with certified radii.
+
+    The ball of radius r around x holds every x' in the box with |x'_i - x_i| <= r unit_i in all
+    features at once. Within the certified radius no x' gets another label: a theorem about the
+    rounded program that runs (docs/certificates.md), not a statistical statement.
+
+    Args:
+        eps: radius to train for, in multiples of `unit`; also the default of `certify` and
+            `robust_score`. "8/255" is exact.
+        unit: "range" (of each feature in the training data), "std", or an array [D] >= 0.
+        immutable: features that nobody can change (unit 0): names, indices or a mask.
+        box: (low, high), numbers or arrays [D]; every sample must lie inside. None takes the range
+            of the training data, widened by a tenth on each side.
+        family: "sortnet", or "linf-dist" (the l-inf-distance net).
+        depth, width: layers, and units of each hidden one.
+        keep: probability that training keeps an input (the q of the paper); "sortnet" only.
+        epochs: None for what makes about 2000 steps, at least 20.
+        batch_size, learning_rate, weight_decay: of AdamW.
+        validation_fraction: part that is held out to keep the best network, judged by certified
+            accuracy at `eps`; 0 keeps the last one.
+        patience: judgements without a better one (of some 12) after which training ends.
+        class_weight: None, "balanced" or a dict, as elsewhere in scikit-learn.
+        random_state: seed of weights, order and dropping.
+        n_jobs: threads of torch while fitting; None for one.
+        verbose: show a progress bar on stderr.
+
+    Attributes:
+        classes_: labels. n_features_in_, feature_names_in_: of X.
+        network_: the fitted `CertifiedNet`. box_low_, box_high_, unit_: float32 [D].
+        n_iter_: steps made. validation_score_: certified accuracy that chose the network, or None.
+
+    Example:
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sortnet import SortNetClassifier
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> model = SortNetClassifier(eps=0.05, random_state=0).fit(X, y)
+        >>> bool(model.certified_radius(X[:1])[0] >= 0)
+        True
+    """
+
+    def __init__(
+        self,
+        eps: Eps = 0.1,
+        *,
+        unit: Literal["range", "std"] | npt.ArrayLike = "range",
+        immutable: Sequence[str] | Sequence[int] | npt.ArrayLike | None = None,
+        box: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        family: Literal["sortnet", "linf-dist"] = "sortnet",
+        depth: int = 3,
+        width: int = 64,
+        keep: float = 0.9,
+        epochs: int | None = None,
+        batch_size: int = 64,
+        learning_rate: float = 0.02,
+        weight_decay: float = 0.02,
+        validation_fraction: float = 0.15,
+        patience: int | None = 6,
+        class_weight: Literal["balanced"] | dict[Any, float] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int | bool = 0,
+    ) -> None:
+        super().__init__(
+            eps,
+            unit=unit,
+            immutable=immutable,
+            box=box,
+            family=family,
+            depth=depth,
+            width=width,
+            keep=keep,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> SortNetClassifier:
+        """Train on X [N, D] and labels y [N].
+
+        Args:
+            X: finite numbers; a frame's column names are kept.
+            y: labels of any kind, at least two classes.
+            sample_weight: >= 0, [N].
+
+        Raises:
+            ValueError: what was wrong, and what was expected.
+        """
+        self._check_parameters()
+        single, y = self._fit_data(X, y)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has one class only, {self.classes_[0]!r}: nothing to tell apart")
+        weight = _check_sample_weight(
+            sample_weight, single, dtype=np.float64, ensure_non_negative=True
+        )
+        if self.class_weight is not None:
+            each = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            weight = weight * each[codes]
+        if not weight.sum() > 0:
+            raise ValueError("sample_weight is 0 for every sample")
+        present = weight > 0
+        single, codes, weight = single[present], codes[present], weight[present]
+        if len(np.unique(codes)) < 2:
+            raise ValueError("sample_weight leaves samples of one class only")
+        seed = self._seed()
+        eps = float32_up(parse_eps(self.eps, MAX_UNITS_OF_RADIUS))
+        config = self._configure(single, len(self.classes_))
+        self.network_ = self._build(config, single, seed)
+        learn, held = _held_out(codes, self.validation_fraction, seed)
+        data = [
+            torch.from_numpy(a)
+            for a in (single, codes, (weight / weight.mean()).astype(np.float32))
+        ]
+        judged = held if len(held) else learn
+        scale = torch.nn.Parameter(torch.ones(()))
+
+        def loss(logits: Tensor, labels: Tensor, weights: Tensor, part: float) -> Tensor:
+            hinge = ((2 * eps - margins(logits, labels)) / (2 * eps)).clamp(0, 1)
+            entropy = F.cross_entropy(scale * logits, labels, reduction="none")
+            mixed = hinge + exponential_ramp(part, *RAMP, 0.2, 0.02) * entropy
+            return (weights * mixed).sum() / weights.sum()
+
+        def judge(net: CertifiedNet) -> float:
+            shift = _best_shift(net, *(a[judged] for a in data), eps)
+            return _certified(net(data[0][judged]) + shift, data[1][judged], data[2][judged], eps)
+
+        plan = self._plan(len(learn), seed)
+        with bar(self.verbose, "fitting") as report:
+            self.n_iter_, self.validation_score_ = train(
+                self.network_,
+                *(a[learn] for a in data),
+                loss=loss,
+                plan=plan,
+                judge=judge if len(held) else None,
+                extra=[scale],
+                report=report,
+            )
+        with torch.no_grad():
+            chosen = data if len(held) < 30 else [a[held] for a in data]
+            shift = _best_shift(self.network_, *chosen, eps)
+            last = next(x for x in reversed(self.network_.layers) if hasattr(x, "keep"))
+            last.bias -= shift  # a logit is a negated distance
+            logits = self.network_(data[0])
+            self.scale_ = _temperature(logits, data[1], data[2], float(scale.detach()))
+        self._certifier = Certifier(self.network_)
+        return self
+
+    def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
+        """Logits [N, K]; for two classes their difference [N], positive for `classes_[1]`."""
+        logits = self._outputs(self._inputs(X)).double().numpy()
+        scores: npt.NDArray[np.float64] = (
+            logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        )
+        return scores
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Labels [N], also of samples outside the box."""
+        logits = self._outputs(self._inputs(X)).numpy()
+        labels: npt.NDArray[Any] = self.classes_[logits.argmax(axis=1)]
+        return labels
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Probabilities [N, K]: softmax of the scaled logits. They are not certified."""
+        logits = self._outputs(self._inputs(X)).double()
+        probabilities: npt.NDArray[np.float64] = (self.scale_ * logits).softmax(1).numpy()
+        return probabilities
+
+    def certified_radius(self, X: Any) -> npt.NDArray[np.float32]:
+        """Radius [N] >= 0, in multiples of `unit_`, within which no label can change.
+
+        0 means "not certified", also where a sample lies outside the box (with a warning).
+        """
+        single = self._inputs(X)
+        inside = self._inside(single)
+        radius = np.zeros(len(single), np.float32)
+        if inside.any():
+            part = torch.from_numpy(single[inside])
+            radius[inside] = self._certifier.predict(part).radius.numpy()
+        return radius
+
+    def certify(self, X: Any, eps: Eps | None = None) -> npt.NDArray[np.bool_]:
+        """Whether no x' within eps (by default that of `fit`) gets another label: bool [N]."""
+        single = self._inputs(X)
+        inside = self._inside(single)
+        certified = np.zeros(len(single), bool)
+        eps = self.eps if eps is None else eps
+        if inside.any():
+            part = torch.from_numpy(single[inside])
+            certified[inside] = self._certifier.certify(part, eps).numpy()
+        return certified
+
+    def robust_score(
+        self, X: Any, y: Any, eps: Eps | None = None, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
+        """Certified accuracy: the part of samples that are right and certified at eps."""
+        right = self.predict(X) == np.asarray(y)
+        return float(np.average(right & self.certify(X, eps), weights=sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        return super().__sklearn_tags__()
+
+
+def _held_out(codes: npt.NDArray[Any], fraction: float, seed: int) -> tuple[Any, Any]:
+    """Indices to learn from and to judge by; nothing to judge by where classes are too small."""
+    every = np.arange(len(codes))
+    count = round(fraction * len(codes))
+    if fraction == 0 or np.bincount(codes).min() < 4 or count < 2 * len(np.unique(codes)):
+        return every, every[:0]
+    learn, held = train_test_split(every, test_size=count, random_state=seed, stratify=codes)
+    return learn, held
+
+
+@torch.no_grad()
+def _certified(logits: Tensor, labels: Tensor, weight: Tensor, eps: float) -> float:
+    """Weighted certified accuracy by margins; the logits are 1-Lipschitz in the unit. Ties by
+    the mean margin, clipped, so that a better network is told from an equal one."""
+    margin = margins(logits, labels)
+    hits = ((margin > 2 * eps) * weight).sum() / weight.sum()
+    soft = ((margin / (2 * eps)).clamp(-1, 1) * weight).sum() / weight.sum()
+    return float(hits + 1e-3 * soft)
+
+
+@torch.no_grad()
+def _best_shift(net: CertifiedNet, x: Tensor, y: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """What to add to each logit for the largest certified accuracy: [K], found class by class.
+
+    Among the candidates is the shift that makes the answer constant: an estimator is never worse
+    on these samples than its majority class.
+    """
+    logits = net(x)
+    shift = torch.zeros(logits.shape[1])
+    best = _certified(logits, y, weight, eps)
+    spread = float(logits.max() - logits.min()) + 4 * eps
+    steps = torch.cat([torch.linspace(-2 * eps, 2 * eps, 41), torch.tensor([-spread, spread])])
+    for k in range(len(shift)):
+        found = 0.0
+        for step in steps.tolist():
+            moved = logits + shift
+            moved[:, k] += step
+            merit = _certified(moved, y, weight, eps)
+            if merit > best:
+                best, found = merit, step
+        shift[k] += found
+    return shift
+
+
+@torch.no_grad()
+def _temperature(logits: Tensor, labels: Tensor, weight: Tensor, start: float) -> float:
+    """The scale of logits with the smallest cross entropy, of a grid around the trained one."""
+    grid = max(abs(start), 1e-3) * 2.0 ** torch.arange(-4, 5, 0.5)
+    costs = [(F.cross_entropy(s * logits, labels, reduction="none") * weight).sum() for s in grid]
+    return float(grid[int(torch.stack(costs).argmin())])

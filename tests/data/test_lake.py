@@ -1,0 +1,186 @@
+"""Row groups of Parquet files: every row once, and errors that name file and row."""
+
+import io
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pyarrow import parquet
+
+from sortnet.data import load, load_samples
+from sortnet.data.lake import parts, read_part, rows_of
+from sortnet.data.schema import Schema
+
+COLOUR = Schema((3, 4, 5), 3)
+PIXELS = np.random.default_rng(0).integers(0, 256, (20, 3, 4, 5)).astype(np.uint8)
+LABELS = np.arange(20) % 3
+
+
+def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image.transpose(1, 2, 0)).save(file, kind)
+    return file.getvalue()
+
+
+def fixed(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    flat = pa.array(values.ravel().tolist(), kind)
+    return pa.FixedSizeListArray.from_arrays(flat, values[0].size)
+
+
+FORMS = {
+    "fixed bytes": lambda x: fixed(x, pa.uint8()),
+    "fixed int32": lambda x: fixed(x, pa.int32()),
+    "fixed floats": lambda x: fixed(x.astype(np.float32) / np.float32(255), pa.float32()),
+    "lists": lambda x: pa.array(x.reshape(len(x), -1).tolist(), pa.list_(pa.uint8())),
+    "large lists": lambda x: pa.array(x.reshape(len(x), -1).tolist(), pa.large_list(pa.int64())),
+    "nested": lambda x: pa.FixedSizeListArray.from_arrays(fixed(x.reshape(-1, 20), pa.uint8()), 3),
+    "binary": lambda x: pa.array([encoded(image) for image in x], pa.binary()),
+    "large binary": lambda x: pa.array([encoded(image, "BMP") for image in x], pa.large_binary()),
+    "nested lists": lambda x: pa.array(x.tolist(), pa.list_(pa.list_(pa.list_(pa.uint8())))),
+    "struct": lambda x: pa.array([{"bytes": encoded(image), "path": None} for image in x]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("rows", [1, 7, 20])
+def test_every_row_once_whatever_the_form_and_the_groups(tmp_path, form, rows):
+    table = pa.table({"key": [f"k{i}" for i in range(20)], "x": FORMS[form](PIXELS), "y": LABELS})
+    (tmp_path / "deep").mkdir()
+    parquet.write_table(table.slice(0, 12), tmp_path / "a.parquet", row_group_size=rows)
+    parquet.write_table(table.slice(12), tmp_path / "deep" / "b.PARQUET", row_group_size=rows)
+    (tmp_path / "_SUCCESS").write_text("")
+    (tmp_path / "_metadata.parquet").write_text("no data")
+    (tmp_path / ".part.parquet").write_text("under way")
+    found = pickle.loads(pickle.dumps(parts(tmp_path)))
+    assert sum(part.rows for part in found) == 20
+    read = [read_part(part, COLOUR) for part in found]
+    assert [key for rows_ in read for key in rows_.keys.to_pylist()] == table["key"].to_pylist()
+    assert np.array_equal(np.concatenate([rows_.labels for rows_ in read]), LABELS)
+    inputs = np.concatenate([rows_.inputs for rows_ in read])
+    assert inputs.dtype == np.float32
+    assert np.array_equal(inputs, PIXELS.astype(np.float32) / np.float32(255))
+    whole = load_samples(f"parquet:{tmp_path}", like=COLOUR)
+    assert np.array_equal(whole.floats(), inputs)
+
+
+@given(st.integers(0, 19), st.integers(0, 20))
+def test_slices_of_a_table_hide_the_other_rows(start, length):
+    for form in ("fixed bytes", "lists", "nested"):
+        table = pa.table({"x": FORMS[form](PIXELS)}).slice(start, length)
+        rows = rows_of(table, COLOUR)
+        expected = PIXELS[start : start + length].astype(np.float32) / np.float32(255)
+        assert np.array_equal(rows.inputs, expected) and rows.labels is rows.keys is None
+
+
+def test_feature_columns_are_found_by_name(tmp_path):
+    wine = load("wine")
+    schema, x = wine.schema, wine.test.floats()
+    columns = {name: x[:, i].astype(float) for i, name in enumerate(schema.feature_names)}
+    names = [schema.class_names[label] for label in wine.test.labels]
+    table = pa.table({"comment": names, **dict(reversed(columns.items())), "kind": names})
+    parquet.write_table(table, tmp_path / "w.parquet", row_group_size=10)
+    read = [read_part(part, schema, target="kind") for part in parts(tmp_path / "w.parquet")]
+    assert np.array_equal(np.concatenate([rows.inputs for rows in read]), x)
+    assert np.array_equal(np.concatenate([rows.labels for rows in read]), wine.test.labels)
+    split = load_samples(f"parquet:{tmp_path}", like=schema, target="kind")
+    assert np.array_equal(split.inputs, x) and split.box is schema.box
+    with pytest.raises(ValueError, match="no column 'y'"):
+        load_samples(f"parquet:{tmp_path}", like=schema)
+    with pytest.raises(ValueError, match="features 'alcohol' are missing"):
+        rows_of(table.drop_columns(["alcohol"]), schema)
+
+
+CLEAN = (PIXELS.reshape(20, -1) / 255).tolist()
+
+
+def spoiled(place: int, value: object) -> list:
+    rows = [list(row) for row in CLEAN]
+    rows[place][7] = value
+    return rows
+
+
+BAD = {
+    "NaN": (spoiled(13, float("nan")), "sample 13, feature 7: NaN"),
+    "infinity": (spoiled(19, float("inf")), "sample 19, feature 7: infinity"),
+    "range": (spoiled(12, 255.0), "sample 12, feature 7: 255.*divide by 255"),
+    "null in x": (spoiled(17, None), "row 17: a value of x is missing"),
+    "null": ([*CLEAN[:11], None, *CLEAN[12:]], "row 11: x is missing"),
+    "ragged": ([*CLEAN[:15], [0.5] * 59, *CLEAN[16:]], "row 15: x has a list of 59"),
+    "short": ([row[:-1] for row in CLEAN], r"x has 59 values a row, .*\[3, 4, 5\]"),
+    "ragged inside": (
+        [[[0.0] * 30, [0.0] * 30]] * 12 + [[[0.0] * 31, [0.0] * 29]] + [[[0.0] * 30] * 2] * 7,
+        "row 12: x has a list of 31 values",
+    ),
+    "text": (["a"] * 20, "expected lists of numbers, or binary"),
+    "lists of text": ([["a"] * 60] * 20, "lists of string"),
+    "number": (list(range(20)), "expected lists of numbers"),
+    "bytes over levels": ([[0] * 60] * 14 + [[300] * 60] * 6, "sample 14: integer pixels"),
+    "no image": ([encoded(PIXELS[0])] * 16 + [b"none"] * 4, "row 16: not a readable image"),
+    "grey image": ([encoded(PIXELS[0])] * 10 + [encoded(PIXELS[0][:1].repeat(3, 0))[:50]] * 10,
+                   "row 10: not a readable image"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_faults_name_file_and_row(tmp_path, name):
+    values, words = BAD[name]
+    path = tmp_path / "f.parquet"
+    parquet.write_table(pa.table({"x": values, "y": LABELS}), path, row_group_size=10)
+    with pytest.raises(ValueError, match=words) as raised:
+        for part in parts(path):
+            read_part(part, COLOUR)
+    assert str(raised.value).startswith(f"{path}: ") and "\n" not in str(raised.value)
+
+
+def test_labels_and_damage(tmp_path):
+    path = tmp_path / "f.parquet"
+    x = FORMS["fixed bytes"](PIXELS)
+    for labels, words in (
+        ([*LABELS[:15].tolist(), None, 0, 0, 0, 0], "'y': missing value in row 15"),
+        ([*LABELS[:15].tolist(), 7, 0, 0, 0, 0], "unseen classes '7'"),
+        (["a"] * 20, "unseen classes 'a'"),
+    ):
+        parquet.write_table(pa.table({"x": x, "y": labels}), path, row_group_size=10)
+        with pytest.raises(ValueError, match=words):
+            [read_part(part, COLOUR) for part in parts(path)]
+    parquet.write_table(
+        pa.table({"x": x, "y": LABELS}), path, row_group_size=10, compression="gzip"
+    )
+    whole, known = path.read_bytes(), parts(path)
+    group = parquet.ParquetFile(path).metadata.row_group(1).column(0)
+    start = group.dictionary_page_offset or group.data_page_offset
+    damaged = bytearray(whole)
+    damaged[start : start + group.total_compressed_size] = bytes(group.total_compressed_size)
+    path.write_bytes(damaged)
+    assert len(read_part(known[0], COLOUR).inputs) == 10
+    with pytest.raises(ValueError, match=r"f\.parquet: row group 1 is damaged"):
+        read_part(known[1], COLOUR)
+    for raw in (b"", whole[: len(whole) // 2], b"PAR1PAR1"):
+        path.write_bytes(raw)
+        with pytest.raises(ValueError, match=r"f\.parquet: not a readable Parquet"):
+            parts(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_part(known[0], COLOUR)
+    with pytest.raises(FileNotFoundError, match=r"no \.parquet files"):
+        parts(tmp_path)
+    with pytest.raises(ValueError, match="no column 'x'"):
+        rows_of(pa.table({"z": [1]}), COLOUR)
+    with pytest.raises(ValueError, match="is for certifying"):
+        load(f"parquet:{tmp_path}")
+
+
+def test_integers_are_no_floats_and_pictures_no_signals():
+    signals = Schema((2, 30), 2, levels=1)
+    table = pa.table({"x": fixed(np.zeros((2, 60), int), pa.int16())})
+    with pytest.raises(ValueError, match="integers, but the network learned from floats"):
+        rows_of(table, signals)
+    with pytest.raises(ValueError, match="binary images, the network takes"):
+        rows_of(pa.table({"x": [encoded(PIXELS[0])]}), signals)
+    sixteen = Schema((1, 2, 2), 2, levels=16)
+    rows = rows_of(pa.table({"x": fixed(np.full((1, 4), 16), pa.uint8())}), sixteen)
+    assert (rows.inputs == 1).all()

@@ -1,0 +1,229 @@
+"""Certified estimators: what they promise, in torch and after export; and what they refuse."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_wine, make_classification
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sortnet.certificate.inputs import InputError
+from sortnet.estimators import SortNetClassifier, SortNetRegressor
+from sortnet.estimators.base import OutsideBoxWarning
+from sortnet.export import CertifiedSession, verify
+
+QUICK = {"epochs": 30, "width": 16, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def table() -> tuple[np.ndarray, np.ndarray]:
+    X, y = make_classification(160, 6, n_informative=4, class_sep=2.0, random_state=1)
+    return X * [1, 10, 100, 1, 1, 1e-3], np.array(["ok", "fraud"])[y]
+
+
+@pytest.fixture(scope="module")
+def fitted(table) -> SortNetClassifier:
+    return SortNetClassifier(0.05, immutable=[2], **QUICK).fit(*table)
+
+
+def moved(model, X: np.ndarray, radius: np.ndarray, seed: int) -> np.ndarray:
+    """Float32 points of the balls of the given radii, in the box, mostly at corners."""
+    draw = np.random.default_rng(seed)
+    step = draw.choice([-1.0, 1.0, 0.3], X.shape) * radius[:, None] * model.unit_.astype(float)
+    point = np.clip(X.astype(np.float32) + step, model.box_low_, model.box_high_).astype(np.float32)
+    reach = radius[:, None].astype(float) * model.unit_
+    apart = np.abs(point.astype(float) - X.astype(np.float32))
+    return np.where(apart <= reach, point, X.astype(np.float32))
+
+
+def test_no_point_of_a_certified_ball_has_another_label(table, fitted) -> None:
+    X, _ = table
+    radius = fitted.certified_radius(X)
+    assert (radius > 0).mean() > 0.5
+    label = fitted.predict(X)
+    for seed in range(20):
+        point = moved(fitted, X, radius, seed)
+        assert (fitted.predict(point)[radius > 0] == label[radius > 0]).all()
+
+
+def test_an_immutable_feature_does_not_count(table, fitted) -> None:
+    X, _ = table
+    assert fitted.unit_[2] == 0 and (np.delete(fitted.unit_, 2) > 0).all()
+    point = moved(fitted, X, np.full(len(X), 0.5, np.float32), 0)
+    assert (point[:, 2] == X[:, 2].astype(np.float32)).all()
+
+
+@pytest.mark.parametrize("immutable", [[2], np.array([False, False, True] + 3 * [False])])
+def test_ways_to_name_immutable_features(table, immutable) -> None:
+    model = SortNetClassifier(0.05, immutable=immutable, **(QUICK | {"epochs": 1})).fit(*table)
+    assert (model.unit_ == 0).tolist() == [False, False, True, False, False, False]
+
+
+def test_frames_keep_their_names(table) -> None:
+    pandas = pytest.importorskip("pandas")
+    polars = pytest.importorskip("polars")
+    X, y = table
+    columns = list("abcdef")
+    options = QUICK | {"epochs": 1}
+    frame = pandas.DataFrame(X, columns=columns)
+    model = SortNetClassifier(0.05, immutable=["c"], **options).fit(frame, pandas.Series(y))
+    assert model.unit_[2] == 0 and model.feature_names_in_.tolist() == columns
+    other = polars.DataFrame({c: X[:, i] for i, c in enumerate(columns)})
+    assert (model.predict(other) == model.predict(frame)).all()
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[list("bacdef")])
+    with pytest.raises(ValueError, match="no column 'z'"):
+        SortNetClassifier(immutable=["z"], **options).fit(frame, y)
+
+
+def test_never_below_what_a_constant_gives() -> None:
+    """Noise: nothing can be learned, but the majority can be certified at any radius."""
+    draw = np.random.default_rng(0)
+    X, y = draw.normal(size=(120, 4)), (draw.random(120) < 0.25).astype(int)
+    model = SortNetClassifier(0.5, **QUICK).fit(X, y)
+    assert model.robust_score(X, y) >= (y == 0).mean() - 0.03
+
+
+def test_what_the_exported_file_says(table, fitted, tmp_path: Path) -> None:
+    X, _ = table
+    path = tmp_path / "table.onnx"
+    fitted.export(path)
+    assert verify(path).proved
+    answer = CertifiedSession(path, threads=1).predict(X.astype(np.float32))
+    assert (fitted.classes_[answer.label] == fitted.predict(X)).all()
+    assert np.abs(answer.radius - fitted.certified_radius(X)).max() < 1e-4
+
+
+def test_outside_the_box_there_is_a_label_and_no_radius(table, fitted) -> None:
+    X = table[0][:3].copy()
+    X[1, 0] = 1e6
+    with pytest.warns(OutsideBoxWarning, match="1 of 3 samples"):
+        radius = fitted.certified_radius(X)
+    assert radius[1] == 0 and fitted.predict(X).shape == (3,)
+    with pytest.warns(OutsideBoxWarning):
+        assert not fitted.certify(X, 1e-6)[1]
+
+
+def test_pipelines_grids_clones_and_pickles(table, fitted) -> None:
+    X, y = table
+    grid = GridSearchCV(
+        make_pipeline(FunctionTransformer(), SortNetClassifier(0.05, **(QUICK | {"epochs": 2}))),
+        {"sortnetclassifier__depth": [1, 2]},
+        cv=2,
+    ).fit(X, y)
+    assert grid.best_score_ > 0.4
+    assert clone(fitted).get_params()["immutable"] == [2]
+    copied = pickle.loads(pickle.dumps(fitted))
+    assert (copied.certified_radius(X) == fitted.certified_radius(X)).all()
+
+
+def test_the_same_seed_gives_the_same_network(table) -> None:
+    X, y = table
+    first, second = (SortNetClassifier(0.05, **(QUICK | {"epochs": 3})).fit(X, y) for _ in "ab")
+    assert (first.decision_function(X) == second.decision_function(X)).all()
+
+
+@pytest.mark.parametrize(
+    "parameters, words",
+    [
+        ({"eps": 0}, "radius"),
+        ({"eps": "x"}, "radius"),
+        ({"eps": True}, "radius"),
+        ({"depth": 0}, "depth"),
+        ({"width": 2.5}, "width"),
+        ({"keep": 1.5}, "keep"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"validation_fraction": 1}, "validation_fraction"),
+        ({"family": "mlp"}, "family"),
+        ({"unit": "iqr"}, "'range', 'std' or an array"),
+        ({"unit": [1, 2]}, "6 numbers"),
+        ({"unit": np.zeros(6)}, "unit is 0 for every feature"),
+        ({"unit": -np.ones(6)}, "at least 0"),
+        ({"immutable": [9]}, "immutable"),
+        ({"immutable": ["a"]}, "no column names"),
+        ({"box": (0, 1)}, "outside the box"),
+        ({"box": 3}, r"\(low, high\)"),
+        ({"n_jobs": 0}, "n_jobs"),
+    ],
+)
+def test_wrong_parameters_are_named(table, parameters, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        SortNetClassifier(**{**QUICK, "epochs": 1, **parameters}).fit(*table)
+
+
+def test_wrong_data_are_named(table) -> None:
+    X, y = table
+    model = SortNetClassifier(0.05, **(QUICK | {"epochs": 1}))
+    bad = X.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(bad, y)
+    bad[3, 1] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        model.fit(bad, y)
+    with pytest.raises(ValueError, match="one class only"):
+        model.fit(X, ["a"] * len(X))
+    with pytest.raises(ValueError, match="every feature is constant"):
+        model.fit(np.ones_like(X), y)
+    with pytest.raises(InputError, match="too large for float32"):
+        model.fit(X * 1e300, y)
+    with pytest.raises(ValueError, match="6 features"):
+        model.fit(X, y).predict(X[:, :5])
+
+
+def test_weights_of_classes_and_samples(table) -> None:
+    X, y = table
+    options = QUICK | {"epochs": 5}
+    with pytest.raises(ValueError, match="one class only"):
+        SortNetClassifier(0.05, **options).fit(X, y, sample_weight=(y == "ok").astype(float))
+    heavy = SortNetClassifier(0.3, class_weight={"ok": 100, "fraud": 1e-3}, **options).fit(X, y)
+    assert (heavy.predict(X) == "ok").mean() > 0.9
+
+
+@pytest.fixture(scope="module")
+def line() -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(0)
+    X = draw.uniform(-2, 3, (200, 3))
+    return X, 10 * np.maximum(X[:, 0], X[:, 1]) + 5
+
+
+def test_no_value_of_a_ball_leaves_its_interval(line, tmp_path: Path) -> None:
+    X, y = line
+    model = SortNetRegressor(0.1, immutable=[2], **(QUICK | {"epochs": 60})).fit(X, y)
+    assert model.score(X, y) > 0.8
+    lower, upper = model.predict_interval(X, 0.05)
+    value = model.predict(X)
+    assert ((lower <= value) & (value <= upper)).all()
+    assert (upper - lower).max() <= 2 * model.lipschitz_ * 0.05 * 1.01 + 1e-3
+    for seed in range(20):
+        point = moved(model, X, np.full(len(X), np.float32(0.05)), seed)
+        there = model.predict(point)
+        assert ((lower <= there) & (there <= upper)).all()
+    path = tmp_path / "value.onnx"
+    model.export(path, 0.05)
+    bounds = CertifiedSession(path, threads=1).predict_interval(X.astype(np.float32))
+    assert np.allclose(bounds.value, value, atol=1e-3)
+    assert np.allclose(bounds.lower, lower, atol=1e-2)
+
+
+def test_a_given_constant_is_the_steepness(line) -> None:
+    X, y = line
+    model = SortNetRegressor(lipschitz=0.5, **(QUICK | {"epochs": 3})).fit(X, y)
+    span = model.predict(X)
+    apart = np.abs(X[:, None] - X[None]) / model.unit_
+    assert (np.abs(span[:, None] - span[None]) <= 0.5 * apart.max(axis=2) + 1e-5).all()
+    with pytest.raises(ValueError, match="lipschitz"):
+        SortNetRegressor(lipschitz=0, **QUICK).fit(X, y)
+
+
+def test_three_classes_of_wine() -> None:
+    X, y = load_wine(return_X_y=True)
+    model = SortNetClassifier(0.05, **QUICK).fit(X, y)
+    assert model.score(X, y) > 0.9 and model.predict_proba(X).shape == (178, 3)
+    assert np.allclose(model.predict_proba(X).sum(axis=1), 1)
