@@ -214,7 +214,8 @@ Definition step (o : op) (s : state) : option state :=
       let factor := quotient_up unit_grid d in
       let l := map (fun r => (down (fst r - above mean), - down (below mean - snd r))) (ranges s) in
       let e' := mul_up factor e in
-      checked (State l (e' + rounded normalize_room (magnitude l + e')) (mul_up factor (lipschitz s)))
+      checked (State l (e' + rounded normalize_room (magnitude l +
+        e')) (mul_up factor (lipschitz s)))
     else None
   | Flatten => Some s
   | SortNeuron W rho k =>
@@ -223,7 +224,8 @@ Definition step (o : op) (s : state) : option state :=
     | None => None
     end
   | SortConv patches W rho k =>
-    if forallb (fun p => (length p =? cols W)%nat && forallb (fun i => (i <=? units s)%nat) p) patches
+    if forallb (fun p => (length p =? cols W)%nat && forallb (fun i => (i <=? units s)%nat) p)
+      patches
     then
       match neurons (hulls patches (ranges s)) W rho k with
       | Some l => checked (after (repeat_each (length patches) l) (neuron_room k))
@@ -232,11 +234,13 @@ Definition step (o : op) (s : state) : option state :=
     else None
   | Shift c =>
     if forallb finite c && (length c =? units s)%nat then
-      checked (after (map2 (fun r b => (fst r - above b, snd r - below b)) (ranges s) c) single_unit)
+      checked (after (map2 (fun r b => (fst r - above b, snd r -
+        below b)) (ranges s) c) single_unit)
     else None
   | Bias c =>
     if forallb finite c && (length c =? units s)%nat then
-      checked (after (map2 (fun r b => (fst r + below b, snd r + above b)) (ranges s) c) single_unit)
+      checked (after (map2 (fun r b => (fst r + below b, snd r +
+        above b)) (ranges s) c) single_unit)
     else None
   | Negate => checked (after (map (fun r => (- snd r, - fst r)) (ranges s)) 0)
   | Affine W b =>
@@ -248,7 +252,8 @@ Definition step (o : op) (s : state) : option state :=
         let bias := fold_left (fun m r => Z.max m (unit_bias r)) l 0 in
         let inputs := magnitude (ranges s) + e in
         let size := mul_up weight inputs + bias in
-        if (inputs <=? largest_operand) && (size <=? largest_operand) && (weight <=? largest_operand) && (bias <=? largest_operand)
+        if (inputs <=? largest_operand) && (size <=? largest_operand) && (weight <=?
+          largest_operand) && (bias <=? largest_operand)
         then
           let out := map (fun r => (unit_low r, unit_high r)) l in
           let e' := mul_up weight e + mul_up (affine_room (cols W)) size in

@@ -198,9 +198,11 @@ Proof.
     unfold in_range. cbn [fst snd]. rewrite !grid_minus. lra.
   - intros x X y i W Hx Hi M L D. inversion D; subst. rewrite grid_single_unit.
     cbn [apply_op] in *. destruct R as [R _]. apply grid_nonneg in R.
-    pose proof (shift_error (x i) (X i) (entry_of c i) _ y R (Hx i Hi) ltac:(lra) ltac:(eassumption)) as E.
+    pose proof (shift_error (x i) (X i) (entry_of c i) _ y R (Hx i Hi) ltac:(lra)
+      ltac:(eassumption)) as E.
     assert (u * (Rabs (x i - entry_of c i) + grid (error s)) <=
-            u * (grid (magnitude (map2 (fun r b => (fst r - above b, snd r - below b)%Z) (ranges s) c))
+            u * (grid (magnitude (map2 (fun r b => (fst r - above b, snd r -
+              below b)%Z) (ranges s) c))
                  + grid (error s))).
     { apply Rmult_le_compat_l; [pose proof (unit_pos single); lra|lra]. }
     lra.
@@ -218,9 +220,11 @@ Proof.
     unfold in_range. cbn [fst snd]. rewrite !grid_plus. lra.
   - intros x X y i W Hx Hi M L D. inversion D; subst. rewrite grid_single_unit.
     cbn [apply_op] in *. destruct R as [R _]. apply grid_nonneg in R.
-    pose proof (bias_error (x i) (X i) (entry_of c i) _ y R (Hx i Hi) ltac:(lra) ltac:(eassumption)) as E.
+    pose proof (bias_error (x i) (X i) (entry_of c i) _ y R (Hx i Hi) ltac:(lra)
+      ltac:(eassumption)) as E.
     assert (u * (Rabs (x i + entry_of c i) + grid (error s)) <=
-            u * (grid (magnitude (map2 (fun r b => (fst r + below b, snd r + above b)%Z) (ranges s) c))
+            u * (grid (magnitude (map2 (fun r b => (fst r + below b, snd r +
+              above b)%Z) (ranges s) c))
                  + grid (error s))).
     { apply Rmult_le_compat_l; [pose proof (unit_pos single); lra|lra]. }
     lra.
