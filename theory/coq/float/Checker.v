@@ -201,7 +201,35 @@ Definition neurons (inputs : list (Z * Z)) (W : matrix) (rho : Z) (k : nat) :
 Definition repeat_each (p : nat) (l : list (Z * Z)) : list (Z * Z) :=
   concat (map (fun r => repeat r p) l).
 
-Definition clamp (z : Z) : Z := Z.max (- unit_grid) (Z.min unit_grid z).
+(** Bounds of e^(-y) for y >= 0, from 1 - y/m <= e^(-y/m) and 1 + y/m <= e^(y/m) with
+    m = 2^16, by 16 squarings. *)
+Definition exp_steps : nat := 16.
+Definition exp_parts : Z := 65536.
+
+Fixpoint squares_down (n : nat) (z : Z) : Z :=
+  match n with O => z | S n' => squares_down n' (mul_down z z) end.
+
+Definition exp_minus_down (y : Z) : Z :=
+  squares_down exp_steps (Z.max 0 (unit_grid - ceil_div y exp_parts)).
+
+Definition exp_minus_up (y : Z) : Z :=
+  quotient_up unit_grid (squares_down exp_steps (unit_grid + floor_div y exp_parts)).
+
+(** tanh x = (1 - e^(-2x)) / (1 + e^(-2x)), for x >= 0. *)
+Definition tanh_up_positive (x : Z) : Z :=
+  let e := exp_minus_down (2 * x) in Z.min unit_grid (quotient_up (unit_grid - e) (unit_grid + e)).
+
+Definition tanh_down_moderate (x : Z) : Z :=
+  let e := exp_minus_up (2 * x) in Z.max 0 (quotient_down (unit_grid - e) (unit_grid + e)).
+
+(** Beyond 32 nothing is gained, and powers would be long. *)
+Definition tanh_cap : Z := 9007199254740992. (* 32 *)
+Definition tanh_down_positive (x : Z) : Z := tanh_down_moderate (Z.min x tanh_cap).
+
+Definition tanh_up (x : Z) : Z := if 0 <=? x then tanh_up_positive x
+  else - tanh_down_positive (- x).
+Definition tanh_down (x : Z) : Z := if 0 <=? x then tanh_down_positive x
+  else - tanh_up_positive (- x).
 
 Definition step (o : op) (s : state) : option state :=
   let e := error s in
@@ -273,7 +301,7 @@ Definition step (o : op) (s : state) : option state :=
     checked (after (map (fun r => (Z.max 0 (Z.max (fst r) (- snd r)), Z.max (- fst r) (snd r)))
                       (ranges s)) 0)
   | Tanh =>
-    let l := map (fun r => (clamp (Z.min (fst r) 0), clamp (Z.max (snd r) 0))) (ranges s) in
+    let l := map (fun r => (tanh_down (fst r), tanh_up (snd r))) (ranges s) in
     checked (State l (e + tanh_room + 1) (lipschitz s))
   end.
 
