@@ -25,7 +25,8 @@ Proof.
   { split; [apply pos_INR|]. rewrite INR_IZR_INZ. apply IZR_le, L. }
   assert (tK : 0 <= t' * K <= / IZR (2 ^ 83)).
   { split; [apply Rmult_le_pos; unfold K; lra|].
-    apply Rle_trans with (/ IZR (2 ^ 126) * K); [apply Rmult_le_compat_r; unfold K; lra|unfold K; lra]. }
+    apply Rle_trans with (/ IZR (2 ^ 126) * K);
+        [apply Rmult_le_compat_r; unfold K; lra|unfold K; lra]. }
   pose proof (growth_bound double n) as G. pose proof (growth_pos double n) as G1.
   assert (nu : 0 <= INR n * U <= / IZR (2 ^ 30)) by (rewrite Hd; split; lra).
   assert (G2 : growth double n <= 2).
@@ -112,9 +113,6 @@ Proof.
     assert (e * Rabs x <= / IZR (2 ^ 53) * IZR (2 ^ 40)) by (apply Rmult_le_compat; lra). lra.
   - lra.
 Qed.
-
-Lemma tmap (f g : vec) : terms (map (fun j => (f j, g j)) (seq 0 n)) = sum n (fun j => f j * g j).
-Proof. apply terms_map. Qed.
 
 Lemma row_sums extra :
   dot double (extra ++ map (fun j => (p j, low' j)) (seq 0 n)) up ->
@@ -222,7 +220,8 @@ Proof.
   assert (gw : (g - 1) * / IZR (2 ^ 61) <= / IZR (2 ^ 61)) by lra.
   rewrite sum_plus. split.
   - apply Rabs_le_inv in Eu, Ed, Tu, Td. 
-    assert (e * Ma + e * Mc <= e * M) by (rewrite <- Rmult_plus_distr_l; apply Rmult_le_compat_l; lra).
+    assert (e * Ma + e * Mc <= e * M)
+      by (rewrite <- Rmult_plus_distr_l; apply Rmult_le_compat_l; lra).
     apply Rabs_le. lra.
   - assert (Rabs up <= size extra + size lu + ((g - 1) * (size extra + size lu) + / IZR (2 ^ 60))).
     { replace up with ((up - (terms extra + terms lu)) + (terms extra + terms lu)) by ring.
@@ -322,7 +321,8 @@ Proof.
   assert (A0 : 0 <= A) by lra.
   assert (gA2 : g * A <= 2 * A) by (apply Rmult_le_compat_r; lra).
   destruct (operand_double _ _ Oup) as [U1 U2]. destruct (operand_double _ _ Odown) as [D1 D2].
-  assert (s : Rabs (up' + down') <= 2 * A + / IZR (2 ^ 56)) by (eapply Rle_trans; [apply Rabs_triang|lra]).
+  assert (s : Rabs (up' + down') <= 2 * A + / IZR (2 ^ 56))
+    by (eapply Rle_trans; [apply Rabs_triang|lra]).
   pose proof (rounds_double (up' + down') z ltac:(lra) Rz) as E3.
   assert (U3 : U * Rabs (up' + down') <= U * (2 * A + / IZR (2 ^ 56)))
     by (apply Rmult_le_compat_l; [rewrite Hd; lra|exact s]).
@@ -343,7 +343,8 @@ Proof.
   - pose proof (rounds_error single z y' valid_single ltac:(rewrite safe_single; lra) R) as E4.
     replace (y' - (S + b)) with ((y' - z) + (z - (S + b))) by ring.
     eapply Rle_trans; [apply Rabs_triang|]. rewrite Hu in *. lra.
-  - assert (0 <= u * (Rabs (S + b) + (g8 - 1) * A)) by (apply Rmult_le_pos; [rewrite Hu|]; lra). lra.
+  - assert (0 <= u * (Rabs (S + b) + (g8 - 1) * A)) by (apply Rmult_le_pos; [rewrite Hu|]; lra).
+    lra.
 Qed.
 
 Lemma pair_bound_error n w v b c l h B A y :
@@ -357,7 +358,8 @@ Lemma pair_bound_error n w v b c l h B A y :
   Rabs (z - row_low n (fun j => w j - v j) (b - c) l h) <=
   2 * ((growth double (n + 8) - 1) * A) + / IZR (2 ^ 52).
 Proof.
-  intros Hn HB Hw Hlh HA1 HA2 A45 [w' v' r p q l' h' b' c' up down up' down' both both' bias bias' z y'
+  intros Hn HB Hw Hlh HA1 HA2 A45 [w' v' r p q l' h' b' c' up down up' down' both both' bias bias'
+    z y'
     Ow Ov Rr Op Oq Ol Oh Ob Oc Du Dd Oup Odown Rboth Oboth Rbias Obias Rz Hc].
   exists z. split; [exact Hc|].
   pose proof tiny_small as Ht. pose proof unit_double as Hd. pose proof tiny_double_le as Htd.
@@ -374,7 +376,8 @@ Proof.
     Rabs (p j - Rmax (w j - v j) 0) <= U * 1 * Rabs (Rmax (w j - v j) 0) + 5 * t /\
     Rabs (q j - Rmin (w j - v j) 0) <= U * 1 * Rabs (Rmin (w j - v j) 0) + 5 * t).
   { intros j Hj. specialize (Hw j Hj).
-    destruct (operand_double _ _ (Op j Hj)) as [P1 _]. destruct (operand_double _ _ (Oq j Hj)) as [Q1 _].
+    destruct (operand_double _ _ (Op j Hj)) as [P1 _].
+    destruct (operand_double _ _ (Oq j Hj)) as [Q1 _].
     pose proof (Rabs_le_inv _ _ (operand_error _ _ _ (Ow j Hj))) as W1.
     pose proof (Rabs_le_inv _ _ (operand_error _ _ _ (Ov j Hj))) as V1.
     assert (d2 : Rabs ((w' j - v' j) - (w j - v j)) <= 2 * t) by (apply Rabs_le; lra).
@@ -387,7 +390,8 @@ Proof.
     assert (E' : Rabs (r j - (w j - v j)) <= U * Rabs (w j - v j) + 7 / 2 * t).
     { assert (U * Rabs (w' j - v' j) <= U * (Rabs (w j - v j) + 2 * t))
         by (apply Rmult_le_compat_l; [rewrite Hd; lra|exact d3]).
-      replace (r j - (w j - v j)) with ((r j - (w' j - v' j)) + ((w' j - v' j) - (w j - v j))) by ring.
+      replace (r j - (w j - v j)) with ((r j - (w' j - v' j)) +
+        ((w' j - v' j) - (w j - v j))) by ring.
       eapply Rle_trans; [apply Rabs_triang|]. rewrite Hd in *. lra. }
     rewrite Rmult_1_r. apply Rabs_le_inv in E', P1, Q1.
     unfold Rmax, Rmin. unfold Rmax in P1. unfold Rmin in Q1.
@@ -423,16 +427,20 @@ Proof.
   assert (UM : 0 <= U * M) by (apply Rmult_le_pos; [rewrite Hd|]; lra).
   assert (UC : 0 <= U * C) by (apply Rmult_le_pos; [rewrite Hd|]; lra).
   set (f := g - 1). assert (F : 0 <= f <= / IZR (2 ^ 20)) by (unfold f; lra).
-  assert (fM : 0 <= f * M <= / IZR (2 ^ 20) * M) by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
+  assert (fM : 0 <= f * M <= / IZR (2 ^ 20) * M)
+    by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
   assert (fUM : 0 <= f * (U * M) <= / IZR (2 ^ 20) * (U * M))
     by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
-  assert (E1' : Rabs (up + down - S) <= f * M + f * (U * M) + U * M + / IZR (2 ^ 56)) by (unfold f; lra).
-  assert (E2' : Rabs up + Rabs down <= (1 + f) * M + (1 + f) * (U * M) + / IZR (2 ^ 56)) by (unfold f; lra).
+  assert (E1' : Rabs (up + down - S) <= f * M + f * (U * M) + U * M + / IZR (2 ^ 56))
+    by (unfold f; lra).
+  assert (E2' : Rabs up + Rabs down <= (1 + f) * M + (1 + f) * (U * M) + / IZR (2 ^ 56))
+    by (unfold f; lra).
   clear E1 E2.
   destruct (operand_double _ _ Oup) as [U1 U2]. destruct (operand_double _ _ Odown) as [D1 D2].
   assert (s1 : Rabs (up' + down') <= (1 + f) * M + (1 + f) * (U * M) + / IZR (2 ^ 56))
     by (eapply Rle_trans; [apply Rabs_triang|lra]).
-  assert (s1' : (1 + f) * M + (1 + f) * (U * M) + / IZR (2 ^ 56) <= (1 + / IZR (2 ^ 18)) * M + / IZR (2 ^ 56))
+  assert (s1' : (1 + f) * M + (1 + f) * (U * M) + / IZR (2 ^ 56) <= (1 + / IZR (2 ^ 18)) * M +
+    / IZR (2 ^ 56))
     by (rewrite Hd in *; lra).
   pose proof (rounds_double (up' + down') both ltac:(lra) Rboth) as E3.
   assert (U3 : U * Rabs (up' + down') <= U * ((1 + / IZR (2 ^ 18)) * M + / IZR (2 ^ 56)))
@@ -446,7 +454,8 @@ Proof.
   assert (s3 : Rabs (b' - c') <= C).
   { unfold Rminus, C. eapply Rle_trans; [apply Rabs_triang|]. rewrite Rabs_Ropp. lra. }
   pose proof (rounds_double (b' - c') bias ltac:(lra) Rbias) as E4.
-  assert (U4 : U * Rabs (b' - c') <= U * C) by (apply Rmult_le_compat_l; [rewrite Hd; lra|exact s3]).
+  assert (U4 : U * Rabs (b' - c') <= U * C)
+    by (apply Rmult_le_compat_l; [rewrite Hd; lra|exact s3]).
   assert (s4 : Rabs bias <= (1 + / IZR (2 ^ 17)) * C + / IZR (2 ^ 55)).
   { replace bias with ((bias - (b' - c')) + (b' - c')) by ring.
     eapply Rle_trans; [apply Rabs_triang|]. rewrite Hd in *. lra. }

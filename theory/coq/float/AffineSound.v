@@ -136,9 +136,6 @@ Proof.
     rewrite E in B. cbn [fst snd] in B. lra.
 Qed.
 
-Lemma some_same {A} (a b : A) : Some a = Some b -> a = b.
-Proof. intros H. injection H. auto. Qed.
-
 Definition row_value (W : matrix) (b : list Z) (o : nat) (x : vec) : R :=
   sum (cols W) (fun j => entry W o j * x j) + entry_of b o.
 
@@ -153,7 +150,8 @@ Proof.
   apply some_same in H. subst r. pose proof (affine_scan_weight _ _ _ _ _ _ _ _ E) as H3.
   cbn [unit_low unit_high unit_weight unit_bias]. split; [|split].
   - intros x Wx. destruct (affine_scan_sound _ _ _ _ _ _ _ _ x E Wx) as (_ & H1 & H2).
-    rewrite L, fine_0 in H1, H2. unfold in_range, row_value, entry, entry_of. cbn [fst snd]. rewrite grid_plus, grid_minus.
+    rewrite L, fine_0 in H1, H2. unfold in_range, row_value, entry, entry_of. cbn [fst snd].
+    rewrite grid_plus, grid_minus.
     pose proof (below_value (nth o b 0%Z)). pose proof (above_value (nth o b 0%Z)).
     pose proof (shiftr_fine low). pose proof (shiftr_fine (- high)) as S. rewrite fine_opp in S.
     lra.
@@ -262,7 +260,8 @@ Proof.
     assert (G0 : 0 <= affine_growth (cols W) - 1).
     { unfold affine_growth. pose proof (growth_pos double (cols W + 1)). lra. }
     assert (T1 : (affine_growth (cols W) - 1) * grid size <= grid q).
-    { eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; [apply grid_nonneg, S0|exact G]. }
+    { eapply Rle_trans; [|apply mul_up_ge].
+      apply Rmult_le_compat_r; [apply grid_nonneg, S0|exact G]. }
     assert (T2 : S * grid (error s) <= grid (mul_up weight (error s))).
     { eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; assumption. }
     pose proof (rounded_ge single_unit (magnitude out + e')) as R.
@@ -278,7 +277,8 @@ Proof.
              (sum (cols W) (fun j => entry W o j * z j) + entry_of b o))
       with (sum (cols W) (fun j => entry W o j * x j) - sum (cols W) (fun j => entry W o j * z j))
       by ring.
-    assert (D0 : 0 <= grid (lipschitz s) * d) by (apply Rmult_le_pos; [apply grid_nonneg, L0|exact Hd]).
+    assert (D0 : 0 <= grid (lipschitz s) * d)
+      by (apply Rmult_le_pos; [apply grid_nonneg, L0|exact Hd]).
     apply Rle_trans with (grid weight * (grid (lipschitz s) * d)).
     + apply sum_moves; [exact D0| |].
       * apply unit_sound, Ho.

@@ -69,7 +69,8 @@ Proof.
       eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; assumption.
     + eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; assumption.
   - assert (T1 : (growth double (cols W + 8) - 1) * grid size <= grid q).
-    { eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; [apply grid_nonneg, S0|exact G]. }
+    { eapply Rle_trans; [|apply mul_up_ge].
+      apply Rmult_le_compat_r; [apply grid_nonneg, S0|exact G]. }
     pose proof (grid_nonneg _ (mul_up_nonneg _ _ W0 E0)) as T2.
     pose proof (rounded_ge single_unit (magnitude out + e')) as R.
     rewrite grid_single_unit, grid_plus in R. rewrite grid_plus.
@@ -104,7 +105,8 @@ Lemma row_low_moves n w b l h l' h' s : 0 <= s ->
   row_low n w b l h - sum n (fun j => Rabs (w j)) * s <= row_low n w b l' h'.
 Proof.
   intros S H. unfold row_low.
-  enough (sum n (fun j => Rmax (w j) 0 * l j + Rmin (w j) 0 * h j) - sum n (fun j => Rabs (w j)) * s <=
+  enough (sum n (fun j => Rmax (w j) 0 * l j +
+    Rmin (w j) 0 * h j) - sum n (fun j => Rabs (w j)) * s <=
           sum n (fun j => Rmax (w j) 0 * l' j + Rmin (w j) 0 * h' j)) by lra.
   rewrite <- sum_scale_r, <- sum_minus. apply sum_le. intros j Hj. specialize (H j Hj).
   unfold Rmax, Rmin. destruct (Rle_dec (w j) 0).
@@ -118,7 +120,8 @@ Lemma row_high_moves n w b l h l' h' s : 0 <= s ->
 Proof.
   intros S H. unfold row_low.
   enough (sum n (fun j => Rmax (w j) 0 * h' j + Rmin (w j) 0 * l' j) <=
-          sum n (fun j => Rmax (w j) 0 * h j + Rmin (w j) 0 * l j) + sum n (fun j => Rabs (w j)) * s) by lra.
+          sum n (fun j => Rmax (w j) 0 * h j + Rmin (w j) 0 * l j) +
+            sum n (fun j => Rabs (w j)) * s) by lra.
   rewrite <- sum_scale_r, <- sum_plus. apply sum_le. intros j Hj. specialize (H j Hj).
   unfold Rmax, Rmin. destruct (Rle_dec (w j) 0).
   - rewrite Rabs_left1 by assumption. nra.
@@ -127,7 +130,8 @@ Qed.
 
 (** ** Moving the bounds apart *)
 
-Lemma bounds_size s x X l h i : interval_ready s -> between s x X l h -> (i < units (inner s))%nat ->
+Lemma bounds_size s x X l h i : interval_ready s -> between s x X l h ->
+(i < units (inner s))%nat ->
   Rabs (l i) <= grid (magnitude (ranges (inner s)) + outside s) /\
   Rabs (h i) <= grid (magnitude (ranges (inner s)) + outside s).
 Proof.
@@ -168,7 +172,8 @@ Proof.
       ltac:(unfold sz; lia)). lia. }
   assert (Rg : u * (grid sz + value d) + 5 * t <= grid rnd).
   { unfold rnd. rewrite grid_plus, grid_step.
-    pose proof (mul_up_ge single_unit (sz + above d)) as Mu. rewrite grid_single_unit, grid_plus in Mu.
+    pose proof (mul_up_ge single_unit (sz + above d)) as Mu.
+    rewrite grid_single_unit, grid_plus in Mu.
     assert (u * (grid sz + value d) <= u * (grid sz + grid (above d)))
       by (apply Rmult_le_compat_l; lra). lra. }
   assert (szl : grid sz <= IZR (2 ^ 33)).
@@ -182,7 +187,8 @@ Proof.
   { intros i Hi. destruct (Ap i Hi) as [Dl Dh].
     destruct (bounds_size s x X l h i (conj Rd (conj G0 S0)) B Hi) as [N1 N2]. fold sz in N1, N2.
     assert (L1 : Rabs (l i - value d) <= grid sz + value d).
-    { unfold Rminus. eapply Rle_trans; [apply Rabs_triang|]. rewrite Rabs_Ropp, (Rabs_pos_eq (value d)); lra. }
+    { unfold Rminus. eapply Rle_trans; [apply Rabs_triang|].
+      rewrite Rabs_Ropp, (Rabs_pos_eq (value d)); lra. }
     assert (H1 : Rabs (h i + value d) <= grid sz + value d).
     { eapply Rle_trans; [apply Rabs_triang|]. rewrite (Rabs_pos_eq (value d)); lra. }
     pose proof (difference_error (l i) (value d) _ ltac:(lra) Dl) as E1.
@@ -191,7 +197,8 @@ Proof.
     assert (u * Rabs (h i + value d) <= u * (grid sz + value d)) by (apply Rmult_le_compat_l; lra).
     apply Rabs_le_inv in E1, E2. lra. }
   split; [|split; [reflexivity|split; [reflexivity|]]].
-  - split; [split; [exact Rd|split; cbn; lia]|]. cbn [gap spill]. split; [rewrite grid_0; lra|exact S1].
+  - split; [split; [exact Rd|split; cbn; lia]|]. cbn [gap spill].
+    split; [rewrite grid_0; lra|exact S1].
   - constructor; cbn [inner gap spill].
     + apply (between_range _ _ _ _ _ B).
     + apply (between_error _ _ _ _ _ B).
@@ -261,13 +268,15 @@ Proof.
   split.
   - pose proof (affine_bound_error (cols W) (entry W o) (entry_of b o) lw hw (grid inp) A lo
       C2 C3 ent D3 bnd D1 ltac:(lra) Hlo) as E.
-    assert (u * (Rabs (row_low (cols W) (entry W o) (entry_of b o) lw hw) + (growth double (cols W + 8) - 1) * A) <=
+    assert (u * (Rabs (row_low (cols W) (entry W o) (entry_of b o) lw hw) +
+      (growth double (cols W + 8) - 1) * A) <=
             u * (grid (magnitude (ranges y)) + (growth double (cols W + 8) - 1) * A))
       by (apply Rmult_le_compat_l; lra).
     lra.
   - pose proof (affine_bound_error (cols W) (entry W o) (entry_of b o) hw lw (grid inp) A hi
       C2 C3 ent D3 (fun j Hj => conj (proj2 (bnd j Hj)) (proj1 (bnd j Hj))) D1 ltac:(lra) Hhi) as E.
-    assert (u * (Rabs (row_low (cols W) (entry W o) (entry_of b o) hw lw) + (growth double (cols W + 8) - 1) * A) <=
+    assert (u * (Rabs (row_low (cols W) (entry W o) (entry_of b o) hw lw) +
+      (growth double (cols W + 8) - 1) * A) <=
             u * (grid (magnitude (ranges y)) + (growth double (cols W + 8) - 1) * A))
       by (apply Rmult_le_compat_l; lra).
     lra.
@@ -277,7 +286,8 @@ Lemma affine_step_between s1 a y s' (Y l' h' : vec) :
   step (Affine W b) (inner m) = Some s1 ->
   step (Affine W b) (widened (inner m) (error (inner m))) = Some a ->
   step (Affine W b) (widened (inner m) (outside m)) = Some y ->
-  settled (IntervalState s1 (error a + error y) (mul_up (lipschitz a) (spill m) + error y)) = Some s' ->
+  settled (IntervalState s1 (error a + error y) (mul_up (lipschitz a) (spill m) +
+    error y)) = Some s' ->
   computes_op (Affine W b) n X Y ->
   (forall o, (o < rows W)%nat ->
     affine_bound (cols W) (entry W o) (entry_of b o) lw hw (l' o) /\
@@ -315,13 +325,16 @@ Proof.
     set (ph := fun j => grid (snd (nth j (ranges (inner m)) (0, 0)%Z))).
     assert (ord : forall j, (j < n)%nat -> pl j <= ph j)
       by (intros j Hj; apply (range_ordered m x X lw hw B j Hj)).
-    assert (sp : forall j, (j < cols W)%nat -> pl j - grid (spill m) <= lw j /\ hw j <= ph j + grid (spill m)).
+    assert (sp : forall j, (j < cols W)%nat ->
+    pl j - grid (spill m) <= lw j /\ hw j <= ph j + grid (spill m)).
     { intros j Hj. apply (between_spill _ _ _ _ _ B). lia. }
     pose proof (grid_nonneg _ S0) as S0r.
     pose proof (row_low_moves (cols W) (entry W o) (entry_of b o) pl ph lw hw _ S0r sp) as V1.
     pose proof (row_high_moves (cols W) (entry W o) (entry_of b o) pl ph lw hw _ S0r sp) as V2.
-    assert (cn : forall p q, (forall j, (j < n)%nat -> (pl j <= p j <= ph j) /\ (pl j <= q j <= ph j)) ->
-              in_range (nth o (ranges s1) (0, 0)%Z) (row_low (cols W) (entry W o) (entry_of b o) p q)).
+    assert (cn : forall p q, (forall j, (j < n)%nat ->
+    (pl j <= p j <= ph j) /\ (pl j <= q j <= ph j)) ->
+              in_range (nth o (ranges s1) (0, 0)%Z) (row_low (cols W) (entry W o) (entry_of b o) p
+                q)).
     { intros p q Hpq. rewrite row_low_corner.
       assert (Wc : within (ranges (inner m)) (corner (entry W o) p q)).
       { intros j Hj. unfold corner, in_range. fold (pl j) (ph j).

@@ -27,7 +27,8 @@ Proof.
   - apply Zeq_bool_neq in Z0. rewrite (proj2 (Z.eqb_neq _ _) Z0).
     unfold infinity_field in H3.
     rewrite Zeq_bool_false by (unfold two8; lia).
-    destruct (fraction b + two23)%Z as [|m|m] eqn:Fr; [unfold two23 in *; lia| |unfold two23 in *; lia].
+    destruct (fraction b + two23)%Z as [|m|m] eqn:Fr;
+        [unfold two23 in *; lia| |unfold two23 in *; lia].
     cbn [FF2R]. unfold F2R, cond_Zopp. cbn [Fnum Fexp].
     change (SpecFloat.emin (23 + 1) (2 ^ (8 - 1))) with (-149)%Z.
     replace (exponent_field b + -149 - 1)%Z with (exponent_field b - exponent_bias)%Z

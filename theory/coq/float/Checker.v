@@ -201,7 +201,35 @@ Definition neurons (inputs : list (Z * Z)) (W : matrix) (rho : Z) (k : nat) :
 Definition repeat_each (p : nat) (l : list (Z * Z)) : list (Z * Z) :=
   concat (map (fun r => repeat r p) l).
 
-Definition clamp (z : Z) : Z := Z.max (- unit_grid) (Z.min unit_grid z).
+(** Bounds of e^(-y) for y >= 0, from 1 - y/m <= e^(-y/m) and 1 + y/m <= e^(y/m) with
+    m = 2^16, by 16 squarings. *)
+Definition exp_steps : nat := 16.
+Definition exp_parts : Z := 65536.
+
+Fixpoint squares_down (n : nat) (z : Z) : Z :=
+  match n with O => z | S n' => squares_down n' (mul_down z z) end.
+
+Definition exp_minus_down (y : Z) : Z :=
+  squares_down exp_steps (Z.max 0 (unit_grid - ceil_div y exp_parts)).
+
+Definition exp_minus_up (y : Z) : Z :=
+  quotient_up unit_grid (squares_down exp_steps (unit_grid + floor_div y exp_parts)).
+
+(** tanh x = (1 - e^(-2x)) / (1 + e^(-2x)), for x >= 0. *)
+Definition tanh_up_positive (x : Z) : Z :=
+  let e := exp_minus_down (2 * x) in Z.min unit_grid (quotient_up (unit_grid - e) (unit_grid + e)).
+
+Definition tanh_down_moderate (x : Z) : Z :=
+  let e := exp_minus_up (2 * x) in Z.max 0 (quotient_down (unit_grid - e) (unit_grid + e)).
+
+(** Beyond 32 nothing is gained, and powers would be long. *)
+Definition tanh_cap : Z := 9007199254740992. (* 32 *)
+Definition tanh_down_positive (x : Z) : Z := tanh_down_moderate (Z.min x tanh_cap).
+
+Definition tanh_up (x : Z) : Z := if 0 <=? x then tanh_up_positive x
+  else - tanh_down_positive (- x).
+Definition tanh_down (x : Z) : Z := if 0 <=? x then tanh_down_positive x
+  else - tanh_up_positive (- x).
 
 Definition step (o : op) (s : state) : option state :=
   let e := error s in
@@ -214,7 +242,8 @@ Definition step (o : op) (s : state) : option state :=
       let factor := quotient_up unit_grid d in
       let l := map (fun r => (down (fst r - above mean), - down (below mean - snd r))) (ranges s) in
       let e' := mul_up factor e in
-      checked (State l (e' + rounded normalize_room (magnitude l + e')) (mul_up factor (lipschitz s)))
+      checked (State l (e' + rounded normalize_room (magnitude l +
+        e')) (mul_up factor (lipschitz s)))
     else None
   | Flatten => Some s
   | SortNeuron W rho k =>
@@ -223,7 +252,8 @@ Definition step (o : op) (s : state) : option state :=
     | None => None
     end
   | SortConv patches W rho k =>
-    if forallb (fun p => (length p =? cols W)%nat && forallb (fun i => (i <=? units s)%nat) p) patches
+    if forallb (fun p => (length p =? cols W)%nat && forallb (fun i => (i <=? units s)%nat) p)
+      patches
     then
       match neurons (hulls patches (ranges s)) W rho k with
       | Some l => checked (after (repeat_each (length patches) l) (neuron_room k))
@@ -232,11 +262,13 @@ Definition step (o : op) (s : state) : option state :=
     else None
   | Shift c =>
     if forallb finite c && (length c =? units s)%nat then
-      checked (after (map2 (fun r b => (fst r - above b, snd r - below b)) (ranges s) c) single_unit)
+      checked (after (map2 (fun r b => (fst r - above b, snd r -
+        below b)) (ranges s) c) single_unit)
     else None
   | Bias c =>
     if forallb finite c && (length c =? units s)%nat then
-      checked (after (map2 (fun r b => (fst r + below b, snd r + above b)) (ranges s) c) single_unit)
+      checked (after (map2 (fun r b => (fst r + below b, snd r +
+        above b)) (ranges s) c) single_unit)
     else None
   | Negate => checked (after (map (fun r => (- snd r, - fst r)) (ranges s)) 0)
   | Affine W b =>
@@ -248,7 +280,8 @@ Definition step (o : op) (s : state) : option state :=
         let bias := fold_left (fun m r => Z.max m (unit_bias r)) l 0 in
         let inputs := magnitude (ranges s) + e in
         let size := mul_up weight inputs + bias in
-        if (inputs <=? largest_operand) && (size <=? largest_operand) && (weight <=? largest_operand) && (bias <=? largest_operand)
+        if (inputs <=? largest_operand) && (size <=? largest_operand) && (weight <=?
+          largest_operand) && (bias <=? largest_operand)
         then
           let out := map (fun r => (unit_low r, unit_high r)) l in
           let e' := mul_up weight e + mul_up (affine_room (cols W)) size in
@@ -268,7 +301,7 @@ Definition step (o : op) (s : state) : option state :=
     checked (after (map (fun r => (Z.max 0 (Z.max (fst r) (- snd r)), Z.max (- fst r) (snd r)))
                       (ranges s)) 0)
   | Tanh =>
-    let l := map (fun r => (clamp (Z.min (fst r) 0), clamp (Z.max (snd r) 0))) (ranges s) in
+    let l := map (fun r => (tanh_down (fst r), tanh_up (snd r))) (ranges s) in
     checked (State l (e + tanh_room + 1) (lipschitz s))
   end.
 

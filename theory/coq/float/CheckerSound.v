@@ -198,9 +198,11 @@ Proof.
     unfold in_range. cbn [fst snd]. rewrite !grid_minus. lra.
   - intros x X y i W Hx Hi M L D. inversion D; subst. rewrite grid_single_unit.
     cbn [apply_op] in *. destruct R as [R _]. apply grid_nonneg in R.
-    pose proof (shift_error (x i) (X i) (entry_of c i) _ y R (Hx i Hi) ltac:(lra) ltac:(eassumption)) as E.
+    pose proof (shift_error (x i) (X i) (entry_of c i) _ y R (Hx i Hi) ltac:(lra)
+      ltac:(eassumption)) as E.
     assert (u * (Rabs (x i - entry_of c i) + grid (error s)) <=
-            u * (grid (magnitude (map2 (fun r b => (fst r - above b, snd r - below b)%Z) (ranges s) c))
+            u * (grid (magnitude (map2 (fun r b => (fst r - above b, snd r -
+              below b)%Z) (ranges s) c))
                  + grid (error s))).
     { apply Rmult_le_compat_l; [pose proof (unit_pos single); lra|lra]. }
     lra.
@@ -218,9 +220,11 @@ Proof.
     unfold in_range. cbn [fst snd]. rewrite !grid_plus. lra.
   - intros x X y i W Hx Hi M L D. inversion D; subst. rewrite grid_single_unit.
     cbn [apply_op] in *. destruct R as [R _]. apply grid_nonneg in R.
-    pose proof (bias_error (x i) (X i) (entry_of c i) _ y R (Hx i Hi) ltac:(lra) ltac:(eassumption)) as E.
+    pose proof (bias_error (x i) (X i) (entry_of c i) _ y R (Hx i Hi) ltac:(lra)
+      ltac:(eassumption)) as E.
     assert (u * (Rabs (x i + entry_of c i) + grid (error s)) <=
-            u * (grid (magnitude (map2 (fun r b => (fst r + below b, snd r + above b)%Z) (ranges s) c))
+            u * (grid (magnitude (map2 (fun r b => (fst r + below b, snd r +
+              above b)%Z) (ranges s) c))
                  + grid (error s))).
     { apply Rmult_le_compat_l; [pose proof (unit_pos single); lra|lra]. }
     lra.
@@ -244,27 +248,155 @@ Qed.
 Lemma tanh_0 : tanh 0 = 0.
 Proof. unfold tanh. rewrite sinh_0. unfold Rdiv. ring. Qed.
 
-Lemma clamp_tanh r a : in_range r a ->
-  in_range (clamp (Z.min (fst r) 0), clamp (Z.max (snd r) 0)) (tanh a).
+Lemma squares_down_le n : forall z a, (0 <= z)%Z -> grid z <= a ->
+  (0 <= squares_down n z)%Z /\ grid (squares_down n z) <= a ^ (2 ^ n).
 Proof.
-  intros [H1 H2]. unfold in_range, clamp. cbn [fst snd].
-  rewrite !grid_max, !grid_min, grid_max, grid_opp, grid_1, grid_0.
-  pose proof (tanh_bounds a) as B. pose proof tanh_0 as T0.
-  assert (T : (a <= 0 -> a <= tanh a <= 0) /\ (0 <= a -> 0 <= tanh a <= a)).
-  { split; intros [A|A].
-    - pose proof (tanh_grows a 0 A). rewrite T0 in *. lra.
-    - rewrite A, T0. lra.
-    - pose proof (tanh_grows 0 a A). rewrite T0 in *. lra.
-    - rewrite <- A, T0. lra. }
-  destruct T as [T1 T2]. split.
-  - apply Rmax_lub; [lra|]. eapply Rle_trans; [apply Rmin_r|].
-    destruct (Rle_dec a 0) as [A|A].
-    + eapply Rle_trans; [apply Rmin_l|]. specialize (T1 A). lra.
-    + eapply Rle_trans; [apply Rmin_r|]. assert (0 <= a) as A' by lra. apply T2, A'.
-  - eapply Rle_trans; [|apply Rmax_r]. apply Rmin_glb; [lra|].
-    destruct (Rle_dec a 0) as [A|A].
-    + eapply Rle_trans; [|apply Rmax_r]. specialize (T1 A). lra.
-    + eapply Rle_trans; [|apply Rmax_l]. assert (0 <= a) as A' by lra. specialize (T2 A'). lra.
+  induction n as [|n IH]; intros z a Z0 H; cbn [squares_down].
+  - split; [exact Z0|]. change (2 ^ 0)%nat with 1%nat. lra.
+  - pose proof (grid_nonneg z Z0) as G0.
+    replace (a ^ (2 ^ S n)) with ((a * a) ^ (2 ^ n)).
+    + apply IH; [apply mul_down_nonneg; assumption|].
+      eapply Rle_trans; [apply mul_down_le|]. apply Rmult_le_compat; assumption.
+    + replace (2 ^ S n)%nat with (2 * 2 ^ n)%nat by reflexivity. rewrite pow_mult. f_equal. ring.
+Qed.
+
+Lemma exp_pow x n : exp (x * INR n) = exp x ^ n.
+Proof.
+  induction n as [|n IH]; [rewrite Rmult_0_r; apply exp_0|].
+  rewrite S_INR, Rmult_plus_distr_l, Rmult_1_r, exp_plus, IH. simpl. ring.
+Qed.
+
+Lemma exp_ge_1_plus x : 1 + x <= exp x.
+Proof.
+  destruct (Req_dec x 0) as [->|H]; [rewrite exp_0; lra|]. apply Rlt_le, exp_ineq1, H.
+Qed.
+
+Lemma parts_value : INR (2 ^ exp_steps) = 65536.
+Proof. unfold exp_steps. rewrite pow_INR. simpl. lra. Qed.
+
+Lemma exp_minus_down_le y : (0 <= y)%Z ->
+  (0 <= exp_minus_down y)%Z /\ grid (exp_minus_down y) <= exp (- grid y).
+Proof.
+  intros Y. unfold exp_minus_down.
+  set (z := Z.max 0 (unit_grid - ceil_div y exp_parts)).
+  assert (Z0 : (0 <= z)%Z) by (unfold z; lia).
+  assert (H : grid z <= exp (- grid y / 65536)).
+  { unfold z. rewrite grid_max, grid_0, grid_minus, grid_1. apply Rmax_lub.
+    - apply Rlt_le, exp_pos.
+    - eapply Rle_trans; [|apply exp_ge_1_plus].
+      pose proof (ceil_div_ge y exp_parts ltac:(reflexivity)) as C.
+      apply (Rmult_le_compat_r (/ IZR unit_grid)) in C;
+        [|apply Rlt_le, Rinv_0_lt_compat, unit_grid_pos].
+      fold (IZR (ceil_div y exp_parts) / IZR unit_grid) in C.
+        fold (grid (ceil_div y exp_parts)) in C.
+      replace (IZR y / IZR exp_parts * / IZR unit_grid) with (grid y / 65536) in C
+        by (unfold grid, exp_parts; field; pose proof unit_grid_pos; lra). lra. }
+  destruct (squares_down_le exp_steps z _ Z0 H) as [S1 S2]. split; [exact S1|].
+  eapply Rle_trans; [exact S2|]. rewrite <- exp_pow, parts_value. right. f_equal. field.
+Qed.
+
+Lemma exp_minus_up_ge y : (0 <= y)%Z -> exp (- grid y) <= grid (exp_minus_up y).
+Proof.
+  intros Y. unfold exp_minus_up. set (z := (unit_grid + floor_div y exp_parts)%Z).
+  assert (F0 : (0 <= floor_div y exp_parts)%Z)
+    by (apply Z.div_pos; [exact Y|reflexivity]).
+  assert (Z0 : (0 <= z)%Z) by (unfold z, unit_grid; lia).
+  assert (Z1 : 1 <= grid z).
+  { unfold z. rewrite grid_plus, grid_1. pose proof (grid_nonneg _ F0). lra. }
+  assert (H : grid z <= exp (grid y / 65536)).
+  { eapply Rle_trans; [|apply exp_ge_1_plus]. unfold z. rewrite grid_plus, grid_1.
+    pose proof (IZR_div_le y exp_parts ltac:(reflexivity)) as C.
+    apply (Rmult_le_compat_r (/ IZR unit_grid)) in C;
+      [|apply Rlt_le, Rinv_0_lt_compat, unit_grid_pos].
+    fold (floor_div y exp_parts) in C.
+    fold (IZR (floor_div y exp_parts) / IZR unit_grid) in C.
+      fold (grid (floor_div y exp_parts)) in C.
+    replace (IZR y / IZR exp_parts * / IZR unit_grid) with (grid y / 65536) in C
+      by (unfold grid, exp_parts; field; pose proof unit_grid_pos; lra). lra. }
+  destruct (squares_down_le exp_steps z _ Z0 H) as [S1 S2].
+  rewrite <- exp_pow, parts_value in S2. replace (grid y / 65536 * 65536) with (grid y) in S2
+    by field.
+  assert (one : forall n z, (unit_grid <= z)%Z -> (unit_grid <= squares_down n z)%Z).
+  { induction n as [|n IH]; intros v V; [exact V|]. cbn [squares_down]. apply IH.
+    unfold mul_down. rewrite shiftr_grid. apply Z.div_le_lower_bound; [reflexivity|].
+    unfold unit_grid in *. nia. }
+  assert (P : (unit_grid <= squares_down exp_steps z)%Z) by (apply one; unfold z; lia).
+  eapply Rle_trans; [|apply quotient_up_ge; unfold unit_grid in P; lia]. rewrite grid_1, exp_Ropp.
+  unfold Rdiv. rewrite Rmult_1_l. apply Rinv_le_contravar; [|exact S2].
+  apply grid_le in P. rewrite grid_1 in P. lra.
+Qed.
+
+Lemma tanh_by_exp x : tanh x = (1 - exp (- (2 * x))) / (1 + exp (- (2 * x))).
+Proof.
+  unfold tanh, sinh, cosh.
+  replace (- (2 * x)) with (- x + - x) by ring. rewrite exp_plus.
+  pose proof (exp_pos x) as P. pose proof (exp_pos (- x)) as Q.
+  assert (E : exp x * exp (- x) = 1) by (rewrite <- exp_plus, Rplus_opp_r; apply exp_0).
+  assert (D : 0 < 1 + exp (- x) * exp (- x)) by nra.
+  apply (Rmult_eq_reg_r ((exp x + exp (- x)) * (1 + exp (- x) * exp (- x)))); [|nra].
+  field_simplify; [|lra|lra]. nra.
+Qed.
+
+Lemma share_decreases a b : 0 <= a -> a <= b -> (1 - b) / (1 + b) <= (1 - a) / (1 + a).
+Proof.
+  intros A B. apply (Rmult_le_reg_r ((1 + a) * (1 + b))); [nra|].
+  replace ((1 - b) / (1 + b) * ((1 + a) * (1 + b))) with ((1 - b) * (1 + a)) by (field; lra).
+  replace ((1 - a) / (1 + a) * ((1 + a) * (1 + b))) with ((1 - a) * (1 + b)) by (field; lra). nra.
+Qed.
+
+Lemma tanh_moderate_bounds x : (0 <= x)%Z ->
+  0 <= grid (tanh_down_moderate x) <= tanh (grid x) /\
+  tanh (grid x) <= grid (tanh_up_positive x).
+Proof.
+  intros X. unfold tanh_down_moderate, tanh_up_positive.
+  destruct (exp_minus_down_le (2 * x) ltac:(lia)) as [D0 D1].
+  pose proof (exp_minus_up_ge (2 * x) ltac:(lia)) as U1. rewrite grid_mul in D1, U1.
+  pose proof (grid_nonneg _ D0) as D0r. pose proof (exp_pos (- (2 * grid x))) as E0.
+  pose proof (grid_nonneg _ X) as X0.
+  assert (U0 : (0 <= exp_minus_up (2 * x))%Z) by (apply grid_le_inv; rewrite grid_0; lra).
+  rewrite tanh_by_exp. rewrite grid_max, grid_min, grid_0, grid_1.
+  assert (E1 : exp (- (2 * grid x)) <= 1).
+  { rewrite <- exp_0. destruct X0 as [X0|X0].
+    - apply Rlt_le, exp_increasing. lra.
+    - rewrite <- X0, Rmult_0_r, Ropp_0. lra. }
+  assert (S : 0 <= (1 - exp (- (2 * grid x))) / (1 + exp (- (2 * grid x))) <= 1).
+  { split.
+    - apply Rmult_le_pos; [lra|]. apply Rlt_le, Rinv_0_lt_compat. lra.
+    - apply (Rmult_le_reg_r (1 + exp (- (2 * grid x)))); [lra|]. field_simplify; lra. }
+  split; [split; [apply Rmax_l|]|].
+  - apply Rmax_lub; [lra|]. eapply Rle_trans; [apply quotient_down_le; unfold unit_grid; lia|].
+    rewrite grid_minus, grid_plus, grid_1. apply share_decreases; lra.
+  - apply Rmin_glb; [lra|]. eapply Rle_trans; [|apply quotient_up_ge; unfold unit_grid; lia].
+    rewrite grid_minus, grid_plus, grid_1. apply share_decreases; lra.
+Qed.
+
+Lemma tanh_positive_bounds x : (0 <= x)%Z ->
+  0 <= grid (tanh_down_positive x) <= tanh (grid x) /\
+  tanh (grid x) <= grid (tanh_up_positive x).
+Proof.
+  intros X. split; [|apply tanh_moderate_bounds, X]. unfold tanh_down_positive.
+  destruct (tanh_moderate_bounds (Z.min x tanh_cap)) as [[B1 B2] _]; [unfold tanh_cap; lia|].
+  split; [exact B1|]. eapply Rle_trans; [exact B2|]. apply tanh_monotone, grid_le. lia.
+Qed.
+
+Lemma tanh_opp x : tanh (- x) = - tanh x.
+Proof.
+  unfold tanh, sinh, cosh. rewrite Ropp_involutive.
+  pose proof (exp_pos x). pose proof (exp_pos (- x)). field. lra.
+Qed.
+
+Lemma tanh_range r a : in_range r a -> in_range (tanh_down (fst r), tanh_up (snd r)) (tanh a).
+Proof.
+  intros [H1 H2]. unfold in_range, tanh_down, tanh_up. cbn [fst snd].
+  apply tanh_monotone in H1, H2. split.
+  - eapply Rle_trans; [|exact H1]. destruct (Z.leb_spec 0 (fst r)) as [P|P].
+    + apply (tanh_positive_bounds _ P).
+    + destruct (tanh_positive_bounds (- fst r) ltac:(lia)) as [_ B].
+      rewrite grid_opp in *. rewrite tanh_opp in B. lra.
+  - eapply Rle_trans; [exact H2|]. destruct (Z.leb_spec 0 (snd r)) as [P|P].
+    + apply (tanh_positive_bounds _ P).
+    + destruct (tanh_positive_bounds (- snd r) ltac:(lia)) as [B _].
+      rewrite grid_opp in *. rewrite tanh_opp in B. lra.
 Qed.
 
 Lemma tanh_sound s s' : ready s -> step Tanh s = Some s' -> sound Tanh s s'.
@@ -273,7 +405,7 @@ Proof.
   destruct H as [-> _]. constructor; unfold units; cbn [ranges error lipschitz apply_op].
   - apply map_length.
   - split; [|exact L0]. unfold tanh_room. lia.
-  - intros x W. apply (within_map _ tanh); [exact clamp_tanh|exact W].
+  - intros x W. apply (within_map _ tanh); [exact tanh_range|exact W].
   - intros x X y W Hx Hy i Hi. rewrite map_length in Hi. specialize (Hy i Hi).
     generalize dependent (y i). intros v Hv. inversion Hv; subst.
     rewrite !grid_plus, grid_tanh_room, grid_step.

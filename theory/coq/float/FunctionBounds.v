@@ -11,11 +11,12 @@ Open Scope R_scope.
 Local Notation u := (unit single).
 Local Notation t := (tiny single).
 
-Lemma max_near2 a b c d e : Rabs (a - c) <= e -> Rabs (b - d) <= e ->
+Lemma max_near a b c d e : Rabs (a - c) <= e -> Rabs (b - d) <= e ->
   Rabs (Rmax a b - Rmax c d) <= e.
 Proof.
   intros H1 H2. apply Rabs_le_inv in H1, H2. apply Rabs_le.
-  pose proof (Rmax_l a b). pose proof (Rmax_r a b). pose proof (Rmax_l c d). pose proof (Rmax_r c d).
+  pose proof (Rmax_l a b). pose proof (Rmax_r a b). pose proof (Rmax_l c d).
+  pose proof (Rmax_r c d).
   assert (Rmax a b <= Rmax c d + e) by (apply Rmax_lub; lra).
   assert (Rmax c d <= Rmax a b + e) by (apply Rmax_lub; lra). lra.
 Qed.
@@ -30,7 +31,8 @@ Proof.
   pose proof (rounds_error single (a' * b') y' valid_single ltac:(rewrite safe_single; lra) R) as E.
   assert (u * Rabs (a' * b') <= u * Rabs (a * b))
     by (apply Rmult_le_compat_l; [apply Rlt_le, unit_pos|exact P2]).
-  assert (t * (Rabs a + Rabs b) <= / IZR (2 ^ 126) * (IZR (2 ^ 60) + 1)) by (apply Rmult_le_compat; lra).
+  assert (t * (Rabs a + Rabs b) <= / IZR (2 ^ 126) * (IZR (2 ^ 60) + 1))
+    by (apply Rmult_le_compat; lra).
   replace (y' - a * b) with ((y' - a' * b') + (a' * b' - a * b)) by ring.
   eapply Rle_trans; [apply Rabs_triang|]. lra.
 Qed.
@@ -63,7 +65,8 @@ Hypothesis Hs : Rabs (s - A) <= 11 / 10 * (q * A) + f.
 Lemma outward_facts : 0 <= q <= 63 / 1000 /\ u <= q / 8 /\ outward k = 2 * q.
 Proof.
   unfold q, outward. pose proof unit_single as Hu.
-  assert (E : INR (k + 8) = IZR (Z.of_nat k) + 8) by (rewrite INR_IZR_INZ, <- plus_IZR; f_equal; lia).
+  assert (E : INR (k + 8) = IZR (Z.of_nat k) + 8)
+    by (rewrite INR_IZR_INZ, <- plus_IZR; f_equal; lia).
   assert (P : 0 <= IZR (Z.of_nat k) <= 1048576) by (split; apply IZR_le; lia).
   rewrite E, Hu. split; [lra|]. split; [lra|].
   change (bpow radix2 (-23)) with (bpow radix2 (- (23))). rewrite bpow_inverse by lia.
@@ -78,7 +81,8 @@ Lemma outward_part part : product s (outward k) part ->
 Proof.
   intros P. destruct outward_facts as (Q & U & O). rewrite O in P.
   pose proof unit_single as Hu. pose proof (Rabs_le_inv _ _ Hs) as S.
-  assert (qA : 0 <= q * A <= 63 / 1000 * A) by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
+  assert (qA : 0 <= q * A <= 63 / 1000 * A)
+    by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
   assert (s0 : - 2 * f <= s) by lra.
   assert (sa : Rabs s <= s + 4 * f) by (apply Rabs_le; lra).
   assert (sm : Rabs s <= IZR (2 ^ 54)) by (apply Rabs_le; lra).
@@ -95,7 +99,8 @@ Proof.
   assert (q4 : 0 <= q * (4 * f) <= 63 / 1000 * (4 * f))
     by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
   replace (s * (2 * q)) with (2 * (q * s)) in E by ring.
-  assert (E' : Rabs (part - 2 * (q * s)) <= 1 / 100 * (q * s) + / IZR (2 ^ 55)) by (rewrite Hu in E; lra).
+  assert (E' : Rabs (part - 2 * (q * s)) <= 1 / 100 * (q * s) + / IZR (2 ^ 55))
+    by (rewrite Hu in E; lra).
   repeat split; try assumption; try lra.
   replace part with ((part - 2 * (q * s)) + 2 * (q * s)) by ring.
   eapply Rle_trans; [apply Rabs_triang|].
@@ -115,20 +120,24 @@ Lemma outward_low part less out : product s (outward k) part -> difference s par
 Proof.
   intros P D1 D2. destruct outward_facts as (Q & U & _).
   destruct (outward_part part P) as (s0 & sa & sm & qA & Ep & pm & q3).
-  pose proof tiny_small as Ht. pose proof function_tiny_value as Hf. pose proof (unit_pos single) as Up.
+  pose proof tiny_small as Ht. pose proof function_tiny_value as Hf.
+  pose proof (unit_pos single) as Up.
   assert (b1 : Rabs (s - part) <= 13 / 10 * Rabs s + / IZR (2 ^ 55)).
   { unfold Rminus. eapply Rle_trans; [apply Rabs_triang|]. rewrite Rabs_Ropp. lra. }
   pose proof (difference_error s part less ltac:(lra) D1) as E1.
-  assert (uq : forall z, 0 <= z -> u * z <= q / 8 * z) by (intros z Z; apply Rmult_le_compat_r; assumption).
+  assert (uq : forall z, 0 <= z -> u * z <= q / 8 * z)
+    by (intros z Z; apply Rmult_le_compat_r; assumption).
   pose proof (Rabs_pos s) as sp.
   assert (u1 : u * Rabs (s - part) <= q / 8 * (13 / 10 * Rabs s + / IZR (2 ^ 55))).
   { eapply Rle_trans; [apply Rmult_le_compat_l; [lra|exact b1]|]. apply uq. lra. }
   assert (qs : q * Rabs s <= q * s + q * (4 * f))
     by (rewrite <- Rmult_plus_distr_l; apply Rmult_le_compat_l; lra).
-  assert (qf : 0 <= q * f <= 63 / 1000 * f) by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
+  assert (qf : 0 <= q * f <= 63 / 1000 * f)
+    by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
   assert (L1 : Rabs (less - (s - part)) <= 17 / 100 * (q * s) + f / 20 + / IZR (2 ^ 54)) by lra.
   assert (b2 : Rabs (less - function_tiny) <= 14 / 10 * Rabs s + / IZR (2 ^ 53)).
-  { replace (less - function_tiny) with ((less - (s - part)) + (s - part) + - function_tiny) by ring.
+  { replace (less - function_tiny) with ((less - (s - part)) + (s - part) +
+      - function_tiny) by ring.
     eapply Rle_trans; [apply Rabs_triang|]. rewrite Rabs_Ropp, (Rabs_pos_eq function_tiny) by lra.
     apply Rle_trans with (Rabs (less - (s - part)) + Rabs (s - part) + function_tiny).
     - apply Rplus_le_compat_r, Rabs_triang.
@@ -138,7 +147,8 @@ Proof.
   pose proof (difference_error less function_tiny out ltac:(lra) D2) as E2.
   assert (u2 : u * Rabs (less - function_tiny) <= q / 8 * (14 / 10 * Rabs s + / IZR (2 ^ 53))).
   { eapply Rle_trans; [apply Rmult_le_compat_l; [lra|exact b2]|]. apply uq. lra. }
-  assert (L2 : Rabs (out - (less - function_tiny)) <= 18 / 100 * (q * s) + f / 20 + / IZR (2 ^ 54)) by lra.
+  assert (L2 : Rabs (out - (less - function_tiny)) <= 18 / 100 * (q * s) + f / 20 +
+    / IZR (2 ^ 54)) by lra.
   apply Rabs_le_inv in L1, L2, Ep. pose proof (Rabs_le_inv _ _ Hs) as S.
   assert (qS1 : q * s <= q * (A + 11 / 10 * (q * A) + f)) by (apply Rmult_le_compat_l; lra).
   assert (qS2 : q * (A - 11 / 10 * (q * A) - f) <= q * s) by (apply Rmult_le_compat_l; lra).
@@ -153,17 +163,20 @@ Lemma outward_high part sum hi : product s (outward k) part -> addition s part s
 Proof.
   intros P D1 D2. destruct outward_facts as (Q & U & _).
   destruct (outward_part part P) as (s0 & sa & sm & qA & Ep & pm & q3).
-  pose proof tiny_small as Ht. pose proof function_tiny_value as Hf. pose proof (unit_pos single) as Up.
+  pose proof tiny_small as Ht. pose proof function_tiny_value as Hf.
+  pose proof (unit_pos single) as Up.
   assert (b1 : Rabs (s + part) <= 13 / 10 * Rabs s + / IZR (2 ^ 55)).
   { eapply Rle_trans; [apply Rabs_triang|]. lra. }
   pose proof (addition_error s part sum ltac:(lra) D1) as E1.
-  assert (uq : forall z, 0 <= z -> u * z <= q / 8 * z) by (intros z Z; apply Rmult_le_compat_r; assumption).
+  assert (uq : forall z, 0 <= z -> u * z <= q / 8 * z)
+    by (intros z Z; apply Rmult_le_compat_r; assumption).
   pose proof (Rabs_pos s) as sp.
   assert (u1 : u * Rabs (s + part) <= q / 8 * (13 / 10 * Rabs s + / IZR (2 ^ 55))).
   { eapply Rle_trans; [apply Rmult_le_compat_l; [lra|exact b1]|]. apply uq. lra. }
   assert (qs : q * Rabs s <= q * s + q * (4 * f))
     by (rewrite <- Rmult_plus_distr_l; apply Rmult_le_compat_l; lra).
-  assert (qf : 0 <= q * f <= 63 / 1000 * f) by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
+  assert (qf : 0 <= q * f <= 63 / 1000 * f)
+    by (split; [apply Rmult_le_pos|apply Rmult_le_compat_r]; lra).
   assert (L1 : Rabs (sum - (s + part)) <= 17 / 100 * (q * s) + f / 20 + / IZR (2 ^ 54)) by lra.
   assert (b2 : Rabs (sum + function_tiny) <= 14 / 10 * Rabs s + / IZR (2 ^ 53)).
   { replace (sum + function_tiny) with ((sum - (s + part)) + (s + part) + function_tiny) by ring.
@@ -175,7 +188,8 @@ Proof.
   pose proof (addition_error sum function_tiny hi ltac:(lra) D2) as E2.
   assert (u2 : u * Rabs (sum + function_tiny) <= q / 8 * (14 / 10 * Rabs s + / IZR (2 ^ 53))).
   { eapply Rle_trans; [apply Rmult_le_compat_l; [lra|exact b2]|]. apply uq. lra. }
-  assert (L2 : Rabs (hi - (sum + function_tiny)) <= 18 / 100 * (q * s) + f / 20 + / IZR (2 ^ 54)) by lra.
+  assert (L2 : Rabs (hi - (sum + function_tiny)) <= 18 / 100 * (q * s) + f / 20 +
+    / IZR (2 ^ 54)) by lra.
   apply Rabs_le_inv in L1, L2, Ep. pose proof (Rabs_le_inv _ _ Hs) as S.
   assert (qS1 : q * s <= q * (A + 11 / 10 * (q * A) + f)) by (apply Rmult_le_compat_l; lra).
   assert (qS2 : q * (A - 11 / 10 * (q * A) - f) <= q * s) by (apply Rmult_le_compat_l; lra).
@@ -297,7 +311,8 @@ Proof.
       by (eapply Rle_trans; [apply Rmax_r|apply (Rmax_l (Rmax (l i - w i) (w i - h i)) 0)]).
     apply Rabs_le_inv in E1, E2. rewrite Hu in *. apply Rabs_le. split.
     - (* from below: the largest of the three is attained *)
-      pose proof (Rmax_l (Rmax (under i) (over i)) 0). pose proof (Rmax_r (Rmax (under i) (over i)) 0).
+      pose proof (Rmax_l (Rmax (under i) (over i)) 0).
+      pose proof (Rmax_r (Rmax (under i) (over i)) 0).
       pose proof (Rmax_l (under i) (over i)). pose proof (Rmax_r (under i) (over i)).
       unfold near_distance in *. destruct (Rle_dec (Rmax (l i - w i) (w i - h i)) 0) as [Z|Z].
       + rewrite (Rmax_right _ 0) by exact Z. lra.
@@ -330,7 +345,7 @@ Proof.
     assert (mm : forall a b, - Rmin a b = Rmax (- a) (- b)).
     { intros a b. unfold Rmin, Rmax. destruct (Rle_dec a b), (Rle_dec (- a) (- b)); lra. }
     rewrite !mm. apply Rabs_le_inv in E1, E2.
-    apply max_near2; apply Rabs_le; unfold e; lra. }
+    apply max_near; apply Rabs_le; unfold e; lra. }
   set (sn := fun j => order_stat n near_distance (j + 1)).
   set (sf := fun j => order_stat n far_distance (j + 1)).
   assert (snb : forall j, (j < k)%nat -> 0 <= sn j <= D).
@@ -340,12 +355,14 @@ Proof.
   assert (Tn : forall j, (j < k)%nat ->
     Rabs (nearest j - sn j) <= u * sn j + ((1 + u) * 0 + 7 * t)).
   { intros j Hj.
-    pose proof (order_stat_relative n (j + 1) u (6 * t) near_distance _ ltac:(lia) ltac:(lra) near) as R.
+    pose proof (order_stat_relative n (j +
+      1) u (6 * t) near_distance _ ltac:(lia) ltac:(lra) near) as R.
     apply (selected_near _ (nearest j)) in R; [|apply Hn, Hj]. fold (sn j) in R. lra. }
   assert (Tf : forall j, (j < k)%nat ->
     Rabs (farthest j - sf j) <= u * sf j + ((1 + u) * 0 + 7 * t)).
   { intros j Hj.
-    pose proof (order_stat_relative n (j + 1) u (6 * t) far_distance _ ltac:(lia) ltac:(lra) far) as R.
+    pose proof (order_stat_relative n (j +
+      1) u (6 * t) far_distance _ ltac:(lia) ltac:(lra) far) as R.
     apply (selected_near _ (farthest j)) in R; [|apply Hf, Hj]. fold (sf j) in R. lra. }
   assert (sum_of : forall (s T C : vec) y, (forall j, (j < k)%nat -> 0 <= s j <= D) ->
     (forall j, (j < k)%nat -> Rabs (T j - s j) <= u * s j + ((1 + u) * 0 + 7 * t)) ->
@@ -357,16 +374,19 @@ Proof.
     assert (cs := coefficient_sum rho k Hr ltac:(lia)).
     assert (A0 : 0 <= A <= D).
     { split.
-      - apply sum_nonneg. intros j Hj. apply Rmult_le_pos; [apply coefficient_nonneg; [exact Hr|lia]|apply Hs, Hj].
+      - apply sum_nonneg. intros j Hj.
+        apply Rmult_le_pos; [apply coefficient_nonneg; [exact Hr|lia]|apply Hs, Hj].
       - replace D with (Definitions.sum k (fun j => coefficient rho k j * D))
           by (rewrite sum_scale_r, cs; ring).
-        apply sum_le. intros j Hj. apply Rmult_le_compat_l; [apply coefficient_nonneg; [exact Hr|lia]|apply Hs, Hj]. }
+        apply sum_le. intros j Hj. apply Rmult_le_compat_l; [apply coefficient_nonneg;
+            [exact Hr|lia]|apply Hs, Hj]. }
     split; [exact A0|].
     destruct (weighted_sum_error k s T C rho 0 D y ltac:(lia) Hr (Rle_refl 0)) as [E _];
       try assumption.
     - intros j Hj. apply Hs, Hj.
     - intros j Hj. pose proof (Hs j Hj). lra.
-    - intros j Hj. pose proof (Rabs_le_inv _ _ (HT j Hj)). pose proof (Hs j Hj). rewrite Hu in *. lra.
+    - intros j Hj. pose proof (Rabs_le_inv _ _ (HT j Hj)). pose proof (Hs j Hj). rewrite Hu in *.
+      lra.
     - lra.
     - rewrite Hu. lra.
     - fold A in E. rewrite !Rplus_0_r, Rplus_0_l in E.
@@ -374,7 +394,8 @@ Proof.
       assert ((neuron_growth k - 1) * A <= 11 / 10 * q * A) by (apply Rmult_le_compat_r; lra).
       assert (neuron_underflow k D <= / IZR (2 ^ 49)).
       { unfold neuron_underflow.
-        apply Rle_trans with (100 * 1048576 * / IZR (2 ^ 126) * (1 + (IZR (2 ^ 50) + IZR (2 ^ 40)))); [|lra].
+        apply Rle_trans with (100 * 1048576 * / IZR (2 ^ 126) * (1 + (IZR (2 ^ 50) +
+          IZR (2 ^ 40)))); [|lra].
         apply Rmult_le_compat; [|lra| |lra].
         - repeat apply Rmult_le_pos; lra.
         - apply Rmult_le_compat; lra. }
@@ -383,8 +404,10 @@ Proof.
   destruct (sum_of sf farthest d high sfb Tf Hd Dh) as [Af Ef]. clear sum_of.
   set (N := Definitions.sum k (fun j => coefficient rho k j * sn j)) in *.
   set (F := Definitions.sum k (fun j => coefficient rho k j * sf j)) in *.
-  destruct (outward_low k N low (/ IZR (2 ^ 49)) Kl ltac:(lra) ltac:(lra) En part less out P1 P2 P3) as [L1 L2].
-  destruct (outward_high k F high (/ IZR (2 ^ 49)) Kl ltac:(lra) ltac:(lra) Ef more sm hi' P4 P5 P6) as [H1 H2].
+  destruct (outward_low k N low (/ IZR (2 ^ 49)) Kl ltac:(lra) ltac:(lra) En part less out P1 P2
+    P3) as [L1 L2].
+  destruct (outward_high k F high (/ IZR (2 ^ 49)) Kl ltac:(lra) ltac:(lra) Ef more sm hi' P4 P5
+    P6) as [H1 H2].
   fold q in L2, H2. apply operand_error, Rabs_le_inv in O1.
   assert (cn : forall j, (j < k)%nat -> 0 <= coefficient rho k j)
     by (intros; apply coefficient_nonneg; [exact Hr|lia]).

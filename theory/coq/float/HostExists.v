@@ -93,10 +93,12 @@ Proof.
     destruct (sorts_some (cols W) (entry W (i / length patches)) (value rho) k
       (patch patches (units s) (i mod length patches) x)) as [y Hy];
       [apply (rho_range rho R0 R1)|lia|]. exists y. apply computes_sort_conv, Hy.
-  - destruct (difference_some (x i) (entry_of values i)) as [y Hy]. exists y. apply computes_shift, Hy.
+  - destruct (difference_some (x i) (entry_of values i)) as [y Hy]. exists y.
+    apply computes_shift, Hy.
   - destruct (addition_some (x i) (entry_of values i)) as [y Hy]. exists y. apply computes_bias, Hy.
   - exists (- x i). apply computes_negate, operand_kept.
-  - destruct (dot_some double ((entry_of b i, 1) :: map (fun j => (entry W i j, x j)) (seq 0 (cols W))))
+  - destruct (dot_some double ((entry_of b i, 1) :: map (fun j => (entry W i j, x j)) (seq 0 (cols
+      W))))
       as [z Hz]; [discriminate|].
     exists z. apply computes_affine.
     apply (affine_row_in_any_order _ _ _ _ (entry W i) x (entry_of b i) z z);

@@ -12,7 +12,8 @@ Open Scope R_scope.
 Local Notation u := (unit single).
 Local Notation t := (tiny single).
 
-Lemma interval_step_inner o s s' : interval_step o s = Some s' -> step o (inner s) = Some (inner s').
+Lemma interval_step_inner o s s' : interval_step o s = Some s' ->
+step o (inner s) = Some (inner s').
 Proof.
   intros H. unfold interval_step in H. destruct (step o (inner s)) as [s1|]; [|discriminate].
   f_equal. symmetry.
@@ -35,8 +36,10 @@ Proof.
   { intros s2 r Hr I2 P1 P2. destruct (settled_some _ _ Hr) as (-> & B1 & B2).
     split; [|rewrite I2; exact U]. split; [|auto]. split; [rewrite I2; exact N1|auto]. }
   assert (neuron : forall k W rho inputs lst, neurons inputs W rho k = Some lst ->
-    settled (IntervalState s1 (gap s + rounded (neuron_room k) (magnitude (ranges s1) + error (inner s)) + 1)
-                 (spill s + rounded (loose_room k) (magnitude (ranges s1) + spill s) + 1)) = Some s' ->
+    settled (IntervalState s1 (gap s + rounded (neuron_room k) (magnitude (ranges s1) +
+      error (inner s)) + 1)
+                 (spill s + rounded (loose_room k) (magnitude (ranges s1) + spill s) +
+                   1)) = Some s' ->
     interval_fit s' /\ units (inner s') = out_size o (units (inner s))).
   { intros k W rho inputs lst N Hs. destruct (neurons_some _ _ _ _ _ N) as (_ & _ & _ & Kl & _).
     pose proof (magnitude_nonneg (ranges s1)).
@@ -75,7 +78,8 @@ Lemma interval_step_between o s s' x X l h (Y l' h' : vec) : interval_fit s ->
   between s' (apply_op o (units (inner s)) x) Y l' h'.
 Proof.
   intros F B H CY CB.
-  destruct o; try solve [eapply each_bound_step; [exact (proj1 F)|exact B|reflexivity|exact H|exact CY|exact CB]].
+  destruct o; try solve [eapply each_bound_step;
+      [exact (proj1 F)|exact B|reflexivity|exact H|exact CY|exact CB]].
   - apply (sort_neuron_step s x X l h F B); assumption.
   - apply (sort_conv_step s x X l h F B); assumption.
   - apply (negate_step s x X l h F B); assumption.
@@ -97,7 +101,8 @@ Proof.
   destruct (moved s d) as [m|] eqn:M; [|discriminate].
   destruct (moved_between s d m x X l h lw hw F Sm B M Ap) as (Fm & Im & Gm & Bm).
   destruct (step (Affine W b) (inner m)) as [s1|] eqn:S1; [|discriminate].
-  destruct (step (Affine W b) (widened (inner m) (error (inner m)))) as [a|] eqn:Sa; [|discriminate].
+  destruct (step (Affine W b) (widened (inner m) (error (inner m)))) as [a|] eqn:Sa;
+      [|discriminate].
   destruct (step (Affine W b) (widened (inner m) (outside m))) as [y|] eqn:Sy; [|discriminate].
   rewrite <- Im in CY |- *.
   destruct (affine_step_between W b m x X lw hw Fm Bm Gm s1 a y s' Y l' h' S1 Sa Sy H CY CB)
@@ -122,7 +127,8 @@ Proof.
     inversion CY; subst. inversion CB; subst. split; [reflexivity|].
     exists x. split; [|split; [exact F|split; [exact Sm|reflexivity]]]. destruct B as [B1 B2 B3 B4].
     constructor; [exact B1| | |]; intros i Hi;
-      repeat match goal with E : forall i, _ -> _ i = _ i |- _ => rewrite (E i Hi); clear E end; auto.
+      repeat match goal with E : forall i, _ ->
+      _ i = _ i |- _ => rewrite (E i Hi); clear E end; auto.
   - assert (plain : forall s1, (forall W b, o <> Affine W b) -> interval_step o s = Some s1 ->
       interval_ops ops ds s1 = Some (s', rest) ->
       rest' = rest /\ exists z, between s' z Y l' h' /\ interval_fit s' /\ small (inner s') /\
@@ -140,7 +146,8 @@ Proof.
       split; [exact E|]. exists q. split; [exact Bz|]. split; [exact Fz|]. split; [exact Sz|].
       rewrite Uz, U1. reflexivity. }
     assert (other : (forall W b, o <> Affine W b) ->
-      match interval_step o s with Some s1 => interval_ops ops ds s1 | None => None end = Some (s', rest) ->
+      match interval_step o s with Some s1 => interval_ops ops ds s1 | None => None end = Some
+        (s', rest) ->
       rest' = rest /\ exists z, between s' z Y l' h' /\ interval_fit s' /\ small (inner s') /\
       units (inner s') = size_after (o :: ops) (units (inner s))).
     { intros NA H1. destruct (interval_step o s) as [s1|] eqn:S1; [|discriminate].
@@ -228,7 +235,8 @@ Proof.
   - unfold small. cbn [inner ball_state box ranges error]. rewrite grid_0.
     assert (M : (magnitude (repeat (0, unit_grid) n) <= unit_grid)%Z).
     { assert (G : forall k m, (m <= unit_grid)%Z ->
-        (fold_left (fun m r => Z.max m (Checker.reach r)) (repeat (0, unit_grid)%Z k) m <= unit_grid)%Z).
+        (fold_left (fun m r => Z.max m (Checker.reach r)) (repeat (0, unit_grid)%Z k) m <=
+          unit_grid)%Z).
       { induction k as [|k IH]; intros m Hm; [exact Hm|]. cbn [repeat fold_left]. apply IH.
         unfold Checker.reach. cbn [fst snd]. unfold unit_grid in *. lia. }
       apply G. unfold unit_grid. lia. }
@@ -252,7 +260,8 @@ Proof.
   intros ((Rd & P1 & P2) & P3 & P4) Sm B Hi.
   destruct (bounds_size s x X l h i (conj Rd (conj P1 P2)) B Hi) as [N1 N2].
   rewrite grid_plus in N1, N2. unfold small in Sm.
-  pose proof (grid_nonneg _ (magnitude_nonneg (ranges (inner s)))). pose proof (grid_nonneg _ (proj1 Rd)).
+  pose proof (grid_nonneg _ (magnitude_nonneg (ranges (inner s)))).
+  pose proof (grid_nonneg _ (proj1 Rd)).
   assert (grid (outside s) <= IZR (2 ^ 31)).
   { unfold outside. rewrite grid_max, grid_plus. apply Rmax_lub; lra. }
   lra.
@@ -273,7 +282,8 @@ Proof.
   pose proof (label_not_behind K y' label' label Hl' Kl) as Be.
   pose proof (between_gap _ _ _ _ _ Bz) as Bg. rewrite Uz in Bg.
   pose proof (Bg label Kl) as G1. pose proof (Bg label' Kl') as G2.
-  destruct Hc as [best rival worst worst' slack' Hbest Hrival [j0 (Kj & Nj & Hj0)] Hworst Ow Os Hgt].
+  destruct Hc as [best rival worst worst' slack' Hbest Hrival [j0 (Kj & Nj & Hj0)] Hworst Ow Os
+    Hgt].
   destruct (Hrival label' Kl' Hne) as [hr [Or Hr]].
   destruct (bounds_moderate s z y' l h label Fz Sz Bz ltac:(lia)) as [Ll _].
   destruct (bounds_moderate s z y' l h j0 Fz Sz Bz ltac:(lia)) as [_ Lj].
@@ -336,7 +346,8 @@ Proof.
   destruct (slack_checked_true _ _ C) as [S30 HS]. clear C.
   unfold pairs_needed in H. destruct (moved s d) as [m|] eqn:M; [|discriminate].
   destruct (moved_between s d m x X l h lw hw F Sm B M Ap) as (Fm & Im & Gm & Bm).
-  destruct (step (Affine W b) (widened (inner m) (error (inner m)))) as [a|] eqn:Sa; [|discriminate].
+  destruct (step (Affine W b) (widened (inner m) (error (inner m)))) as [a|] eqn:Sa;
+      [|discriminate].
   destruct (step (Affine W b) (widened (inner m) (outside m))) as [y|] eqn:Sy; [|discriminate].
   destruct (affine_size W b (widened (inner m) (outside m))) as [size|] eqn:Sz; [|discriminate].
   apply some_same in H. subst needed.
@@ -349,7 +360,8 @@ Proof.
   destruct (affine_facts W b _ y (widened_ready _ _) Sy) as (A & C1 & C2 & C3 & C4 & C5 & C6 & C7).
   rewrite widened_units in C1.
   cbn [widened error] in C3. rewrite Z.add_0_r in C3. fold (widened (inner m) (outside m)) in C3.
-  change (State (map (fun r => ((fst r - outside m)%Z, (snd r + outside m)%Z)) (ranges (inner m))) 0 unit_grid)
+  change (State (map (fun r => ((fst r - outside m)%Z, (snd r +
+    outside m)%Z)) (ranges (inner m))) 0 unit_grid)
     with (widened (inner m) (outside m)) in C3.
   set (B0 := grid (magnitude (ranges (widened (inner m) (outside m))))) in *.
   assert (Us : units (widened (inner m) (outside m)) = cols W) by (rewrite widened_units; exact C1).
@@ -383,13 +395,15 @@ Proof.
                sum (cols W) (fun j => entry W label' j * X j)).
   { rewrite <- sum_minus. apply sum_ext. intros. ring. }
   rewrite Rd in Rl.
-  pose proof (Rabs_le_inv _ _ (DX label Kl)) as D1. pose proof (Rabs_le_inv _ _ (DX label' Kl')) as D2.
+  pose proof (Rabs_le_inv _ _ (DX label Kl)) as D1.
+  pose proof (Rabs_le_inv _ _ (DX label' Kl')) as D2.
   pose proof (affine_room_ge_more (cols W) C2) as G.
   assert (S0 : 0 <= grid size).
   { eapply Rle_trans; [|exact A1]. pose proof (Rabs_pos (entry_of b label)).
     assert (0 <= sum (cols W) (fun j => Rabs (entry W label j)) * B0); [|lra].
     apply Rmult_le_pos; [apply sum_nonneg; intros; apply Rabs_pos|apply C3]. }
-  assert (T1 : (growth double (cols W + 8) - 1) * grid size <= grid (mul_up (affine_room (cols W)) size)).
+  assert (T1 : (growth double (cols W +
+    8) - 1) * grid size <= grid (mul_up (affine_room (cols W)) size)).
   { eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; assumption. }
   rewrite grid_plus, !grid_mul in HS. apply Rabs_le_inv in Qe.
   set (P := grid (mul_up (affine_room (cols W)) size)) in *. set (Ea := grid (error a)) in *.
@@ -471,10 +485,12 @@ Theorem interval_certificate N eps reach slack ds needed :
 Proof.
   intros A C Bc x x' label y' label' Hx Hx' Hr Kl Hy' Hl' Hd.
   destruct (ball_checked_true eps reach Bc) as [E0 HR].
-  unfold interval_needed in A. destruct Hr as [rest l h Hno Hb Hc|front W b d rest l h lw hw Hops Hb Ap Hp].
+  unfold interval_needed in A. destruct Hr as [rest l h Hno Hb Hc|front W b d rest l h lw hw Hops
+    Hb Ap Hp].
   - destruct (split_last (ops N)) as [[[f W] b]|] eqn:Sp.
     { exfalso. apply (Hno W b f), split_last_some, Sp. }
-    destruct (interval_ops (ops N) ds (ball_state (input_size N))) as [[s rest']|] eqn:I; [|discriminate].
+    destruct (interval_ops (ops N) ds (ball_state (input_size N))) as [[s rest']|] eqn:I;
+        [|discriminate].
     destruct rest' as [|? ?]; [|discriminate]. destruct (2 <=? _)%nat; [|discriminate].
     apply some_same in A. subst needed. destruct Hb as [l0 h0 rest l h Hball Hbo].
     destruct (ball_between _ _ _ x x' l0 h0 E0 HR Hx Hx' Hd Hball) as (F0 & Sm0 & U0 & B0).
@@ -482,10 +498,13 @@ Proof.
     destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm0 B0 I Hy' Hbo)
       as (_ & z & Bz & Fz & Sz & Uz).
     rewrite U0 in Uz.
-    apply (apart_label s z y' l h (classes N) (2 * gap s) slack label label' Fz Sz Bz Uz eq_refl C Hc
+    apply (apart_label s z y' l h (classes N) (2 *
+      gap s) slack label label' Fz Sz Bz Uz eq_refl C Hc
       Kl Hl').
-  - rewrite Hops, split_last_app in A. inversion Hb as [l0 h0 rest0 l1 h1 Hball Hbo]; subst rest0 l1 h1.
-    destruct (interval_ops front ds (ball_state (input_size N))) as [[s rest']|] eqn:I; [|discriminate].
+  - rewrite Hops, split_last_app in A.
+    inversion Hb as [l0 h0 rest0 l1 h1 Hball Hbo]; subst rest0 l1 h1.
+    destruct (interval_ops front ds (ball_state (input_size N))) as [[s rest']|] eqn:I;
+        [|discriminate].
     destruct rest' as [|d' [|? ?]]; try discriminate. destruct (2 <=? _)%nat; [|discriminate].
     destruct (ball_between _ _ _ x x' l0 h0 E0 HR Hx Hx' Hd Hball) as (F0 & Sm0 & U0 & B0).
     unfold computes in Hy'. rewrite Hops in Hy'.

@@ -164,7 +164,8 @@ Inductive certifies (K : nat) (slack : R) (label : nat) (l h : vec) : Prop :=
 (** A last affine operation is bounded on the differences of its rows, in float64: for each
     class j a lower bound of (W_label - W_j) x + b_label - b_j. *)
 Inductive pair_bound (n : nat) (w v : vec) (b c : R) (l h : vec) : R -> Prop :=
-  | pair_bound_computed (w' v' r p q l' h' : vec) b' c' up down up' down' both both' bias bias' z y :
+  | pair_bound_computed (w' v' r p q l' h' : vec) b' c' up down up' down' both both' bias bias' z
+    y :
       (forall j, (j < n)%nat -> operand single (w j) (w' j)) ->
       (forall j, (j < n)%nat -> operand single (v j) (v' j)) ->
       (forall j, (j < n)%nat -> rounds double (w' j - v' j) (r j)) ->

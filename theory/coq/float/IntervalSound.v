@@ -5,7 +5,7 @@ From Flocq Require Import Core.
 From SortNet Require Import Definitions Statements Sums OrderStatistics Lipschitz.
 From SortNet.float Require Import Network Rounding Order HostSemantics OperationError NeuronError
   LayerError Grid Checker Ranges CheckerSound LayersSound AffineSound ErrorBound IntervalSemantics
-  IntervalChecker MonotoneSound NeuronBounds RadiusSound.
+  IntervalChecker MonotoneSound FunctionBounds NeuronBounds RadiusSound.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -18,15 +18,6 @@ Proof.
   unfold settled. destruct (_ && _) eqn:C; [|discriminate]. intros H.
   apply some_same in H. apply andb_prop in C. destruct C as [C1 C2].
   apply Z.leb_le, grid_le in C1, C2. rewrite grid_largest_value in *. auto.
-Qed.
-
-Lemma max_near a b c d e : Rabs (a - c) <= e -> Rabs (b - d) <= e ->
-  Rabs (Rmax a b - Rmax c d) <= e.
-Proof.
-  intros H1 H2. apply Rabs_le_inv in H1, H2. apply Rabs_le.
-  pose proof (Rmax_l a b). pose proof (Rmax_r a b). pose proof (Rmax_l c d). pose proof (Rmax_r c d).
-  assert (Rmax a b <= Rmax c d + e) by (apply Rmax_lub; lra).
-  assert (Rmax c d <= Rmax a b + e) by (apply Rmax_lub; lra). lra.
 Qed.
 
 (** Values and errors stay far from overflow. *)
@@ -152,9 +143,12 @@ Qed.
 
 (** Sorted neurons and their convolutions. *)
 Lemma neuron_step_common s1 s' k : (Z.of_nat k <= 1048576)%Z ->
-  settled (IntervalState s1 (gap s + rounded (neuron_room k) (magnitude (ranges s1) + error (inner s)) + 1)
-                 (spill s + rounded (loose_room k) (magnitude (ranges s1) + spill s) + 1)) = Some s' ->
-  s' = IntervalState s1 (gap s + rounded (neuron_room k) (magnitude (ranges s1) + error (inner s)) + 1)
+  settled (IntervalState s1 (gap s + rounded (neuron_room k) (magnitude (ranges s1) +
+    error (inner s)) + 1)
+                 (spill s + rounded (loose_room k) (magnitude (ranges s1) + spill s) +
+                   1)) = Some s' ->
+  s' = IntervalState s1 (gap s + rounded (neuron_room k) (magnitude (ranges s1) +
+    error (inner s)) + 1)
                  (spill s + rounded (loose_room k) (magnitude (ranges s1) + spill s) + 1) /\
   grid (gap s) + grid (neuron_room k) * (grid (magnitude (ranges s1)) + grid (error (inner s))) +
     / IZR (2 ^ 47) <= grid (gap s') /\
@@ -168,7 +162,8 @@ Proof.
   rewrite grid_plus in G1, G2. lra.
 Qed.
 
-Lemma sort_neuron_step W rho k s' (Y l' h' : vec) : interval_step (SortNeuron W rho k) s = Some s' ->
+Lemma sort_neuron_step W rho k s' (Y l' h' : vec) : interval_step (SortNeuron W rho k) s = Some s'
+  ->
   computes_op (SortNeuron W rho k) n X Y ->
   (forall i, (i < rows W)%nat -> bounds_unit n l h i (SortNeuron W rho k) (l' i) (h' i)) ->
   between s' (apply_op (SortNeuron W rho k) n x) Y l' h'.
@@ -194,11 +189,13 @@ Proof.
   { intros i Hi. specialize (CB i Hi). specialize (CY i Hi).
     assert (NB : neuron_bounds_of (cols W) (entry W i) (value rho) k l h (l' i) (h' i))
       by (inversion CB; subst; [discriminate|assumption]).
-    assert (SY : sorts (cols W) (entry W i) (value rho) k X (Y i)) by (inversion CY; subst; assumption).
+    assert (SY : sorts (cols W) (entry W i) (value rho) k X (Y i))
+      by (inversion CY; subst; assumption).
     pose proof (between_error _ _ _ _ _ B) as Be. pose proof (between_gap _ _ _ _ _ B) as Bg.
     pose proof (between_spill _ _ _ _ _ B) as Bs. unfold units in Be, Bg, Bs. rewrite L1 in *.
     pose proof (neuron_bounds_close (ranges (inner s)) W rho k lst i N Hi x X l h
-      (grid (error (inner s))) (grid (gap s)) (grid (spill s)) (grid (magnitude lst)) (Y i) (l' i) (h' i)
+      (grid (error (inner s))) (grid (gap s)) (grid (spill s)) (grid (magnitude lst)) (Y i) (l' i)
+        (h' i)
       (between_range _ _ _ _ _ B) Be Bg Bs (grid_nonneg _ (proj1 Rd))
       (conj (grid_nonneg _ G0) Gl) (conj (grid_nonneg _ S0) Sl)) as K.
     assert (K' := K ltac:(intros z Wz; eapply Rle_trans; [apply reach_bound, (Hr z i Wz Hi)|];
@@ -245,7 +242,8 @@ Proof.
     grid (fst (nth (i / P) lst (0, 0)%Z)) - grid (spill s') <= l' i /\
     h' i <= grid (snd (nth (i / P) lst (0, 0)%Z)) + grid (spill s')).
   { intros i Hi. specialize (CB i Hi). specialize (CY i Hi).
-    assert (P1 : (1 <= P)%nat) by (destruct (Nat.eq_dec P 0) as [Z0|]; [rewrite Z0, Nat.mul_0_r in Hi; lia|lia]).
+    assert (P1 : (1 <= P)%nat) by (destruct (Nat.eq_dec P 0) as [Z0|];
+        [rewrite Z0, Nat.mul_0_r in Hi; lia|lia]).
     assert (O1 : (i / P < rows W)%nat) by (apply Nat.div_lt_upper_bound; lia).
     assert (O2 : (i mod P < P)%nat) by (apply Nat.mod_upper_bound; lia).
     assert (NB : neuron_bounds_of (cols W) (entry W (i / P)) (value rho) k
@@ -266,15 +264,20 @@ Proof.
     assert (inn : forall j v, (j < cols W)%nat ->
       in_range (nth (nth j (nth (i mod P) patches []) n) (ranges (inner s)) (0, 0)%Z) v ->
       in_range (nth j (hulls patches (ranges (inner s))) (0, 0)%Z) v).
-    { intros j v Hj I. rewrite idx in I by exact Hj. apply (Hh (nth (i mod P) patches [])); assumption. }
+    { intros j v Hj I. rewrite idx in I by exact Hj.
+      apply (Hh (nth (i mod P) patches [])); assumption. }
     pose proof (neuron_bounds_close (hulls patches (ranges (inner s))) W rho k lst (i / P) N O1
       (patch patches n (i mod P) x) (patch patches n (i mod P) X)
       (patch patches n (i mod P) l) (patch patches n (i mod P) h)
       (grid (error (inner s))) (grid (gap s)) (grid (spill s)) (grid m) (Y i) (l' i) (h' i)) as K.
-    assert (K' : (l' i - (grid (gap s) + grid (neuron_room k) * (grid m + grid (error (inner s))) + / IZR (2 ^ 47)) <= Y i <=
-       h' i + (grid (gap s) + grid (neuron_room k) * (grid m + grid (error (inner s))) + / IZR (2 ^ 47))) /\
-      grid (fst (nth (i / P) lst (0, 0)%Z)) - (grid (spill s) + grid (loose_room k) * (grid m + grid (spill s)) + / IZR (2 ^ 47)) <= l' i /\
-      h' i <= grid (snd (nth (i / P) lst (0, 0)%Z)) + (grid (spill s) + grid (loose_room k) * (grid m + grid (spill s)) + / IZR (2 ^ 47))).
+    assert (K' : (l' i - (grid (gap s) + grid (neuron_room k) * (grid m +
+      grid (error (inner s))) + / IZR (2 ^ 47)) <= Y i <=
+       h' i + (grid (gap s) + grid (neuron_room k) * (grid m + grid (error (inner s))) +
+         / IZR (2 ^ 47))) /\
+      grid (fst (nth (i / P) lst (0, 0)%Z)) - (grid (spill s) + grid (loose_room k) * (grid m +
+        grid (spill s)) + / IZR (2 ^ 47)) <= l' i /\
+      h' i <= grid (snd (nth (i / P) lst (0, 0)%Z)) + (grid (spill s) +
+        grid (loose_room k) * (grid m + grid (spill s)) + / IZR (2 ^ 47))).
     { apply K; try assumption; try (split; assumption).
       - intros j Hj. rewrite L1 in Hj. apply inn; [exact Hj|]. unfold patch, padded.
         destruct (Nat.ltb_spec (nth j (nth (i mod P) patches []) n) n) as [Lt|Lt].
@@ -291,8 +294,10 @@ Proof.
       - intros j Hj. unfold patch, padded.
         (* the hull holds the interval of the entry, and so what is near that *)
         assert (hull : grid (fst (nth j (hulls patches (ranges (inner s))) (0, 0)%Z)) <=
-                 grid (fst (nth (nth j (nth (i mod P) patches []) n) (ranges (inner s)) (0, 0)%Z)) /\
-                 grid (snd (nth (nth j (nth (i mod P) patches []) n) (ranges (inner s)) (0, 0)%Z)) <=
+                 grid (fst (nth (nth j (nth (i mod P) patches []) n) (ranges (inner s)) (0, 0)%Z))
+                   /\
+                 grid (snd (nth (nth j (nth (i mod P) patches []) n) (ranges (inner s)) (0, 0)%Z))
+                   <=
                  grid (snd (nth j (hulls patches (ranges (inner s))) (0, 0)%Z))).
         { set (q := nth j (nth (i mod P) patches []) n) in *.
           assert (ord : grid (fst (nth q (ranges (inner s)) (0, 0)%Z)) <=
@@ -305,7 +310,8 @@ Proof.
           - apply (inn j _ Hj). unfold in_range. fold q. lra. }
         destruct (Nat.ltb_spec (nth j (nth (i mod P) patches []) n) n) as [Lt|Lt].
         + pose proof (between_spill _ _ _ _ _ B _ Lt). lra.
-        + rewrite (nth_overflow (ranges (inner s)) (0, 0)%Z Lt) in hull. cbn [fst snd] in hull. rewrite grid_0 in hull. lra.
+        + rewrite (nth_overflow (ranges (inner s)) (0, 0)%Z Lt) in hull. cbn [fst snd] in hull.
+          rewrite grid_0 in hull. lra.
       - intros z Wz. eapply Rle_trans; [apply reach_bound, (Hr z (i / P)%nat Wz O1)|].
         rewrite <- (proj2 (repeat_each_spec P lst P1) i) by (rewrite L2; exact Hi).
         apply grid_le, (fold_max_ge reach (repeat_each P lst) 0), nth_In.
@@ -318,7 +324,8 @@ Proof.
       apply (between_error _ _ _ _ _ B)|exact CY|rewrite U; exact Hi].
   - intros i Hi. apply (Cl i Hi).
   - intros i Hi. rewrite Rs.
-    assert (P1 : (1 <= P)%nat) by (destruct (Nat.eq_dec P 0) as [Z0|]; [rewrite Z0, Nat.mul_0_r in Hi; lia|lia]).
+    assert (P1 : (1 <= P)%nat) by (destruct (Nat.eq_dec P 0) as [Z0|];
+        [rewrite Z0, Nat.mul_0_r in Hi; lia|lia]).
     rewrite (proj2 (repeat_each_spec P lst P1)) by (rewrite L2; exact Hi). apply (Cl i Hi).
 Qed.
 

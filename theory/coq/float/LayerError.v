@@ -118,17 +118,10 @@ Proof.
   { destruct n as [|m]; [right; reflexivity|left].
     pose proof (XB 0%nat ltac:(lia)). pose proof (Rabs_pos (X 0%nat)). lra. }
   set (l := (b', 1) :: map (fun j => (w' j, x' j)) (seq 0 n)) in *.
-  assert (tmap : forall c s : nat -> R, terms (map (fun j => (c j, s j)) (seq 0 n)) =
-            sum n (fun j => c j * s j)).
-  { intros c s. clear. induction n as [|k IH]; [reflexivity|].
-    rewrite seq_S, map_app, terms_app, IH. simpl. ring. }
-  assert (smap : forall c s : nat -> R, size (map (fun j => (c j, s j)) (seq 0 n)) =
-            sum n (fun j => Rabs (c j * s j))).
-  { intros c s. clear. induction n as [|k IH]; [reflexivity|].
-    rewrite seq_S, map_app, size_app, IH. simpl. ring. }
   (* the size of the terms *)
   assert (Sz : size l <= A).
-  { unfold l. simpl. fold (size (map (fun j => (w' j, x' j)) (seq 0 n))). rewrite smap, Rmult_1_r.
+  { unfold l. simpl. fold (size (map (fun j => (w' j, x' j)) (seq 0 n))).
+    rewrite size_map, Rmult_1_r.
     apply Rle_trans with (Rabs b + S * B); [|lra]. apply Rplus_le_compat.
     - apply (operand_smaller single), Ob.
     - unfold S. rewrite <- sum_scale_r. apply sum_le. intros j Hj. rewrite Rabs_mult.
@@ -137,14 +130,15 @@ Proof.
       + eapply Rle_trans; [apply (operand_smaller single), Ox, Hj|apply XB, Hj]. }
   (* what was lost before the sum *)
   assert (Tm : Rabs (terms l - v) <= S * e + (t + INR n * (t * (S + B)))).
-  { unfold l. simpl. fold (terms (map (fun j => (w' j, x' j)) (seq 0 n))). rewrite tmap.
+  { unfold l. simpl. fold (terms (map (fun j => (w' j, x' j)) (seq 0 n))). rewrite terms_map.
     unfold v. apply operand_error in Ob.
     replace (b' * 1 + sum n (fun j => w' j * x' j) - (sum n (fun j => w j * x j) + b))
       with ((b' - b) + (sum n (fun j => w' j * x' j) - sum n (fun j => w j * x j))) by ring.
     eapply Rle_trans; [apply Rabs_triang|].
     apply Rle_trans with (t + (S * e + INR n * (t * (S + B)))); [|lra].
     apply Rplus_le_compat; [exact Ob|]. rewrite <- sum_minus.
-    eapply Rle_trans; [apply sum_abs|]. unfold S at 1. rewrite <- sum_scale_r, <- sum_const, <- sum_plus.
+    eapply Rle_trans; [apply sum_abs|]. unfold S at 1.
+    rewrite <- sum_scale_r, <- sum_const, <- sum_plus.
     apply sum_le. intros j Hj.
     destruct (product_operands single (w j) (X j) (w' j) (x' j) (Ow j Hj) (Ox j Hj)) as [P _].
     replace (w' j * x' j - w j * x j) with ((w' j * x' j - w j * X j) + w j * (X j - x j)) by ring.
@@ -165,7 +159,8 @@ Proof.
   set (t' := tiny double) in *. set (K := IZR (2 ^ 42)).
   assert (tK : 0 <= t' * K <= / IZR (2 ^ 84)).
   { split; [apply Rmult_le_pos; unfold K; lra|].
-    apply Rle_trans with (/ IZR (2 ^ 126) * K); [apply Rmult_le_compat_r; unfold K; lra|unfold K; lra]. }
+    apply Rle_trans with (/ IZR (2 ^ 126) * K);
+        [apply Rmult_le_compat_r; unfold K; lra|unfold K; lra]. }
   pose proof (growth_bound double (n + 1)) as G. pose proof (growth_pos double (n + 1)) as G1.
   rewrite plus_INR in G. simpl (INR 1) in G.
   assert (nu : 0 <= (INR n + 1) * unit double <= / IZR (2 ^ 30)).

@@ -45,7 +45,8 @@ Proof.
   split; [exact C5|]. split; [exact C4|]. split; [lia|]. split; [lia|]. split; [exact C0|].
   split; [exact L|]. intros x o Hx Ho. specialize (F o (0, 0)%Z Ho).
   destruct (nth o l (0, 0)%Z) as [lo hi]. rewrite <- C0.
-  apply (neuron_range_sound inputs rho k (row W o) lo hi x); [exact C5|exact C4|lia|exact Hx|exact F].
+  apply (neuron_range_sound inputs rho k (row W o) lo hi x);
+      [exact C5|exact C4|lia|exact Hx|exact F].
 Qed.
 
 Lemma neurons_close inputs W rho k l o x X e m y : neurons inputs W rho k = Some l ->
@@ -276,7 +277,8 @@ Proof.
     cbn [apply_op out_size] in *.
     match goal with S : selected (order_stat g (fun j => ?X' _) _) y |- _ =>
       pose proof (group_sort_error g (i mod g + 1) (fun j => x (i / g * g + j)%nat)
-        (fun j => X (i / g * g + j)%nat) (fun j => X' (i / g * g + j)%nat) (grid (error s)) y) as E end.
+        (fun j => X (i / g * g + j)%nat) (fun j => X' (i / g * g +
+          j)%nat) (grid (error s)) y) as E end.
     assert (E' := E (grid_nonneg _ (proj1 R)) (fun j Hj => Hx _ (inside i j Hi Hj))
       ltac:(intros j Hj; match goal with O : forall j, _ -> operand single (X j) _ |- _ =>
         apply O, inside; assumption end) ltac:(assumption)).
@@ -293,8 +295,10 @@ Proof. apply groups_nth; [unfold lookup_group; lia|lia]. Qed.
 Lemma join_in_range a b v : in_range a v \/ in_range b v -> in_range (join a b) v.
 Proof.
   unfold in_range, join. cbn [fst snd]. rewrite grid_min, grid_max.
-  pose proof (Rmin_l (grid (fst a)) (grid (fst b))). pose proof (Rmin_r (grid (fst a)) (grid (fst b))).
-  pose proof (Rmax_l (grid (snd a)) (grid (snd b))). pose proof (Rmax_r (grid (snd a)) (grid (snd b))).
+  pose proof (Rmin_l (grid (fst a)) (grid (fst b))).
+  pose proof (Rmin_r (grid (fst a)) (grid (fst b))).
+  pose proof (Rmax_l (grid (snd a)) (grid (snd b))).
+  pose proof (Rmax_r (grid (snd a)) (grid (snd b))).
   intros [[? ?]|[? ?]]; lra.
 Qed.
 
@@ -303,7 +307,8 @@ Lemma hulls_spec patches l F : patches <> [] -> (forall p, In p patches -> lengt
   forall p j v, In p patches -> (j < F)%nat -> in_range (nth (nth j p 0%nat) l (0, 0)%Z) v ->
   in_range (nth j (hulls patches l) (0, 0)%Z) v.
 Proof.
-  intros Hne HF. destruct patches as [|p0 ps]; [destruct Hne; reflexivity|]. unfold hulls. clear Hne.
+  intros Hne HF. destruct patches as [|p0 ps]; [destruct Hne; reflexivity|]. unfold hulls.
+  clear Hne.
   set (f := fun (h : list (Z * Z)) (q : list nat) =>
     map2 (fun r i => join r (look_up (groups (length l) lookup_group l) i)) h q).
   assert (G : forall ps h, length h = F -> (forall p, In p ps -> length p = F) ->
@@ -318,7 +323,8 @@ Proof.
       assert (Hf : length (f h p) = F) by (unfold f; rewrite map2_length; lia).
       destruct (IH (f h p) Hf (fun q I => HF q (or_intror I))) as [I1 I2].
       split; [exact I1|]. intros j v Hj H. apply I2; [exact Hj|].
-      assert (N : nth j (f h p) (0, 0)%Z = join (nth j h (0, 0)%Z) (nth (nth j p 0%nat) l (0, 0)%Z)).
+      assert (N : nth j (f h p) (0, 0)%Z = join (nth j h (0, 0)%Z) (nth (nth j p 0%nat) l (0,
+        0)%Z)).
       { unfold f. rewrite (map2_nth _ h p (0, 0)%Z 0%nat) by lia.
         rewrite look_up_nth. reflexivity. }
       destruct H as [H|[q [[<-|I] H]]].
@@ -393,7 +399,8 @@ Proof.
     rewrite (proj2 (repeat_each_spec P l P1)) by (rewrite L2; exact Hi).
     cbn [apply_op]. fold P. apply Hr; [apply inner; assumption|exact O1].
   - intros x X y i Wx Hx Hi M B C. cbn [out_size] in Hi. fold P in Hi.
-    destruct (some i Hi) as (P1 & O1 & O2). inversion C; subst. cbn [apply_op] in *. fold P in M |- *.
+    destruct (some i Hi) as (P1 & O1 & O2). inversion C; subst. cbn [apply_op] in *.
+    fold P in M |- *.
     assert (S : sorts (cols W) (entry W (i / P)) (value rho) k
       (patch patches (units s) (i mod P) X) y) by assumption.
     apply (neurons_close (hulls patches (ranges s)) W rho k l (i / P) _

@@ -185,7 +185,8 @@ Proof.
   { intros p g Hg i Hi. split; apply (widened_moves o _ _ a _ _ g A Hg); [| exact Hi| | exact Hi];
       intros j _; apply Rabs_le; lra. }
   pose proof (sound_units _ _ _ Sd) as U.
-  pose proof (mul_up_ge (lipschitz a) (gap s)) as Mg. pose proof (mul_up_ge (lipschitz a) (spill s)) as Ms.
+  pose proof (mul_up_ge (lipschitz a) (gap s)) as Mg.
+  pose proof (mul_up_ge (lipschitz a) (spill s)) as Ms.
   constructor; cbn [inner gap spill]; rewrite ?U.
   - apply (sound_range _ _ _ Sd), (between_range _ _ _ _ _ B).
   - rewrite <- U. apply (sound_close _ _ _ Sd x X Y); [apply (between_range _ _ _ _ _ B)|
@@ -206,7 +207,8 @@ Proof.
       by (intros j Hj; split; [apply Rle_refl|apply range_ordered, Hj]).
     assert (Wh : within (ranges (inner s)) ph)
       by (intros j Hj; split; [apply range_ordered, Hj|apply Rle_refl]).
-    pose proof (sound_range _ _ _ Sd pl Wl i) as Rl. pose proof (sound_range _ _ _ Sd ph Wh i) as Rh.
+    pose proof (sound_range _ _ _ Sd pl Wl i) as Rl.
+    pose proof (sound_range _ _ _ Sd ph Wh i) as Rh.
     fold (units s1) in Rl, Rh. rewrite U in Rl, Rh. specialize (Rl Hi). specialize (Rh Hi).
     destruct Rl as [Rl _]. destruct Rh as [_ Rh].
     pose proof (mono (fun i => pl i - grid (spill s)) l

@@ -31,7 +31,8 @@ Proof.
   intros Hr Hk Hc HD. unfold weighted_neuron, neuron.
   assert (S : forall j, (j < k)%nat ->
             0 <= order_stat n (fun i => Rabs (z i - w i)) (j + 1) <= D).
-  { intros j Hj. apply order_stat_bounds; [lia|]. intros i Hi. split; [apply Rabs_pos|apply HD, Hi]. }
+  { intros j Hj. apply order_stat_bounds; [lia|]. intros i Hi.
+    split; [apply Rabs_pos|apply HD, Hi]. }
   pose proof (tiny_pos single) as T. split.
   - rewrite <- sum_scale, <- sum_const, <- sum_minus. apply sum_le. intros j Hj.
     destruct (Hc j Hj) as [C _]. rewrite coefficient_underflow_value in C. specialize (S j Hj).
@@ -109,7 +110,8 @@ Proof.
   set (D := IZR (2 ^ 52)).
   assert (dist : forall z b, v z <= b -> forall i, (i < n)%nat ->
             Rabs (z i - entry W o i) <= 1048576 * b).
-  { intros z b Hz i Hi. eapply Rle_trans; [apply (neuron_distance n (entry W o) (value rho) k z i R Hk Hi)|].
+  { intros z b Hz i Hi. eapply Rle_trans;
+        [apply (neuron_distance n (entry W o) (value rho) k z i R Hk Hi)|].
     apply Rmult_le_compat; try lra. apply v0. }
   (* with the library or with the function of the file *)
   set (sl := 15 / 16 * / IZR (2 ^ 48)).
@@ -130,7 +132,8 @@ Proof.
     - exists c, xl, xh. split; [exact Hlh|]. split; [exact Hc|]. split.
       { intros z Hz. pose proof (Henc z Hz). unfold sl. lra. }
       unfold sl. repeat split; try apply Hxl; try apply Hxh; try assumption; lra.
-    - assert (HD : forall i, (i < n)%nat -> Rabs (l i - entry W o i) <= IZR (2 ^ 50) + IZR (2 ^ 40) /\
+    - assert (HD : forall i, (i < n)%nat ->
+      Rabs (l i - entry W o i) <= IZR (2 ^ 50) + IZR (2 ^ 40) /\
                 Rabs (h i - entry W o i) <= IZR (2 ^ 50) + IZR (2 ^ 40)).
       { intros i Hi. specialize (Hlh i Hi). specialize (Hs i Hi).
         assert (Wl : within inputs (fun i => lo_in i))
@@ -140,9 +143,11 @@ Proof.
         pose proof (dist _ m (Rle_trans _ _ _ (Rle_abs _) (Hm _ Wl)) i Hi) as A1.
         pose proof (dist _ m (Rle_trans _ _ _ (Rle_abs _) (Hm _ Wh)) i Hi) as A2.
         cbv beta in A1, A2. apply Rabs_le_inv in A1, A2. split; apply Rabs_le; lra. }
-      destruct (function_encloses n k (entry W o) l h (value rho) lo' hi' (IZR (2 ^ 50) + IZR (2 ^ 40))
+      destruct (function_encloses n k (entry W o) l h (value rho) lo' hi' (IZR (2 ^ 50) +
+        IZR (2 ^ 40))
         Hk Kl (proj1 R) Hlh HD ltac:(lra) Hf) as (G1 & G2 & G3).
-      exists (coefficient (value rho) k), (nearest_point (entry W o) l h), (farthest_point (entry W o) l h).
+      exists (coefficient (value rho) k), (nearest_point (entry W o) l h), (farthest_point (entry
+        W o) l h).
       assert (Lq : 4 * (INR (k + 8) * u) <= looseness k).
       { unfold looseness. change (bpow radix2 (-22)) with (bpow radix2 (- (22))).
         rewrite bpow_inverse by lia. change (IZR (2 ^ 22)) with 4194304. rewrite Hu, !plus_INR.
@@ -162,9 +167,11 @@ Proof.
       pose proof (v0 (nearest_point (entry W o) l h)) as V1.
       pose proof (v0 (farthest_point (entry W o) l h)) as V2.
       assert (4 * (INR (k + 8) * u) * v (nearest_point (entry W o) l h) <=
-              looseness k * v (nearest_point (entry W o) l h)) by (apply Rmult_le_compat_r; assumption).
+              looseness k * v (nearest_point (entry W o) l h))
+                by (apply Rmult_le_compat_r; assumption).
       assert (4 * (INR (k + 8) * u) * v (farthest_point (entry W o) l h) <=
-              looseness k * v (farthest_point (entry W o) l h)) by (apply Rmult_le_compat_r; assumption).
+              looseness k * v (farthest_point (entry W o) l h))
+                by (apply Rmult_le_compat_r; assumption).
       unfold sl. split; lra. }
   clear HB. destruct HB' as (c & xl & xh & Hlh & Hc & Henc & Hxl & Hxh & Hlo & Hhi).
   assert (tD : INR k * (2 * t * D) <= / IZR (2 ^ 50)).
@@ -173,7 +180,8 @@ Proof.
     apply Rmult_le_compat_r; [unfold D; lra|lra]. }
   pose proof nominal_error_value as Hn.
   assert (near : forall z, v z <= IZR (2 ^ 32) ->
-            v z - nominal_error * v z - / IZR (2 ^ 50) <= weighted_neuron n k (entry W o) c z <= v z).
+            v z - nominal_error * v z - / IZR (2 ^ 50) <= weighted_neuron n k (entry W o) c z <= v
+              z).
   { intros z Hz. pose proof (weighted_near n k (entry W o) (value rho) c z D (proj1 R) Hk Hc
       ltac:(intros i Hi; eapply Rle_trans; [apply (dist z _ Hz i Hi)|unfold D; lra])). lra. }
   (* the computed neuron *)
@@ -218,7 +226,8 @@ Proof.
     by (intros i Hi; apply clamped_between, Hlh, Hi).
   assert (Hpx : forall i, (i < n)%nat -> Rabs (p i - X i) <= g)
     by (intros i Hi; apply clamped_near; [apply g0|apply Hlh, Hi|apply Hg, Hi]).
-  pose proof (moves X p g (proj1 g0) ltac:(intros i Hi; rewrite Rabs_minus_sym; apply Hpx, Hi)) as vp.
+  pose proof (moves X p g (proj1 g0) ltac:(intros i Hi; rewrite Rabs_minus_sym; apply Hpx, Hi)) as
+    vp.
   pose proof (Henc p Hp) as En. pose proof (near p ltac:(lra)) as Np. pose proof (v0 p) as vp0.
   split.
   - split; [unfold sl in *; lra|].

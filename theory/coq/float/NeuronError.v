@@ -90,20 +90,6 @@ Proof.
   - rewrite Rmult_assoc. apply Rmult_le_compat_l; assumption.
 Qed.
 
-Lemma terms_map k (c s : nat -> R) :
-  terms (map (fun j => (c j, s j)) (seq 0 k)) = sum k (fun j => c j * s j).
-Proof.
-  induction k as [|k IH]; [reflexivity|].
-  rewrite seq_S, map_app, terms_app, IH. simpl. ring.
-Qed.
-
-Lemma size_map k (c s : nat -> R) :
-  size (map (fun j => (c j, s j)) (seq 0 k)) = sum k (fun j => Rabs (c j * s j)).
-Proof.
-  induction k as [|k IH]; [reflexivity|].
-  rewrite seq_S, map_app, size_app, IH. simpl. ring.
-Qed.
-
 (** The relative error of a sorted neuron: a difference, k roundings of a sum of k products,
     and the coefficients. *)
 Definition neuron_growth (k : nat) : R := growth single (k + 1) * (1 + coefficient_error).
@@ -172,7 +158,8 @@ Proof.
   set (v := sum k (fun j => c j * s j)).
   assert (Hv : sum k (fun j => c j * s j) = v) by reflexivity.
   assert (V0 : 0 <= v).
-  { rewrite <- Hv. apply sum_nonneg. intros j Hj. apply Rmult_le_pos; [apply C0|apply S0]; exact Hj. }
+  { rewrite <- Hv. apply sum_nonneg. intros j Hj.
+    apply Rmult_le_pos; [apply C0|apply S0]; exact Hj. }
   set (kk := INR k) in *.
   assert (K1 : 1 <= kk) by (apply (le_INR 1); lia).
   set (q := kk * (4 * t * M)).
@@ -188,7 +175,8 @@ Proof.
   set (l := map (fun j => (C j, T j)) (seq 0 k)) in *.
   assert (Sz : size l <= (1 + r2) * (1 + u) * (v + e) + (1 + r2) * (7 * t) + q).
   { unfold l. rewrite size_map.
-    apply Rle_trans with ((1 + r2) * (1 + u) * v + ((1 + r2) * (1 + u) * e + (1 + r2) * (7 * t)) + q);
+    apply Rle_trans with ((1 + r2) * (1 + u) * v + ((1 + r2) * (1 + u) * e + (1 + r2) * (7 * t)) +
+      q);
       [|right; ring].
     apply weighted. intros j Hj.
     destruct (TM j Hj) as [T1 T2]. specialize (CM j Hj). specialize (C0 j Hj).
@@ -290,7 +278,8 @@ Proof.
   { apply Rmult_le_compat_r; [|assumption]. apply Rmult_le_pos; rewrite ?Hr2; lra. }
   assert (X4 : 2 * ((1 + r2) * (7 * t)) <= 15 * t) by (rewrite Hr2; lra).
   assert (X5 : 16 * t + 2 * q + 4 * (kk * (t * (M + 5))) <= 100 * kk * t * (1 + D)).
-  { unfold q, M. assert (t <= kk * t) by (rewrite <- (Rmult_1_l t) at 1; apply Rmult_le_compat_r; lra).
+  { unfold q, M. assert (t <= kk * t)
+      by (rewrite <- (Rmult_1_l t) at 1; apply Rmult_le_compat_r; lra).
     assert (0 <= kk * t * D) by (repeat apply Rmult_le_pos; lra). lra. }
   unfold neuron_underflow, b in *. fold kk. split.
   - eapply Rle_trans; [apply Rabs_triang|].

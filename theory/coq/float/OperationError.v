@@ -52,7 +52,8 @@ Lemma coefficient_above_value : coefficient_above = / 8388608.
 Proof. apply (bpow_inverse 23). lia. Qed.
 
 Lemma coefficient_underflow_value : coefficient_underflow = 2 * t.
-Proof. unfold coefficient_underflow. change 2 with (bpow radix2 1). unfold tiny. rewrite <- bpow_plus. reflexivity. Qed.
+Proof. unfold coefficient_underflow. change 2 with (bpow radix2 1). unfold tiny.
+rewrite <- bpow_plus. reflexivity. Qed.
 
 (** ** One rounding *)
 
@@ -125,6 +126,22 @@ Qed.
 Lemma selected_near a y x e : Rabs (a - x) <= e -> selected a y -> Rabs (y - x) <= e + t.
 Proof.
   intros H O. apply operand_error in O. apply Rabs_le_inv in O, H. apply Rabs_le. lra.
+Qed.
+
+(** ** Sums written as lists *)
+
+Lemma terms_map k (c s : nat -> R) :
+  terms (map (fun j => (c j, s j)) (seq 0 k)) = sum k (fun j => c j * s j).
+Proof.
+  induction k as [|k IH]; [reflexivity|].
+  rewrite seq_S, map_app, terms_app, IH. simpl. ring.
+Qed.
+
+Lemma size_map k (c s : nat -> R) :
+  size (map (fun j => (c j, s j)) (seq 0 k)) = sum k (fun j => Rabs (c j * s j)).
+Proof.
+  induction k as [|k IH]; [reflexivity|].
+  rewrite seq_S, map_app, size_app, IH. simpl. ring.
 Qed.
 
 (** ** Normalization *)
@@ -203,7 +220,8 @@ Proof.
     { split; [apply Rmult_le_pos; lra|].
       apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 52)); [apply Rmult_le_compat; lra|lra]. }
     assert (A : Rabs (c' * r' - z * i) <=
-                (2 * u + u ^ 2) * Y + e * i + (6 * (1 + u) * (t * i) + 2 * (t * W) + 2 * (t * Rabs z))).
+                (2 * u + u ^ 2) * Y + e * i + (6 * (1 + u) * (t * i) + 2 * (t * W) +
+                  2 * (t * Rabs z))).
     { replace (c' * r' - z * i) with ((c' - z) * r' + z * (r' - i)) by ring.
       eapply Rle_trans; [apply Rabs_triang|]. rewrite !Rabs_mult.
       apply Rle_trans with (W * ((1 + u) * i + 2 * t) + Rabs z * (u * i + 2 * t)).

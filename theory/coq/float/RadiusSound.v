@@ -221,7 +221,8 @@ Proof.
   pose proof (label_class _ _ _ Hl) as Kl. pose proof (label_class _ _ _ Hl') as Kl'.
   pose proof (label_ahead K y l z l' Hl Hz Kl' Hne) as Ah.
   pose proof (label_not_behind K y' l' l Hl' Kl) as Be.
-  pose proof (Rabs_le_inv _ _ (Cl x y l Hx Hy Kl)). pose proof (Rabs_le_inv _ _ (Cl x y l' Hx Hy Kl')).
+  pose proof (Rabs_le_inv _ _ (Cl x y l Hx Hy Kl)).
+  pose proof (Rabs_le_inv _ _ (Cl x y l' Hx Hy Kl')).
   pose proof (Rabs_le_inv _ _ (Cl x' y' l Hx' Hy' Kl)).
   pose proof (Rabs_le_inv _ _ (Cl x' y' l' Hx' Hy' Kl')).
   pose proof (Rabs_le_inv _ _ (Lp x x' r l ltac:(lra) Hd Kl)).

@@ -9,6 +9,9 @@ Open Scope R_scope.
 
 (** ** Lists *)
 
+Lemma some_same {A} (a b : A) : Some a = Some b -> a = b.
+Proof. intros H. injection H. auto. Qed.
+
 Lemma map2_length {A B C} (f : A -> B -> C) a b : length a = length b ->
   length (map2 f a b) = length a.
 Proof.
@@ -233,7 +236,8 @@ End Coefficients.
 (** ** A neuron *)
 
 Lemma dot_down_le k (c s : list Z) (C S : nat -> R) : length c = k -> length s = k ->
-  (forall j, (j < k)%nat -> grid (nth j c 0%Z) <= C j /\ 0 <= grid (nth j s 0%Z) <= S j /\ 0 <= C j) ->
+  (forall j, (j < k)%nat -> grid (nth j c 0%Z) <= C j /\ 0 <= grid (nth j s 0%Z) <= S j /\ 0 <= C
+    j) ->
   grid (dot_down c s) <= sum k (fun j => C j * S j).
 Proof.
   revert c s C S. induction k as [|k IH]; intros c s C S Lc Ls H;

@@ -344,7 +344,8 @@ Proof.
                  u * (Rabs (a * b) + (g * z + (2 * m - 1) * (g * q))))
       by (apply Rmult_le_compat_l; lra).
     apply Rabs_le_inv in E, E1, X', P1. apply Rabs_le. lra.
-  - rewrite <- (Permutation_length P), <- (terms_permutation _ _ P), <- (size_permutation _ _ P) in *.
+  - rewrite <- (Permutation_length P), <- (terms_permutation _ _ P), <- (size_permutation _ _ P)
+      in *.
     apply IH; [|exact Hs]. intros a b I. apply HK, (Permutation_in _ P I).
 Qed.
 
