@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import F32, networks
 from onnx import ModelProto, numpy_helper
@@ -98,10 +98,11 @@ def test_exported_interval_files_are_accepted(check: Callable[[bytes], Verdict])
 
 
 @needs_coq
-@given(networks(head=False).filter(proved))
+@given(networks().filter(proved))
 def test_margin_files_of_every_kind(check: Callable[[bytes], Verdict], network: Network) -> None:
-    """Without Tanh, of whose range the checker knows less than Python."""
     verdict, analysis = check(build_model(network).SerializeToString()), analyse(network)
+    # Python notices convolutions that only read the padding: such a network is constant.
+    assume(analysis.lipschitz > 2**-20)
     assert verdict.accepted
     assert number(verdict, "Lipschitz") == pytest.approx(analysis.lipschitz, rel=1e-5, abs=1e-6)
     assert number(verdict, "error") < analysis.error * 1.5

@@ -71,7 +71,7 @@ MUTATIONS = {
         "| Some _ =>\n      check margin_constants",
     ),
     "constants of the radius": ("Recognise.v", "check margin_constants g n in", ""),
-    "patches": ("Forms.v", "(0 <=? i)%Z && (i <=? n)%Z) (entries", "(0 <=? i)%Z) (entries"),
+    "patches": ("Forms.v", "(0 <=? i)%Z && (i <=? n)%Z)", "(0 <=? i)%Z)"),
     "padding": ("Forms.v", "check is_constant pads Int64 [4]%Z [0; 0; 0; 1]%Z in", ""),
     "groups": ("Forms.v", "check is_constant to_groups Int64 [3]%Z [-1; n / s; s]%Z in", ""),
     "columns of weights": (
