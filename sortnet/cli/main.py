@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "Write a run as one certified ONNX file.",
     "certify": "Certify data with an ONNX file; no torch.",
     "verify": "Prove a file's certificates from its graph.",
+    "checker": "Build the checker that is extracted from the proofs.",
     "theory": "Run the theorems; report how each is known.",
 }
 

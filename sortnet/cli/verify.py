@@ -15,17 +15,29 @@ from .options import ONNX_FILE, Command, json_option
 
 @click.command("verify", cls=Command)
 @click.argument("model", type=ONNX_FILE)
+@click.option(
+    "--checker",
+    "with_checker",
+    is_flag=True,
+    help="Also run the checker that is extracted from the Coq proofs (sortnet checker build).",
+)
 @json_option
-def verify_command(model: Path, json_file: Path | None) -> None:
+def verify_command(model: Path, with_checker: bool, json_file: Path | None) -> None:
     """Prove what the ``radius`` of the ONNX file MODEL promises, from its graph alone.
 
-    Needs no torch and believes no metadata. The exit code is 0 only if everything is proved.
+    Needs no torch and believes no metadata. The exit code is 0 only if everything is proved, with
+    ``--checker`` only if the checker accepts the file too.
     """
+    from sortnet.export.checker import run_checker
     from sortnet.export.verifier import verify
 
     check_outputs({"--json": json_file}, inputs=[model])
     proof = verify(model)
-    write_json(json_file, proof.to_json())
+    verdict = run_checker(model) if with_checker else None
+    document = proof.to_json()
+    if verdict is not None:
+        document["checker"] = {"accepted": verdict.accepted, "lines": list(verdict.lines)}
+    write_json(json_file, document)
     if proof.network is not None and proof.analysis is not None:
         table = Table(title=f"{model.name}, operation by operation (box [0, 1])")
         for column in ("operation", "units", "Lipschitz", "range", "error"):
@@ -49,4 +61,9 @@ def verify_command(model: Path, json_file: Path | None) -> None:
         console.print(f"note: {note}", highlight=False, markup=False)
     if not proof.proved:
         raise click.ClickException(f"{model}: not proved: {'; '.join(proof.reasons)}")
+    if verdict is not None:
+        for line in verdict.lines:
+            console.print(f"checker: {line}", highlight=False, markup=False)
+        if not verdict.accepted:
+            raise click.ClickException(f"{model}: the checker does not accept it")
     console.print("proved", style="bold green")

@@ -18,6 +18,10 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parents[1] / "coq"
 
+#: The theorems over the reals, and those about floating point and the bytes of a file.
+REALS = "_CoqProject"
+FLOAT = "_CoqProject_float"
+
 #: The axioms of Coq's real numbers (Coq.Reals); a proof may use these and no others.
 REAL_AXIOMS = frozenset(
     {
@@ -26,6 +30,9 @@ REAL_AXIOMS = frozenset(
         "FunctionalExtensionality.functional_extensionality_dep",
     }
 )
+
+#: Flocq and the standard library's analysis (exp, ln, mean values) also use the excluded middle.
+FLOAT_AXIOMS = REAL_AXIOMS | {"Classical_Prop.classic"}
 
 # Commands that leave a proof open or switch a check of the kernel off.
 _FORBIDDEN = re.compile(
@@ -53,7 +60,7 @@ class ProofRow:
             row shows the union: no theorem uses more.
         seconds: wall-clock time ``coqc`` took on ``file``, shared by the theorems of that file.
         passed: the whole chain compiled, the theorem proves its statement, no source leaves a
-            proof open and no axiom beyond ``REAL_AXIOMS`` is used.
+            proof open and no axiom is used beyond ``REAL_AXIOMS`` (``FLOAT_AXIOMS`` for ``FLOAT``).
         problem: why not; empty when passed.
     """
 
@@ -66,13 +73,17 @@ class ProofRow:
     problem: str = ""
 
 
-def check_proofs(workdir: str | Path | None = None, *, sources: Path = SOURCES) -> list[ProofRow]:
+def check_proofs(
+    workdir: str | Path | None = None, *, sources: Path = SOURCES, project: str = REALS
+) -> list[ProofRow]:
     """Compile every proof and return one row for each statement, in the order of ``Statements.v``.
 
     Args:
         workdir: directory to compile in (created if missing, files are overwritten); a temporary
             directory by default.
-        sources: directory of the ``.v`` files and their ``_CoqProject``.
+        sources: directory of the ``.v`` files.
+        project: the list of those that are compiled, in order. The statements are those of the last
+            ``Statements.v`` in it, and the last file audits them.
 
     Raises:
         CoqMissing: ``coqc`` is not installed.
@@ -82,22 +93,22 @@ def check_proofs(workdir: str | Path | None = None, *, sources: Path = SOURCES) 
         raise CoqMissing("the proofs need coqc (Coq 8.16 or later; Debian/Ubuntu: apt install coq)")
     if workdir is None:
         with tempfile.TemporaryDirectory(prefix="sortnet-coq-") as temporary:
-            return _check(coqc, sources, Path(temporary))
+            return _check(coqc, sources, project, Path(temporary))
     target = Path(workdir)
     target.mkdir(parents=True, exist_ok=True)
-    return _check(coqc, sources, target)
+    return _check(coqc, sources, project, target)
 
 
-def _check(coqc: str, sources: Path, workdir: Path) -> list[ProofRow]:
-    order = [
-        line for line in (sources / "_CoqProject").read_text().split("\n") if line.endswith(".v")
-    ]
+def _check(coqc: str, sources: Path, project: str, workdir: Path) -> list[ProofRow]:
+    order = [line for line in (sources / project).read_text().split("\n") if line.endswith(".v")]
+    statements = [name for name in order if Path(name).name == "Statements.v"][-1]
     seconds: dict[str, float] = {}
     text: dict[str, str] = {}
     problem = ""
     output = ""
     for name in order:
         source = (sources / name).read_text()
+        (workdir / name).parent.mkdir(exist_ok=True)
         (workdir / name).write_text(source)
         text[name] = _without_comments(source)
         if found := _FORBIDDEN.search(text[name]):
@@ -113,10 +124,11 @@ def _check(coqc: str, sources: Path, workdir: Path) -> list[ProofRow]:
             break
         output = done.stdout  # of the last file, Main.v
 
+    allowed = FLOAT_AXIOMS if project == FLOAT else REAL_AXIOMS
     assumptions = _assumptions(output)
     if not problem and assumptions is None:
         problem = f"{order[-1]} does not print its assumptions"
-    if not problem and (extra := sorted(set(assumptions or ()) - REAL_AXIOMS)):
+    if not problem and (extra := sorted(set(assumptions or ()) - allowed)):
         problem = "axioms beyond those of the real numbers: " + ", ".join(extra)
 
     proved_in = {
@@ -129,10 +141,10 @@ def _check(coqc: str, sources: Path, workdir: Path) -> list[ProofRow]:
     audited = set(re.findall(r"\w+", _audit_list(text[order[-1]])))
     words = {
         theorem: " ".join(comment.split())
-        for comment, theorem in _COMMENT.findall((workdir / "Statements.v").read_text())
+        for comment, theorem in _COMMENT.findall((workdir / statements).read_text())
     }
     rows = []
-    for theorem in _STATEMENT.findall(text["Statements.v"]):
+    for theorem in _STATEMENT.findall(text[statements]):
         why = problem
         if not why and not (theorem in proved_in and theorem in checked and theorem in audited):
             why = f"{theorem}_statement has no proof checked in {order[-1]}"

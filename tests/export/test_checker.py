@@ -1,0 +1,392 @@
+"""The checker that is extracted from the Coq proofs, on real files, changed files and noise."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from networks import F32, networks
+from onnx import ModelProto, numpy_helper
+from relation import proved
+from test_tampering import CASES, HARMLESS, MODELS, copy
+
+from sortnet.certificate.analysis import analyse
+from sortnet.certificate.network import Network
+from sortnet.cli.checker import build_command
+from sortnet.cli.verify import verify_command
+from sortnet.export import checker as module
+from sortnet.export.checker import (
+    HOME,
+    NAME,
+    NEEDED,
+    CheckerMissing,
+    Verdict,
+    build_checker,
+    find_checker,
+    run_checker,
+)
+from sortnet.export.functions import functions
+from sortnet.export.reader import MarginRadius
+from sortnet.export.verifier import verify_model
+from sortnet.export.wire import parse_model
+from sortnet.export.writer import build_model
+
+needs_coq = pytest.mark.skipif(
+    any(shutil.which(tool) is None for tool in NEEDED), reason=f"needs {', '.join(NEEDED)}"
+)
+SLOW = int(os.environ.get("SORTNET_FUZZ", "10000"))
+"""Random edits of the slow test."""
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checker of these sources; `test_coq.py` checks the proofs."""
+    path = tmp_path_factory.mktemp("checker") / NAME
+    subprocess.run(["sh", HOME / "build.sh", path, "--without-proofs"], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def check(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], Verdict]:
+    """The verdict on some bytes, always one."""
+    path = tmp_path_factory.mktemp("files") / "model.onnx"
+
+    def verdict(data: bytes) -> Verdict:
+        path.write_bytes(data)
+        return run_checker(path, program, timeout=60)
+
+    return verdict
+
+
+def number(verdict: Verdict, what: str) -> float:
+    (line,) = [line for line in verdict.lines if line.startswith(what)]
+    return float(line.split()[-1])
+
+
+# Real files.
+
+
+@needs_coq
+def test_exported_margin_files_are_accepted(check: Callable[[bytes], Verdict]) -> None:
+    verdict = check(MODELS["margin"].SerializeToString())
+    analysis = verify_model(MODELS["margin"]).analysis
+    assert verdict.accepted and analysis is not None
+    assert number(verdict, "Lipschitz") == pytest.approx(analysis.lipschitz, rel=1e-5)
+    assert analysis.error / 1.5 < number(verdict, "error") < analysis.error * 1.5
+
+
+@needs_coq
+def test_exported_interval_files_are_accepted(check: Callable[[bytes], Verdict]) -> None:
+    verdict = check(MODELS["interval"].SerializeToString())
+    analysis = verify_model(MODELS["interval"]).analysis
+    assert verdict.accepted and analysis is not None
+    assert verdict.lines[1].startswith("radius = 0.01000")
+    (needed,) = re.findall(r"at least ([\d.]+) is needed", verdict.lines[1])
+    assert 0 < float(needed) < analysis.interval_slack
+
+
+@needs_coq
+@given(networks().filter(proved))
+def test_margin_files_of_every_kind(check: Callable[[bytes], Verdict], network: Network) -> None:
+    verdict, analysis = check(build_model(network).SerializeToString()), analyse(network)
+    # Python notices convolutions that only read the padding: such a network is constant.
+    assume(analysis.lipschitz > 2**-20)
+    assert verdict.accepted
+    assert number(verdict, "Lipschitz") == pytest.approx(analysis.lipschitz, rel=1e-5, abs=1e-6)
+    assert number(verdict, "error") < analysis.error * 1.5
+
+
+@needs_coq
+@given(networks().filter(proved), st.fractions(Fraction(1, 1000), 1))
+def test_interval_files_of_every_kind(
+    check: Callable[[bytes], Verdict], network: Network, eps: Fraction
+) -> None:
+    assert check(build_model(network, eps).SerializeToString()).accepted
+
+
+@needs_coq
+@pytest.mark.parametrize("kind", sorted(MODELS.keys() - {"interval", "margin"}))
+def test_format_2_is_refused(check: Callable[[bytes], Verdict], kind: str) -> None:
+    """Until its operations are in the proofs."""
+    assert not check(MODELS[kind].SerializeToString()).accepted
+
+
+# Changed files.
+
+ONLY_PYTHON = {"slack a little small", "format of a later version"}
+"""The theorem's bound of the error is smaller than Python's; and the checker reads no metadata."""
+
+
+def body_of_the_same_length(model: ModelProto) -> None:
+    next(n for n in model.functions[0].node if n.op_type == "Abs").op_type = "Neg"
+
+
+def initializer_named_as_a_value(model: ModelProto) -> None:
+    """Which of the two would a runtime read?"""
+    model.graph.initializer.append(numpy_helper.from_array(F32(0.5), "v3"))
+
+
+KINDS = ("interval", "margin")
+"""Of format 1, which the checker reads."""
+
+CHANGES = [
+    *(case for case in CASES if case[0] in KINDS and case[1] not in ONLY_PYTHON),
+    ("margin", "body of the same length", body_of_the_same_length),
+    ("margin", "initializer named as a value", initializer_named_as_a_value),
+]
+
+
+@needs_coq
+@pytest.mark.parametrize(("kind", "name", "edit"), CHANGES, ids=[f"{k}-{n}" for k, n, _ in CHANGES])
+def test_tampering_is_refused(
+    check: Callable[[bytes], Verdict], kind: str, name: str, edit: Callable[[ModelProto], None]
+) -> None:
+    model = copy(kind)
+    edit(model)
+    assert not check(model.SerializeToString()).accepted
+
+
+@needs_coq
+@pytest.mark.parametrize("name", sorted(HARMLESS.keys() - {"less sorting"}))
+def test_harmless_changes_are_accepted(check: Callable[[bytes], Verdict], name: str) -> None:
+    """Attributes in another order ("less sorting") are refused: no exporter writes them."""
+    model = copy("margin")
+    HARMLESS[name](model)
+    assert check(model.SerializeToString()).accepted
+
+
+def damage(data: bytes, rng: np.random.Generator) -> bytes:
+    """One to three random edits: bits, words, cuts, repetitions."""
+    damaged = bytearray(data)
+    for _ in range(rng.integers(1, 4)):
+        at = int(rng.integers(len(damaged)))
+        match rng.integers(6):
+            case 0:
+                damaged[at] ^= 1 << int(rng.integers(8))
+            case 1:
+                damaged[at] = int(rng.integers(256))
+            case 2:
+                damaged[at : at + 8] = rng.bytes(8)
+            case 3:
+                del damaged[at : at + int(rng.integers(1, 40))]
+            case 4:
+                damaged[at:at] = damaged[at : at + int(rng.integers(1, 400))]
+            case 5 if rng.random() < 0.2:
+                del damaged[at + 1 :]
+    return bytes(damaged)
+
+
+def agrees(check: Callable[[bytes], Verdict], data: bytes) -> bool:
+    """Whether the checker accepts; then Python's verifier must see the same safe network.
+
+    Only constants may differ a little: Python bounds errors from further above, and wants bounds
+    moved apart by what it would do itself.
+    """
+    verdict = check(data)
+    if not verdict.accepted:
+        return False
+    proof = verify_model(parse_model(data))
+    assert proof.analysis is not None, proof.reasons
+    assert all("is needed" in reason for reason in proof.reasons)
+    if isinstance(proof.radius, MarginRadius):
+        assert number(verdict, "Lipschitz") == pytest.approx(proof.analysis.lipschitz, rel=1e-5)
+        assert number(verdict, "error") < proof.analysis.error * 1.5
+    return True
+
+
+@needs_coq
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(2))
+def test_random_edits(check: Callable[[bytes], Verdict], kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = MODELS[kind].SerializeToString()
+    accepted = sum(agrees(check, damage(data, rng)) for _ in range(100))
+    assert 0 < accepted < 50  # an edit of a weight or of a text may be harmless
+
+
+@needs_coq
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_very_many_random_edits(check: Callable[[bytes], Verdict], kind: str) -> None:
+    rng = np.random.default_rng(0)
+    data = MODELS[kind].SerializeToString()
+    for _ in range(SLOW):
+        agrees(check, damage(data, rng))
+
+
+# Noise: a verdict in bounded time and memory, always.
+
+
+def field(number: int, kind: int, content: bytes = b"") -> bytes:
+    tag = varint(8 * number + kind)
+    return tag + (varint(len(content)) + content if kind == 2 else content)
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 128:
+        out.append(value % 128 + 128)
+        value //= 128
+    return bytes([*out, value])
+
+
+def nested(depth: int) -> bytes:
+    data = b""
+    for _ in range(depth):
+        data = field(7, 2, data)
+    return data
+
+
+def many_nodes(count: int) -> bytes:
+    """A long chain on a wide image."""
+    model = ModelProto()
+    model.CopyFrom(MODELS["margin"])
+    for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]:
+        dim.dim_value = 64
+    del model.graph.node[:]
+    for i in range(count):
+        name = "x" * 100 + str(i)
+        model.graph.node.add(
+            op_type="Relu", input=["input" if not i else "x" * 100 + str(i - 1)], output=[name]
+        )
+    return model.SerializeToString()
+
+
+NOISE = {
+    "nothing": b"",
+    "zeros": bytes(10_000),
+    "ones": b"\xff" * 10_000,
+    "a varint that never ends": b"\x08" + b"\x80" * 100_000,
+    "a varint of too many bits": b"\x08" + b"\xff" * 9 + b"\x7f",
+    "a varint longer than needed": b"\x08\x88\x00",
+    "a length beyond the end": b"\x3a\xff\xff\xff\xff\x0f",
+    "a length of 64 bits": b"\x3a" + b"\xff" * 9 + b"\x01",
+    "nested 20,000 deep": nested(20_000),
+    "a million fields": field(8, 2) * 1_000_000,
+    "a million nodes": field(7, 2, field(1, 2) * 1_000_000),
+    "a million inputs": field(7, 2, field(1, 2, field(1, 2, b"x") * 1_000_000)),
+    "many nodes": many_nodes(2000),
+    "a name of a million bytes": field(7, 2, field(1, 2, field(4, 2, b"x" * 1_000_000))),
+    "dimensions beyond measure": field(
+        7, 2, field(5, 2, (b"\x08" + varint(2**31 - 1)) * 60 + b"\x10\x01" + field(9, 2))
+    ),
+}
+
+
+@needs_coq
+@pytest.mark.parametrize("name", NOISE)
+def test_noise(check: Callable[[bytes], Verdict], name: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    verdict = check(NOISE[name])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert not verdict.accepted and verdict.lines[0].startswith("refused: ")
+    assert after.ru_utime - before.ru_utime < 20
+    assert after.ru_maxrss < max(before.ru_maxrss, 500_000)  # KiB, the largest child so far
+
+
+@needs_coq
+@settings(max_examples=100)
+@given(st.binary(max_size=300))
+def test_random_bytes(check: Callable[[bytes], Verdict], data: bytes) -> None:
+    assert not check(data).accepted
+
+
+@needs_coq
+def test_every_prefix_is_refused(check: Callable[[bytes], Verdict]) -> None:
+    data = MODELS["margin"].SerializeToString()
+    for end in range(0, len(data), 61):
+        assert not check(data[:end]).accepted
+
+
+@needs_coq
+def test_special_files_are_refused(program: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path, tmp_path / "missing"):
+        assert not run_checker(path, program, timeout=20).accepted
+
+
+# The parts around it.
+
+
+def test_bodies_are_those_of_the_exporter() -> None:
+    """The checker accepts no other functions than those in Bodies.v."""
+    text = (HOME.parent / "theory" / "coq" / "float" / "Bodies.v").read_text()
+    names = {"SortNeuron": "sort_neuron_body", "SortNeuronBounds": "sort_neuron_bounds_body"}
+    for operation, function in functions().items():
+        listed = text.split(f"{names[operation]} : list byte := [")[1].split("]")[0]
+        body = bytes(int(item.strip().removeprefix("x"), 16) for item in listed.split(";"))
+        assert body == function.SerializeToString(deterministic=True)
+
+
+@needs_coq
+def test_the_command_needs_both(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(MODELS["margin"].SerializeToString())
+    monkeypatch.setattr(module, "HOME", tmp_path / "elsewhere")
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert find_checker() == program
+    report = tmp_path / "proof.json"
+    arguments = [str(path), "--checker", "--json", str(report)]
+    result = CliRunner().invoke(verify_command, arguments)
+    assert result.exit_code == 0 and "checker: accepted" in result.output
+    assert json.loads(report.read_text())["checker"]["accepted"]
+    # Python accepts attributes in any order, the checker does not.
+    model = copy("margin")
+    HARMLESS["less sorting"](model)
+    path.write_bytes(model.SerializeToString())
+    assert CliRunner().invoke(verify_command, [str(path)]).exit_code == 0
+    result = CliRunner().invoke(verify_command, arguments)
+    assert result.exit_code == 1 and "the checker does not accept it" in result.output
+    assert not json.loads(report.read_text())["checker"]["accepted"]
+
+
+def test_a_missing_checker_is_said_clearly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HOME", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CheckerMissing, match="sortnet checker build"):
+        find_checker()
+    with pytest.raises(CheckerMissing, match="needs coqc, make, ocamlfind"):
+        build_checker(tmp_path / NAME)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(MODELS["margin"].SerializeToString())
+    result = CliRunner().invoke(verify_command, [str(path), "--checker"])
+    assert result.exit_code == 1 and "sortnet checker build" in str(result.exception)
+
+
+def test_a_program_that_gives_no_verdict(tmp_path: Path) -> None:
+    """Its exit code alone is not believed."""
+    program = tmp_path / NAME
+    for script, match in (("exit 0", "code 0"), ("echo accepted; exit 3", "code 3")):
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        with pytest.raises(RuntimeError, match=match):
+            run_checker(tmp_path / "model.onnx", program)
+    program.write_text("#!/bin/sh\nexec sleep 10\n")
+    verdict = run_checker(tmp_path / "model.onnx", program, timeout=0.2)
+    assert not verdict.accepted and "0.2 seconds" in verdict.lines[0]
+
+
+@needs_coq
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_build_checks_the_proofs(tmp_path: Path) -> None:
+    result = CliRunner().invoke(build_command, ["-o", str(tmp_path / NAME)])
+    assert result.exit_code == 0, result.output
+    path = tmp_path / "model.onnx"
+    path.write_bytes(MODELS["margin"].SerializeToString())
+    assert run_checker(path, tmp_path / NAME).accepted

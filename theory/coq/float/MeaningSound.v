@@ -1,0 +1,796 @@
+(** * MeaningSound: the nodes of an accepted file compute the logits of its network *)
+
+From Coq Require Import Reals ZArith List Bool String Lia Arith.
+From SortNet Require Import Definitions Sums.
+From SortNet.float Require Import Network Graph Wire Forms Margin Bounds Denotes Meaning.
+Import ListNotations.
+Local Open Scope string_scope.
+Local Open Scope list_scope.
+Local Open Scope nat_scope.
+
+Arguments look : simpl never.
+Arguments constant : simpl never.
+Arguments is_constant : simpl never.
+Arguments integer_constant : simpl never.
+Arguments broadcast : simpl never.
+Arguments Nat.div : simpl never.
+Arguments Nat.modulo : simpl never.
+
+(** ** Only the entries that exist matter *)
+
+Lemma order_stat_ext n x y k : (forall i, i < n -> x i = y i) ->
+  order_stat n x k = order_stat n y k.
+Proof.
+  intros H. unfold order_stat, entries. do 2 f_equal. apply map_ext_in.
+  intros i Hi. apply in_seq in Hi. apply H. lia.
+Qed.
+
+Lemma neuron_ext n w w' rho k x x' :
+  (forall i, i < n -> w i = w' i) -> (forall i, i < n -> x i = x' i) ->
+  neuron n w rho k x = neuron n w' rho k x'.
+Proof.
+  intros H H'. apply sum_ext. intros j _. f_equal. apply order_stat_ext.
+  intros i Hi. rewrite H, H'; auto.
+Qed.
+
+(** ** Indices *)
+
+Lemma index_mod b n i : i < n -> (b * n + i) mod n = i.
+Proof.
+  intros H. rewrite Nat.add_comm, Nat.mod_add by lia. apply Nat.mod_small, H.
+Qed.
+
+Lemma index_div b n i : i < n -> (b * n + i) / n = b.
+Proof. intros H. rewrite Nat.div_add_l by lia. rewrite Nat.div_small by lia. lia. Qed.
+
+(** ** Constants *)
+
+Lemma entries_before_is {A} (at_ : Z -> A) n : forall stop after,
+  entries_before at_ n stop after =
+  map (fun j => at_ (stop - Z.of_nat n + Z.of_nat j)%Z) (seq 0 n) ++ after.
+Proof.
+  induction n as [|n IH]; intros stop after; [reflexivity|].
+  simpl entries_before. rewrite IH, seq_S, map_app, <- app_assoc. simpl. f_equal.
+  - apply map_ext. intros j. f_equal. lia.
+  - do 2 f_equal. lia.
+Qed.
+
+Lemma entries_before_length {A} (at_ : Z -> A) n stop :
+  List.length (entries_before at_ n stop []) = n.
+Proof. rewrite entries_before_is, app_nil_r, map_length, seq_length. reflexivity. Qed.
+
+Lemma entries_before_nth {A} (at_ : Z -> A) n stop j (d : A) : j < n ->
+  nth j (entries_before at_ n stop []) d = at_ (stop - Z.of_nat n + Z.of_nat j)%Z.
+Proof.
+  intros H. rewrite entries_before_is, app_nil_r.
+  rewrite (nth_indep _ d (at_ (stop - Z.of_nat n + Z.of_nat 0)%Z))
+    by (rewrite map_length, seq_length; exact H).
+  rewrite (map_nth (fun j => at_ (stop - Z.of_nat n + Z.of_nat j)%Z)), seq_nth by exact H.
+  reflexivity.
+Qed.
+
+Section In.
+Variable g : graph.
+Notation look := (look g).
+Notation evaluate := (evaluate g).
+Notation node_value := (node_value g).
+
+Lemma scalar_look c s : scalar g c = Some s ->
+  exists a, (forall env, look env c = Some a) /\ shape_of a = [] /\ entry_at a 0 = value s.
+Proof.
+  unfold scalar, Meaning.look, float_constant.
+  destruct (constant g c) as [[[] [|] at_]|]; try discriminate.
+  intros [= <-]. eexists. split; [intros env; reflexivity|]. split; reflexivity.
+Qed.
+
+Lemma vector_look c v : vector g c = Some v ->
+  exists a, (forall env, look env c = Some a) /\ shape_of a = [List.length v] /\
+    forall i, i < List.length v -> entry_at a i = entry_of v i.
+Proof.
+  unfold vector, Meaning.look, float_constant.
+  destruct (constant g c) as [[[] [|n [|]] at_]|]; try discriminate.
+  destruct (n <=? largest_vector)%Z; [|discriminate].
+  intros [= <-]. rewrite entries_before_length.
+  eexists. split; [intros env; reflexivity|]. split; [reflexivity|].
+  intros i Hi. unfold entry_of. rewrite entries_before_nth by exact Hi. simpl.
+  do 2 f_equal. lia.
+Qed.
+
+Lemma matrix_look c M : matrix_at g c = Some M ->
+  exists a, (forall env, look env c = Some a) /\ shape_of a = [rows M; cols M] /\
+    forall o j, j < cols M -> entry_at a (o * cols M + j) = entry M o j.
+Proof.
+  unfold matrix_at, Meaning.look, float_constant.
+  destruct (constant g c) as [[[] [|o [|i [|]]] at_]|]; try discriminate.
+  destruct ((o <=? largest_vector)%Z && (i <=? largest_vector)%Z); [|discriminate].
+  intros [= <-]. eexists. split; [intros env; reflexivity|]. split; [reflexivity|].
+  intros r j Hj. simpl in Hj. unfold entry. simpl rows. simpl cols. simpl row.
+  rewrite entries_before_nth by exact Hj. simpl. do 2 f_equal. nia.
+Qed.
+
+Lemma integer_look c n at_ : integer_array g c = Some (n, at_) ->
+  integer_constant g c = Some ([Z.to_nat n], fun i => at_ (Z.of_nat i)).
+Proof.
+  unfold integer_array, integer_constant.
+  destruct (constant g c) as [[[] [|m [|]] at']|]; try discriminate.
+  destruct (m <=? largest_patches)%Z; [|discriminate].
+  intros [= <- <-]. reflexivity.
+Qed.
+
+Lemma same_values l m : list_eqb Z.eqb l m = true -> l = m.
+Proof. apply list_eqb_sound. intros a b. apply Z.eqb_eq. Qed.
+
+Lemma is_constant_integer c d values : is_constant g c Int64 d values = true ->
+  exists index, integer_constant g c = Some (map Z.to_nat d, index) /\
+    forall i, i < List.length values -> index i = nth i values 0%Z.
+Proof.
+  unfold is_constant, integer_constant.
+  destruct (constant g c) as [[[] d' at_]|]; try discriminate.
+  simpl. intros H. apply andb_prop in H as [H V].
+  apply same_values in H as ->. apply same_values in V.
+  eexists. split; [reflexivity|]. intros i Hi. rewrite <- V.
+  rewrite entries_before_nth by exact Hi. f_equal. lia.
+Qed.
+
+Lemma look_value env a x : constant g a = None -> env a = Some x -> look env a = Some x.
+Proof. intros H. unfold Meaning.look. rewrite H. auto. Qed.
+
+Lemma look_bound env a x : constant g a = None -> look (bind env a x) a = Some x.
+Proof. intros H. apply look_value; [exact H|]. unfold bind. rewrite String.eqb_refl. reflexivity. Qed.
+
+Lemma look_other env a b x : a <> b -> look (bind env b x) a = look env a.
+Proof.
+  intros H. unfold Meaning.look, bind.
+  destruct (String.eqb_spec a b); [contradiction|reflexivity].
+Qed.
+
+Lemma evaluate_app l m : forall env,
+  evaluate env (l ++ m) = match evaluate env l with Some e => evaluate e m | None => None end.
+Proof.
+  induction l as [|n l IH]; intros env; simpl; [reflexivity|].
+  destruct (outputs n); [reflexivity|]. destruct (node_value env n); [apply IH|reflexivity].
+Qed.
+
+Lemma evaluate_cons n l env y ys x : outputs n = y :: ys -> node_value env n = Some x ->
+  evaluate env (n :: l) = evaluate (bind env y x) l.
+Proof. intros O V. simpl. rewrite O, V. reflexivity. Qed.
+
+(** ** Broadcasting *)
+
+Lemma broadcast_scalar f x c : shape_of c = [] ->
+  broadcast f x c = Some (Array (shape_of x) (fun i => f (entry_at x i) (entry_at c 0))).
+Proof. unfold broadcast. intros ->. reflexivity. Qed.
+
+Lemma broadcast_vector f x c n d : shape_of c = [d] -> shape_of x = [n; d] ->
+  broadcast f x c = Some (Array [n; d] (fun i => f (entry_at x i) (entry_at c (i mod d)))).
+Proof. unfold broadcast. intros -> ->. rewrite Nat.eqb_refl. reflexivity. Qed.
+
+(** ** One step *)
+
+(** Names are fresh: the value read and those computed are different and no constants. *)
+Definition fresh (x : string) (l : list node) : Prop :=
+  NoDup (x :: flat_map outputs l) /\
+  forall a, In a (x :: flat_map outputs l) -> constant g a = None.
+
+Definition step_means (sh : shape) (s : step) (o : op) (sh' : shape) : Prop :=
+  forall x env v X n,
+    fresh x (form x s) -> env x = Some v -> holds sh X n v ->
+    exists env' v', evaluate env (form x s) = Some env' /\ env' (result s) = Some v' /\
+      holds sh' (fun b => apply_op o (count sh) (X b)) n v'.
+
+Lemma bound_result env y v : bind env y v y = Some v.
+Proof. unfold bind. rewrite String.eqb_refl. reflexivity. Qed.
+
+Lemma holds_map f sh X n v : holds sh X n v ->
+  holds sh (fun b i => f (X b i)) n (map_array f v).
+Proof.
+  intros [S E]. split; [exact S|]. intros b i Hb Hi. simpl. rewrite E by assumption. reflexivity.
+Qed.
+
+Ltac names F :=
+  let N := fresh in let C := fresh in
+  destruct F as [N C]; simpl in N, C;
+  repeat match goal with
+  | H : NoDup (_ :: _) |- _ => apply NoDup_cons_iff in H; destruct H
+  end.
+
+Lemma means_pointwise sh s o f :
+  (forall x, exists op, form x s = [plain op [x] (result s)] /\
+    forall env v, look env x = Some v ->
+      node_value env (plain op [x] (result s)) = Some (map_array f v)) ->
+  (forall n x i, apply_op o n x i = f (x i)) ->
+  step_means sh s o sh.
+Proof.
+  intros H A x env v X n F E V. destruct (H x) as (op & -> & K).
+  assert (L : look env x = Some v) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  do 2 eexists. split; [|split].
+  - erewrite evaluate_cons; [reflexivity|reflexivity|apply K, L].
+  - apply bound_result.
+  - destruct (holds_map f _ _ _ _ V) as [S G]. split; [exact S|].
+    intros b i Hb Hi. rewrite A. apply G; assumption.
+Qed.
+
+Lemma means_negated sh y : step_means sh (Negated y) Negate sh.
+Proof.
+  apply (means_pointwise _ _ _ Ropp); [|reflexivity].
+  intros x. exists "Neg". split; [reflexivity|]. intros env v L. unfold Meaning.node_value. simpl.
+  rewrite L. reflexivity.
+Qed.
+
+Lemma means_activated sh operator y o to :
+  operation g sh (Activated operator y) = Some (o, to) ->
+  step_means sh (Activated operator y) o to.
+Proof.
+  simpl. destruct (String.eqb_spec operator "Relu") as [->|_].
+  { intros [= <- <-]. apply (means_pointwise _ _ _ (fun v => Rmax v 0)); [|reflexivity].
+    intros x. exists "Relu". split; [reflexivity|]. intros env v L. unfold Meaning.node_value. simpl.
+    rewrite L. reflexivity. }
+  destruct (String.eqb_spec operator "Abs") as [->|_].
+  { intros [= <- <-]. apply (means_pointwise _ _ _ Rabs); [|reflexivity].
+    intros x. exists "Abs". split; [reflexivity|]. intros env v L. unfold Meaning.node_value. simpl.
+    rewrite L. reflexivity. }
+  destruct (String.eqb_spec operator "Tanh") as [->|_]; [|discriminate].
+  intros [= <- <-]. apply (means_pointwise _ _ _ Rtrigo_def.tanh); [|reflexivity].
+  intros x. exists "Tanh". split; [reflexivity|]. intros env v L. unfold Meaning.node_value. simpl.
+  rewrite L. reflexivity.
+Qed.
+
+Lemma means_normalized sh mean std centered y m s :
+  scalar g mean = Some m -> scalar g std = Some s ->
+  step_means sh (Normalized mean std centered y) (Normalize m s) sh.
+Proof.
+  intros M S x env v X n F E [SV EV].
+  assert (L : look env x = Some v) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  assert (C : constant g centered = None) by (apply F; right; left; reflexivity).
+  destruct (scalar_look _ _ M) as (a & La & Sa & Ea).
+  destruct (scalar_look _ _ S) as (a' & La' & Sa' & Ea').
+  do 2 eexists. split; [|split].
+  - cbn [form]. erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, La. apply broadcast_scalar, Sa. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C. rewrite La'.
+    apply broadcast_scalar, Sa'.
+  - apply bound_result.
+  - split; [exact SV|]. intros b i Hb Hi. simpl. rewrite EV, Ea, Ea' by assumption. reflexivity.
+Qed.
+
+Definition positive_shape (sh : shape) : Prop :=
+  match sh with
+  | Image c h w => (1 <= c /\ 1 <= h /\ 1 <= w)%Z
+  | Flat n => (1 <= n)%Z
+  end.
+
+Lemma volume_dims sh : positive_shape sh -> volume (dims_of sh) = count sh.
+Proof.
+  unfold count. destruct sh as [c h w|n]; cbn [positive_shape units dims_of volume fold_right].
+  - intros (C & H & W). rewrite !Z2Nat.inj_mul by nia. ring.
+  - intros _. ring.
+Qed.
+
+Lemma means_flattened sh y : positive_shape sh ->
+  step_means sh (Flattened y) Flatten (Flat (units sh)).
+Proof.
+  intros P x env v X n F E [SV EV].
+  assert (L : look env x = Some v) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  do 2 eexists. split; [|split].
+  - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value, flatten. simpl. rewrite L. unfold flattened. rewrite SV. reflexivity.
+  - apply bound_result.
+  - split; [simpl; rewrite volume_dims by exact P; reflexivity|]. exact EV.
+Qed.
+
+Lemma holds_flat n X k v : holds (Flat n) X k v ->
+  shape_of v = [k; Z.to_nat n] /\
+  forall b i, b < k -> i < Z.to_nat n -> entry_at v (b * Z.to_nat n + i) = X b i.
+Proof. intros H. exact H. Qed.
+
+Lemma means_shifted n c y v : vector g c = Some v -> Z.of_nat (List.length v) = n ->
+  step_means (Flat n) (Shifted c y) (Shift v) (Flat n).
+Proof.
+  intros V <- x env a X k F E H. apply holds_flat in H as [SV EV]. rewrite Nat2Z.id in SV, EV.
+  assert (L : look env x = Some a) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  destruct (vector_look _ _ V) as (w & Lw & Sw & Ew).
+  do 2 eexists. split; [|split].
+  - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite L, Lw. apply broadcast_vector; eassumption.
+  - apply bound_result.
+  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+    split; [reflexivity|]. intros b i Hb Hi.
+    rewrite EV, index_mod, Ew by assumption. reflexivity.
+Qed.
+
+Lemma means_biased n c y v : vector g c = Some v -> Z.of_nat (List.length v) = n ->
+  step_means (Flat n) (Biased c y) (Bias v) (Flat n).
+Proof.
+  intros V <- x env a X k F E H. apply holds_flat in H as [SV EV]. rewrite Nat2Z.id in SV, EV.
+  assert (L : look env x = Some a) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  destruct (vector_look _ _ V) as (w & Lw & Sw & Ew).
+  do 2 eexists. split; [|split].
+  - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite L, Lw. apply broadcast_vector; eassumption.
+  - apply bound_result.
+  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+    split; [reflexivity|]. intros b i Hb Hi.
+    rewrite EV, index_mod, Ew by assumption. reflexivity.
+Qed.
+
+(** ** Sorted neurons *)
+
+Lemma sorted_node_value env x W rho k y v w n i o :
+  look env x = Some v -> look env W = Some w -> shape_of v = [n; i] -> shape_of w = [o; i] ->
+  node_value env (sort_neuron x W rho k y) =
+  Some (Array [n; o] (fun e =>
+    neuron i (fun j => entry_at w (e mod o * i + j)) (value rho) (Z.to_nat k)
+      (fun j => entry_at v (e / o * i + j)))).
+Proof.
+  intros L Lw S Sw. unfold Meaning.node_value, sort_neuron. simpl. rewrite L, Lw.
+  unfold sorted_neurons. rewrite S, Sw, Nat.eqb_refl. reflexivity.
+Qed.
+
+Lemma means_sorted n W rho k y M : matrix_at g W = Some M -> Z.of_nat (cols M) = n ->
+  step_means (Flat n) (Sorted W rho k y) (SortNeuron M rho (Z.to_nat k))
+    (Flat (Z.of_nat (rows M))).
+Proof.
+  intros V <- x env a X m F E H. apply holds_flat in H as [SV EV]. rewrite Nat2Z.id in SV, EV.
+  assert (L : look env x = Some a) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  destruct (matrix_look _ _ V) as (w & Lw & Sw & Ew).
+  do 2 eexists. split; [|split].
+  - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
+    eapply sorted_node_value; [exact L|apply Lw|exact SV|exact Sw].
+  - apply bound_result.
+  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+    split; [reflexivity|]. intros b i Hb Hi. rewrite index_mod, index_div by exact Hi.
+    apply neuron_ext; intros j Hj.
+    + apply Ew, Hj.
+    + apply EV; assumption.
+Qed.
+
+(** ** Affine operations *)
+
+Lemma means_mapped n W b Ww bw xw yw y M v :
+  matrix_at g W = Some M -> vector g b = Some v -> Z.of_nat (cols M) = n ->
+  List.length v = rows M ->
+  step_means (Flat n) (Mapped W b Ww bw xw yw y) (Affine M v) (Flat (Z.of_nat (rows M))).
+Proof.
+  intros V V' <- Lv x env a X m F E H. apply holds_flat in H as [SV EV].
+  rewrite Nat2Z.id in SV, EV.
+  assert (L : look env x = Some a) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  destruct (matrix_look _ _ V) as (w & Lw & Sw & Ew).
+  destruct (vector_look _ _ V') as (c & Lc & Sc & Ec).
+  destruct F as [N C]. cbn [form flat_map outputs cast plain app] in N, C.
+  assert (D : NoDup [x; Ww; bw; xw; yw; y]) by exact N.
+  assert (CW : constant g Ww = None) by (apply C; simpl; tauto).
+  assert (Cb : constant g bw = None) by (apply C; simpl; tauto).
+  assert (Cx : constant g xw = None) by (apply C; simpl; tauto).
+  assert (Cy : constant g yw = None) by (apply C; simpl; tauto).
+  repeat match goal with
+  | H : NoDup (_ :: _) |- _ =>
+      apply NoDup_cons_iff in H; let I := fresh in destruct H as [I H]; simpl in I
+  end.
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite Lw. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite Lc. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite !look_other by intuition congruence.
+         rewrite L. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl.
+         rewrite look_bound by exact Cx.
+         rewrite !(look_other _ Ww) by intuition congruence. rewrite look_bound by exact CW.
+         rewrite !(look_other _ bw) by intuition congruence. rewrite look_bound by exact Cb.
+         unfold gemm_transposed. rewrite SV, Sw, Sc, Lv, !Nat.eqb_refl. reflexivity. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact Cy. reflexivity.
+  - apply bound_result.
+  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+    split; [reflexivity|]. intros s i Hs Hi. rewrite index_mod, index_div by exact Hi.
+    rewrite Ec by lia. f_equal. apply sum_ext. intros j Hj. rewrite Ew, EV by assumption.
+    reflexivity.
+Qed.
+
+(** ** Groups *)
+
+Lemma reshape_value env x to y v rest index : look env x = Some v ->
+  integer_constant g to = Some ([S (List.length rest)], index) ->
+  index 0 = (-1)%Z -> (forall i, i < List.length rest -> index (S i) = Z.of_nat (nth i rest 0)) ->
+  Forall (fun d => 1 <= d) rest ->
+  node_value env (plain "Reshape" [x; to] y) = reshape v rest.
+Proof.
+  intros L I M R P. unfold Meaning.node_value. simpl. rewrite L, I, M. simpl.
+  rewrite Nat.sub_0_r.
+  assert (E : map (fun i => Z.to_nat (index i)) (seq 1 (List.length rest)) = rest).
+  { clear - R. rewrite <- seq_shift, map_map.
+    rewrite (map_ext_in _ (fun i => nth i rest 0)).
+    - clear R. induction rest as [|d rest IH]; [reflexivity|]. simpl.
+      f_equal. rewrite <- seq_shift, map_map. exact IH.
+    - intros i Hi. apply in_seq in Hi. rewrite R by lia. apply Nat2Z.id. }
+  assert (Q : forallb (fun i => (0 <? index i)%Z) (seq 1 (List.length rest)) = true).
+  { apply forallb_forall. intros i Hi. apply in_seq in Hi. destruct i as [|i]; [lia|].
+    rewrite R by lia. rewrite Forall_forall in P.
+    assert (1 <= nth i rest 0) by (apply P, nth_In; lia). apply Z.ltb_lt. lia. }
+  rewrite Q, E. reflexivity.
+Qed.
+
+Lemma means_grouped n to_groups count groups sorted places y one sizes :
+  integer_array g count = Some (one, sizes) -> one = 1%Z ->
+  (2 <= sizes 0 <= n)%Z -> (n / sizes 0 * sizes 0 = n)%Z ->
+  is_constant g to_groups Int64 [3]%Z [-1; n / sizes 0; sizes 0]%Z = true ->
+  step_means (Flat n) (Grouped to_groups count groups sorted places y)
+    (GroupSort (Z.to_nat (sizes 0%Z))) (Flat n).
+Proof.
+  intros I -> R Q T x env v X k F E H. apply holds_flat in H as [SV EV].
+  assert (L : look env x = Some v) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  apply integer_look in I. change (Z.to_nat 1) with 1 in I.
+  apply is_constant_integer in T as (index & T & TI).
+  change (map Z.to_nat [3]%Z) with [3] in T.
+  set (s := Z.to_nat (sizes 0%Z)) in *. set (G := Z.to_nat (n / sizes 0)%Z).
+  set (D := Z.to_nat n) in *.
+  assert (HG : (0 < n / sizes 0)%Z) by (apply Z.div_str_pos; lia).
+  assert (HD : D = G * s) by (unfold D, G, s; rewrite <- Z2Nat.inj_mul by lia; f_equal; lia).
+  assert (Hs : 2 <= s) by (unfold s; lia).
+  assert (HG' : 1 <= G) by (unfold G; lia).
+  destruct F as [_ C]. cbn [form flat_map outputs flatten plain app] in C.
+  assert (Cg : constant g groups = None) by (apply C; simpl; tauto).
+  assert (Cs : constant g sorted = None) by (apply C; simpl; tauto).
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { erewrite (reshape_value _ _ _ _ _ [G; s]); [|exact L|exact T|apply (TI 0); simpl; lia| |].
+         - unfold reshape. rewrite SV. cbn [volume fold_right dims_of].
+           fold D. replace (k * (D * 1)) with (k * (G * (s * 1))) by (rewrite HD; ring).
+           rewrite Nat.div_mul by nia. rewrite Nat.eqb_refl.
+           destruct (Nat.leb_spec 1 (G * (s * 1))); [reflexivity|nia].
+         - intros [|[|i]] Hi; simpl in Hi; [| |lia]; rewrite TI by (simpl; lia); simpl;
+             unfold G, s; lia.
+         - repeat constructor; lia. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact Cg. rewrite I.
+         change (Z.of_nat 0) with 0%Z. fold s.
+         unfold largest_last. cbn [shape_of entry_at]. rewrite Nat.leb_refl. reflexivity. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value, flatten. simpl. rewrite look_bound by exact Cs. reflexivity.
+  - apply bound_result.
+  - unfold holds, Meaning.count. simpl units. cbn [shape_of entry_at dims_of volume fold_right apply_op].
+    fold D. split; [do 2 f_equal; rewrite HD; ring|].
+    intros b i Hb Hi.
+    assert (A : (b * D + i) / s = b * G + i / s).
+    { rewrite HD. replace (b * (G * s) + i) with ((b * G) * s + i) by ring.
+      apply Nat.div_add_l. lia. }
+    assert (A' : (b * D + i) mod s = i mod s).
+    { rewrite HD. replace (b * (G * s) + i) with (i + (b * G) * s) by ring.
+      apply Nat.mod_add. lia. }
+    rewrite A, A'. apply order_stat_ext. intros j Hj.
+    replace ((b * G + i / s) * s + j) with (b * D + (i / s * s + j)) by (rewrite HD; ring).
+    apply EV; [exact Hb|]. fold D.
+    assert (i / s < G) by (apply Nat.div_lt_upper_bound; lia). nia.
+Qed.
+
+(** ** Convolutions *)
+
+Lemma patches_before_is at_ F P : forall after,
+  patches_before at_ F P after =
+  map (fun p => entries_before (fun i => Z.to_nat (at_ i)) F (Z.of_nat (S p) * Z.of_nat F) [])
+    (seq 0 P) ++ after.
+Proof.
+  induction P as [|P IH]; intros after; [reflexivity|].
+  cbn [patches_before]. rewrite IH, seq_S, map_app, <- app_assoc. reflexivity.
+Qed.
+
+Lemma patches_before_length at_ F P : List.length (patches_before at_ F P []) = P.
+Proof. rewrite patches_before_is, app_nil_r, map_length, seq_length. reflexivity. Qed.
+
+Lemma patches_before_nth at_ F P p j d : p < P -> j < F ->
+  nth j (nth p (patches_before at_ F P []) []) d = Z.to_nat (at_ (Z.of_nat (p * F + j))).
+Proof.
+  intros Hp Hj. rewrite patches_before_is, app_nil_r.
+  set (f := fun p => entries_before (fun i => Z.to_nat (at_ i)) F (Z.of_nat (S p) * Z.of_nat F) []).
+  rewrite (nth_indep _ [] (f 0)) by (rewrite map_length, seq_length; exact Hp).
+  rewrite map_nth, seq_nth by exact Hp. unfold f. rewrite entries_before_nth by exact Hj.
+  do 2 f_equal. lia.
+Qed.
+
+Lemma means_convolved n pads places to_rows W to_split rho k padded flat rows_ neurons split_
+    turned y M count at_ :
+  (0 <= n)%Z ->
+  matrix_at g W = Some M -> integer_array g places = Some (count, at_) ->
+  let F := Z.of_nat (cols M) in
+  let O := Z.of_nat (rows M) in
+  let P := (count / F)%Z in
+  (1 <= F)%Z -> (P * F = count)%Z -> (1 <= P)%Z -> (1 <= O * P)%Z ->
+  forallb (fun i => (0 <=? i)%Z && (i <=? n)%Z) (entries_before at_ (Z.to_nat count) count []) = true ->
+  is_constant g pads Int64 [4]%Z [0; 0; 0; 1]%Z = true ->
+  is_constant g to_rows Int64 [2]%Z [-1; F]%Z = true ->
+  is_constant g to_split Int64 [3]%Z [-1; P; O]%Z = true ->
+  step_means (Flat n)
+    (Convolved pads places to_rows W to_split rho k padded flat rows_ neurons split_ turned y)
+    (SortConv (patches_before at_ (cols M) (Z.to_nat P) []) M rho (Z.to_nat k)) (Flat (O * P)).
+Proof.
+  intros Hn V I F O P HF HP HP1 HO A Cp Cr Cs x env v X m Fr E H.
+  apply holds_flat in H as [SV EV].
+  assert (L : look env x = Some v) by (apply look_value; [apply Fr; left; reflexivity|exact E]).
+  destruct (matrix_look _ _ V) as (w & Lw & Sw & Ew).
+  apply integer_look in I.
+  apply is_constant_integer in Cr as (ir & Tr & Ir). change (map Z.to_nat [2]%Z) with [2] in Tr.
+  apply is_constant_integer in Cs as (is_ & Ts & Is). change (map Z.to_nat [3]%Z) with [3] in Ts.
+  set (D := Z.to_nat n) in *. set (f := cols M) in *. set (o := rows M) in *.
+  set (p := Z.to_nat P) in *. set (c := Z.to_nat count) in *.
+  assert (Hf : 1 <= f) by (unfold F in HF; lia).
+  assert (Hp : 1 <= p) by (unfold p; lia).
+  assert (Hc : c = p * f).
+  { unfold c, p, f. rewrite <- HP. unfold F. rewrite Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity. }
+  assert (Ho : 1 <= o) by (unfold O in HO; nia).
+  assert (Bounds : forall i, i < c -> (0 <= at_ (Z.of_nat i) <= n)%Z).
+  { intros i Hi. rewrite forallb_forall in A.
+    assert (B : In (at_ (Z.of_nat i)) (entries_before at_ c count [])).
+    { rewrite entries_before_is, app_nil_r. apply in_map_iff. exists i.
+      split; [f_equal; unfold c; lia|apply in_seq; lia]. }
+    apply A in B. apply andb_prop in B as [B B']. lia. }
+  destruct Fr as [_ C]. cbn [form to_patches from_patches flat_map outputs flatten plain app sort_neuron] in C.
+  assert (C1 : constant g padded = None) by (apply C; simpl; tauto).
+  assert (C2 : constant g flat = None) by (apply C; simpl; tauto).
+  assert (C3 : constant g rows_ = None) by (apply C; simpl; tauto).
+  assert (C4 : constant g neurons = None) by (apply C; simpl; tauto).
+  assert (C5 : constant g split_ = None) by (apply C; simpl; tauto).
+  assert (C6 : constant g turned = None) by (apply C; simpl; tauto).
+  do 2 eexists. split; [|split].
+  - cbn [form to_patches from_patches app].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, Cp. unfold pad_one. rewrite SV. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C1. rewrite I.
+         unfold gather_columns. cbn [shape_of dims_of]. fold c.
+         replace (forallb _ _) with true; [reflexivity|]. symmetry. apply forallb_forall.
+         intros i Hi. apply in_seq in Hi. specialize (Bounds i). fold D.
+         apply andb_true_intro. split; [apply Z.leb_le|apply Z.ltb_lt]; unfold D; lia. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { erewrite (reshape_value _ _ _ _ _ [f]); [|apply look_bound, C2|exact Tr|apply (Ir 0); simpl; lia| |].
+         - unfold reshape. cbn [shape_of volume fold_right].
+           replace (m * (c * 1)) with (m * p * (f * 1)) by (rewrite Hc; ring).
+           rewrite Nat.div_mul by lia. rewrite Nat.eqb_refl.
+           destruct (Nat.leb_spec 1 (f * 1)); [reflexivity|lia].
+         - intros [|i] Hi; simpl in Hi; [|lia]. rewrite Ir by (simpl; lia). reflexivity.
+         - repeat constructor; lia. }
+    unfold from_patches. erewrite evaluate_cons; [|reflexivity|].
+    2: { eapply sorted_node_value; [apply look_bound, C3|apply Lw|reflexivity|exact Sw]. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { erewrite (reshape_value _ _ _ _ _ [p; o]); [|apply look_bound, C4|exact Ts|apply (Is 0); simpl; lia| |].
+         - unfold reshape. cbn [shape_of volume fold_right].
+           replace (m * p * (o * 1)) with (m * (p * (o * 1))) by ring.
+           rewrite Nat.div_mul by nia. rewrite Nat.eqb_refl.
+           destruct (Nat.leb_spec 1 (p * (o * 1))); [reflexivity|nia].
+         - intros [|[|i]] Hi; simpl in Hi; [| |lia]; rewrite Is by (simpl; lia); simpl;
+             unfold p, O; lia.
+         - repeat constructor; lia. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C5.
+         unfold swap_last. cbn [shape_of entry_at]. reflexivity. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value, flatten. simpl. rewrite look_bound by exact C6. reflexivity.
+  - apply bound_result.
+  - assert (U : Meaning.count (Flat (O * P)) = o * p).
+    { unfold Meaning.count, O, o, p. cbn [units]. rewrite Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity. }
+    unfold holds. rewrite U. cbn [shape_of entry_at dims_of volume fold_right apply_op].
+    split; [do 2 f_equal; change (Z.to_nat (O * P)) with (Meaning.count (Flat (O * P)));
+            rewrite U; ring|].
+    intros b i Hb Hi. rewrite patches_before_length.
+    rewrite index_div, index_mod by exact Hi.
+    assert (H1 : i mod p < p) by (apply Nat.mod_upper_bound; lia).
+    assert (H2 : i / p < o) by (apply Nat.div_lt_upper_bound; [lia|]; lia).
+    replace (b * (p * o) + i mod p * o + i / p) with ((b * p + i mod p) * o + i / p) by ring.
+    rewrite index_mod, index_div by exact H2.
+    apply neuron_ext; intros j Hj; [apply Ew, Hj|].
+    replace ((b * p + i mod p) * f + j) with (b * c + (i mod p * f + j)) by (rewrite Hc; ring).
+    assert (H3 : i mod p * f + j < c) by (rewrite Hc; nia).
+    rewrite (index_mod b c _ H3), (index_div b c _ H3).
+    unfold patch. rewrite patches_before_nth by assumption.
+    pose proof (Bounds _ H3) as H4. set (q := Z.to_nat (at_ (Z.of_nat (i mod p * f + j)))).
+    assert (H5 : q < S D) by (unfold q, D; lia).
+    change (Meaning.count (Flat n)) with D.
+    rewrite index_mod, index_div by exact H5.
+    unfold Network.padded. destruct (Nat.ltb_spec q D); [|reflexivity].
+    apply EV; assumption.
+Qed.
+
+(** ** The chain *)
+
+Lemma operation_positive sh s o to : positive_shape sh -> operation g sh s = Some (o, to) ->
+  (1 <= units to)%Z -> positive_shape to.
+Proof.
+  intros Pos E U.
+  assert (H : to = sh \/ exists n, to = Flat n).
+  { destruct s; cbn [operation] in E;
+      repeat match type of E with
+      | (if ?a then _ else _) = _ => destruct a; try discriminate
+      | match ?a with _ => _ end = _ => destruct a; try discriminate
+      end; injection E as <- <-; eauto. }
+  destruct H as [->|[n ->]]; assumption.
+Qed.
+
+Lemma step_sound sh s o to : positive_shape sh -> operation g sh s = Some (o, to) ->
+  (1 <= units to)%Z -> step_means sh s o to /\ count to = out_size o (count sh).
+Proof.
+  intros Pos E U.
+  destruct s; cbn [operation] in E.
+  - destruct (scalar g mean) eqn:?; [|discriminate]. destruct (scalar g std) eqn:?; [|discriminate].
+    injection E as <- <-. split; [apply means_normalized; assumption|reflexivity].
+  - injection E as <- <-. split; [apply means_flattened, Pos|reflexivity].
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
+    destruct ((Z.of_nat (cols m) =? n)%Z && (1 <=? k)%Z && (k <=? n)%Z) eqn:B; [|discriminate].
+    injection E as <- <-. apply andb_prop in B as [B _]. apply andb_prop in B as [B _].
+    apply Z.eqb_eq in B. split; [apply means_sorted; assumption|].
+    unfold count. simpl. apply Nat2Z.id.
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
+    destruct (integer_array g places) as [[c at_]|] eqn:I; [|discriminate].
+    destruct ((1 <=? k)%Z && (k <=? Z.of_nat (cols m))%Z) eqn:B1; [|discriminate].
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B2; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B3; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B4; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B5; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B6; [|discriminate] end.
+    injection E as <- <-. simpl in U, Pos.
+    apply andb_prop in B1 as [K1 K2]. apply andb_prop in B2 as [B2 _].
+    apply andb_prop in B2 as [Q1 Q2].
+    apply Z.leb_le in K1, K2, Q2. apply Z.eqb_eq in Q1.
+    split; [apply means_convolved; try assumption; lia|].
+    unfold count. cbn [units out_size]. rewrite patches_before_length, Z2Nat.inj_mul, Nat2Z.id by lia.
+    reflexivity.
+  - destruct sh as [|n]; [discriminate|]. destruct (vector g c) eqn:V; [|discriminate].
+    destruct (Z.eqb_spec (Z.of_nat (List.length l)) n) as [B|]; [|discriminate].
+    injection E as <- <-. split; [apply means_shifted; assumption|reflexivity].
+  - destruct sh as [|n]; [discriminate|]. destruct (vector g c) eqn:V; [|discriminate].
+    destruct (Z.eqb_spec (Z.of_nat (List.length l)) n) as [B|]; [|discriminate].
+    injection E as <- <-. split; [apply means_biased; assumption|reflexivity].
+  - injection E as <- <-. split; [apply means_negated|reflexivity].
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
+    destruct (vector g b) eqn:V'; [|discriminate].
+    destruct (Z.eqb_spec (Z.of_nat (cols m)) n) as [B|]; [|discriminate].
+    destruct (Nat.eqb_spec (List.length l) (rows m)) as [B'|]; [|discriminate].
+    injection E as <- <-. split; [apply means_mapped; assumption|].
+    unfold count. simpl. apply Nat2Z.id.
+  - destruct sh as [|n]; [discriminate|].
+    match type of E with match ?a with _ => _ end = _ => destruct a as [[one sizes]|] eqn:I; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:T; [|discriminate] end.
+    injection E as <- <-.
+    apply andb_prop in B as [B B4]. apply andb_prop in B as [B B3]. apply andb_prop in B as [B1 B2].
+    apply Z.eqb_eq in B1, B4. apply Z.leb_le in B2, B3.
+    split; [eapply means_grouped; try eassumption; lia|reflexivity].
+  - split; [eapply means_activated; exact E|].
+    destruct (String.eqb operator "Relu"); [injection E as <- <-; reflexivity|].
+    destruct (String.eqb operator "Abs"); [injection E as <- <-; reflexivity|].
+    destruct (String.eqb operator "Tanh"); [injection E as <- <-; reflexivity|discriminate].
+Qed.
+
+Lemma result_in_form x s : In (result s) (flat_map outputs (form x s)).
+Proof. destruct s; simpl; tauto. Qed.
+
+Lemma NoDup_after {A} (x : A) l m : NoDup (l ++ m) -> In x l -> NoDup (x :: m).
+Proof.
+  intros N I. induction l as [|a l IH]; [destruct I|].
+  apply NoDup_cons_iff in N as [N N']. destruct I as [->|I]; [|apply IH; assumption].
+  constructor.
+  - intros H. apply N, in_or_app. right. exact H.
+  - clear - N'. induction l as [|a l IH]; [exact N'|].
+    apply NoDup_cons_iff in N' as [_ N']. apply IH, N'.
+Qed.
+
+Lemma chain_sound l : forall room sh os last x env v X n,
+  positive_shape sh -> operations g room sh l = Some (os, last) ->
+  fresh x (forms x l) -> env x = Some v -> holds sh X n v ->
+  exists env' v', evaluate env (forms x l) = Some env' /\ env' (result_of x l) = Some v' /\
+    holds last (fun b => eval_ops os (count sh) (X b)) n v'.
+Proof.
+  induction l as [|s l IH]; intros room sh os last x env v X n Pos O F E H.
+  - injection O as <- <-. exists env, v. auto.
+  - cbn [operations] in O.
+    destruct (operation g sh s) as [[o to]|] eqn:Os; [|discriminate].
+    match type of O with (if ?a then _ else _) = _ => destruct a eqn:B; [|discriminate] end.
+    destruct (operations g (room - work o to) to l) as [[os' last']|] eqn:Ol; [|discriminate].
+    injection O as <- <-.
+    apply andb_prop in B as [B _]. apply andb_prop in B as [_ B]. apply Z.leb_le in B.
+    destruct (step_sound _ _ _ _ Pos Os B) as [S C].
+    pose proof (operation_positive _ _ _ _ Pos Os B) as Pos'.
+    destruct F as [N K]. cbn [forms] in N, K. rewrite flat_map_app in N, K.
+    assert (F1 : fresh x (form x s)).
+    { split.
+      - change (NoDup ((x :: flat_map outputs (form x s)) ++ flat_map outputs (forms (result s) l))) in N.
+        clear - N. set (m := flat_map outputs (forms (result s) l)) in N. clearbody m.
+        induction (x :: flat_map outputs (form x s)) as [|a q IH]; [constructor|].
+        apply NoDup_cons_iff in N as [N N']. constructor; [|apply IH, N'].
+        intros I. apply N, in_or_app. left. exact I.
+      - intros a I. apply K. destruct I as [I|I]; [left; exact I|]. right. apply in_or_app. left. exact I. }
+    destruct (S x env v X n F1 E H) as (env1 & v1 & E1 & R1 & H1).
+    assert (F2 : fresh (result s) (forms (result s) l)).
+    { apply NoDup_cons_iff in N as [_ N]. split.
+      - apply NoDup_after with (1 := N), result_in_form.
+      - intros a I. apply K. right. apply in_or_app.
+        destruct I as [<-|I]; [left; apply result_in_form|right; exact I]. }
+    destruct (IH _ _ _ _ _ _ _ _ _ Pos' Ol F2 R1 H1) as (env2 & v2 & E2 & R2 & H2).
+    exists env2, v2. cbn [forms result_of]. rewrite evaluate_app, E1.
+    split; [exact E2|]. split; [exact R2|].
+    destruct H2 as [Sh En]. split; [exact Sh|]. intros b i Hb Hi. rewrite En by assumption.
+    cbn [eval_ops]. rewrite C. reflexivity.
+Qed.
+
+(** ** Names *)
+
+Lemma distinct_nodup l : distinct l = true -> NoDup l.
+Proof.
+  induction l as [|a l IH]; intros H; [constructor|]. simpl in H.
+  apply andb_prop in H as [H H']. constructor; [|apply IH, H'].
+  intros I. apply negb_true_iff in H. rewrite <- not_true_iff_false in H. apply H.
+  apply existsb_exists. exists a. split; [exact I|apply String.eqb_refl].
+Qed.
+
+Lemma constant_none a : ~ In a (constant_names g) -> constant g a = None.
+Proof.
+  intros H. unfold constant. destruct (find _ _) as [[c t]|] eqn:F; [|reflexivity].
+  apply find_some in F as [F E]. apply String.eqb_eq in E. simpl in E. subst c.
+  destruct H. apply in_map_iff. exists (a, t). auto.
+Qed.
+
+Lemma well_formed_fresh l rest : well_formed g = true -> nodes g = l ++ rest ->
+  fresh "input" l.
+Proof.
+  unfold well_formed. intros W N. rewrite !andb_true_iff in W.
+  destruct W as [[[_ D] _] _]. apply distinct_nodup in D.
+  assert (O : node_outputs g = flat_map outputs l ++ flat_map outputs rest).
+  { unfold node_outputs. rewrite N. apply flat_map_app. }
+  rewrite O in D. apply NoDup_cons_iff in D as [I D].
+  assert (H : forall a, In a ("input" :: flat_map outputs l) -> ~ In a (constant_names g)).
+  { intros a [<-|Ha] Hc.
+    - apply I, in_or_app. left. exact Hc.
+    - clear - D Ha Hc. induction (constant_names g) as [|c cs IH]; [destruct Hc|].
+      apply NoDup_cons_iff in D as [D D']. destruct Hc as [->|Hc]; [|apply IH; assumption].
+      apply D. apply in_or_app. right. apply in_or_app. left. exact Ha. }
+  split; [|intros a Ha; apply constant_none, H, Ha].
+  constructor.
+  - intros Ha. apply I. apply in_or_app. right. apply in_or_app. left. exact Ha.
+  - clear - D. induction (constant_names g) as [|c cs IH].
+    + simpl in D. induction (flat_map outputs l) as [|a q IH]; [constructor|].
+      apply NoDup_cons_iff in D as [D D']. constructor; [|apply IH, D'].
+      intros Ia. apply D, in_or_app. left. exact Ia.
+    + apply NoDup_cons_iff in D as [_ D]. apply IH, D.
+Qed.
+
+(** ** The theorem *)
+
+Lemma image_positive start : image g = Some start -> positive_shape start.
+Proof.
+  unfold image. intros H.
+  repeat match type of H with
+  | match ?a with _ => _ end = _ => destruct a eqn:?; try discriminate
+  | (if ?a then _ else _) = _ => destruct a eqn:?; try discriminate
+  end.
+  injection H as <-. simpl.
+  repeat match goal with B : _ && _ = true |- _ => apply andb_prop in B as [? ?] end.
+  repeat match goal with B : (_ <=? _)%Z = true |- _ => apply Z.leb_le in B end. lia.
+Qed.
+
+(** The part of a file's nodes that computes the logits, on an array of n images. *)
+Theorem graph_computes_network room f : denotes g room f ->
+  exists start classes l rest,
+    image g = Some start /\ nodes g = l ++ rest /\
+    forall (X : nat -> vec) n v env, env "input" = Some v -> holds start X n v ->
+      exists env' y, evaluate env l = Some env' /\ env' "logits" = Some y /\
+        holds (Flat classes) (fun b => logits (file_network f) (X b)) n y.
+Proof.
+  intros H.
+  assert (G : exists start steps os classes rest,
+    well_formed g = true /\ image g = Some start /\ nodes g = forms "input" steps ++ rest /\
+    result_of "input" steps = "logits" /\
+    operations g room start steps = Some (os, Flat classes) /\
+    file_network f = Network (Z.to_nat (units start)) os).
+  { destruct H; do 5 eexists; repeat (split; [eassumption|]); reflexivity. }
+  destruct G as (start & steps & os & classes & rest & W & I & N & R & O & ->).
+  exists start, classes, (forms "input" steps), rest.
+  split; [exact I|]. split; [exact N|]. intros X n v env E V.
+  destruct (chain_sound steps room start os (Flat classes) "input" env v X n
+    (image_positive _ I) O (well_formed_fresh _ _ W N) E V) as (env' & y & E' & Y & L).
+  exists env', y. rewrite R in Y. split; [exact E'|]. split; [exact Y|exact L].
+Qed.
+
+End In.
