@@ -71,14 +71,9 @@ MUTATIONS = {
         "| Some _ =>\n      check margin_constants",
     ),
     "constants of the radius": ("Recognise.v", "check margin_constants g n in", ""),
-    "patches": ("Forms.v", "(0 <=? i)%Z && (i <=? n)%Z)", "(0 <=? i)%Z)"),
+    "negative patches": ("Forms.v", "(0 <=? i)%Z && (i <=? n)%Z)", "(i <=? n)%Z)"),
     "padding": ("Forms.v", "check is_constant pads Int64 [4]%Z [0; 0; 0; 1]%Z in", ""),
     "groups": ("Forms.v", "check is_constant to_groups Int64 [3]%Z [-1; n / s; s]%Z in", ""),
-    "columns of weights": (
-        "Forms.v",
-        "check (Z.of_nat (cols M) =? n)%Z && (1 <=? k)%Z",
-        "check (1 <=? k)%Z",
-    ),
     "finite weights": (
         "Checker.v",
         "    if finite b then\n      let (w, v) := enclose b in\n      scan",
