@@ -29,7 +29,7 @@ Proof.
   assert (ch : forall r, checked r = Some s' -> small s').
   { intros r C. apply checked_some in C. destruct C as [-> C]. exact C. }
   intros S H. destruct o; cbn [step] in H;
-    repeat match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end;
+    repeat match type of H with (if ?c then _ else _) = _ => destruct c; try discriminate H end;
     try (apply (ch _ H)).
   - apply some_same in H. subst s'. exact S.
   - destruct (neurons _ _ _ _); [apply (ch _ H)|discriminate H].

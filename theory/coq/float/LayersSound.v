@@ -244,7 +244,8 @@ Proof. intros H. apply combine_nth, H. Qed.
 Lemma group_sort_sound g s s' : ready s -> step (GroupSort g) s = Some s' ->
   sound (GroupSort g) s s'.
 Proof.
-  intros R H. cbn [step] in H. destruct ((1 <=? g)%nat && _) eqn:C; [|discriminate].
+  intros R H. cbn [step] in H. destruct (negb _); [discriminate|].
+  destruct ((1 <=? g)%nat && _) eqn:C; [|discriminate].
   apply andb_prop in C. destruct C as [C1 C2]. apply Nat.leb_le in C1. apply Nat.eqb_eq in C2.
   assert (Q : units s = (units s / g * g)%nat).
   { pose proof (Nat.div_mod (units s) g ltac:(lia)). lia. }

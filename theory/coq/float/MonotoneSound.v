@@ -65,7 +65,8 @@ Proof.
     apply andb_prop in C. destruct C as [C _]. apply andb_prop in C. destruct C as [_ C].
     apply Z.leb_le, grid_le in C. pose proof (below_value std).
     assert (0 < grid least_std) by (unfold grid, least_std, unit_grid; lra). lra.
-  - intros g ->. cbn [step] in H. destruct ((1 <=? g)%nat && _) eqn:C; [|discriminate].
+  - intros g ->. cbn [step] in H. destruct (negb _); [discriminate|].
+    destruct ((1 <=? g)%nat && _) eqn:C; [|discriminate].
     apply andb_prop in C. destruct C as [C1 C2].
     split; [apply Nat.leb_le, C1|apply Nat.eqb_eq, C2].
 Qed.
