@@ -15,11 +15,11 @@ def checker_command() -> None:
 @checker_command.command("build")
 @click.option(
     "-o",
-    "--output",
+    "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to put the program [default: beside the package].",
 )
-def build_command(output: Path | None) -> None:
+def build_command(out: Path | None) -> None:
     """Compile the proofs, extract the checker from them and compile it.
 
     Needs Coq 8.16 with Flocq, make and OCaml with zarith
@@ -27,4 +27,4 @@ def build_command(output: Path | None) -> None:
     """
     from sortnet.export.checker import build_checker
 
-    click.echo(f"{build_checker(output)}: built")
+    click.echo(f"{build_checker(out)}: built")

@@ -207,7 +207,6 @@ class Trainer:
                 finish the same step; a checkpoint was written.
             OSError: the folder cannot be written.
         """
-        writer = Log(self.folder, self.step, self.config) if not self.rank else None
         last_save = time.monotonic()
         recent = Recent(self.batches.batch_size)
         steps = self.batches.steps
@@ -215,6 +214,8 @@ class Trainer:
         self.stop = Stop()
         stopping = stop_on_signals(self.stop, alone=self.world == 1)
         with stopping, self._averaged_gradients(), contextlib.ExitStack() as stack:
+            # Only now: a signal may come as soon as others see the log.
+            writer = Log(self.folder, self.step, self.config) if not self.rank else None
             if writer is not None:
                 stack.callback(writer.close)
             for x, y in self.batches.loader(self.step, self.device):

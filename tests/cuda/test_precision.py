@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 from test_compile import Nvrtc
-from torch import Tensor, nn
+from torch import Tensor
 
-from sortnet.evaluation import certificates, interval_certified, margin_radius
+from sortnet.evaluation import Certifier, certificates, interval_certified, margin_radius
 from sortnet.models import ModelConfig, build_model, set_p
 
 if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
@@ -45,15 +45,6 @@ def test_certificates_run_in_float32_whatever_the_settings(reduced: None) -> Non
     model = build_model(config).eval()
     set_p(model, float("inf"))
     x, y = torch.rand(40, 1, 6, 6), torch.randint(0, 4, (40,))
-    seen: list[tuple[bool, list[str]]] = []
-
-    def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        precision = [part.fp32_precision for part in PARTS]
-        seen.append((torch.is_autocast_enabled("cpu"), precision))
-        assert output.dtype == torch.float32
-
-    for layer in model.layers:
-        layer.register_forward_hook(look)
 
     def found() -> list[Tensor]:
         results = list(certificates(model, x, y, [0.001, 0.05]).values())
@@ -66,7 +57,8 @@ def test_certificates_run_in_float32_whatever_the_settings(reduced: None) -> Non
     expected = found()
     with torch.autocast("cpu", torch.bfloat16):
         assert all(torch.equal(a, b) for a, b in zip(found(), expected, strict=True))
-    assert seen and all(entry == (False, ["ieee"] * 4) for entry in seen)
+    # Affine layers run in float64, which no setting reaches; the model's own products are reduced.
+    assert not torch.equal(model(x), Certifier(model).predict(x).logits)
 
 
 @pytest.mark.parametrize(("program", "parameter"), [(1, 8), (2, 10)])
