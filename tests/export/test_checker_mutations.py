@@ -74,12 +74,6 @@ MUTATIONS = {
     "negative patches": ("Forms.v", "(0 <=? i)%Z && (i <=? n)%Z)", "(i <=? n)%Z)"),
     "padding": ("Forms.v", "check is_constant pads Int64 [4]%Z [0; 0; 0; 1]%Z in", ""),
     "groups": ("Forms.v", "check is_constant to_groups Int64 [3]%Z [-1; n / s; s]%Z in", ""),
-    "finite weights": (
-        "Checker.v",
-        "    if finite b then\n      let (w, v) := enclose b in\n      scan",
-        "    if true then\n      let (w, v) := enclose b in\n      scan",
-    ),
-    "bounds of the chain": ("Recognise.v", "check same_steps (bounds_steps n) steps &&", "check"),
     "constants of the bounds": ("Recognise.v", "&& interval_constants g classes n in", "in"),
     "the ball": ("CheckBytes.v", "&& ball_checked eps reach in", "in"),
     "how far bounds are apart": ("CheckBytes.v", "check slack_checked needed slack &&", "check"),
