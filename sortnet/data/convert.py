@@ -33,6 +33,8 @@ def as_array(values: Any, what: str) -> np.ndarray:
         values = values.data
     if hasattr(values, "detach"):  # a tensor, on whatever device
         values = values.detach().cpu().numpy()
+    if isinstance(values, list | tuple) and any(isinstance(one, str) for one in values):
+        values = np.array([*values, None], object)[:-1]  # or NaN and numbers would become text
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
@@ -156,9 +158,10 @@ def _arranged(array: np.ndarray, layout: Layout | None, box: Box | None) -> np.n
         )
     if array.ndim == 3 and box is None:
         return array[:, None]
-    if array.ndim == 4 and shape[3] in _CHANNELS:
+    if array.ndim == 4:
         second, third, last = shape[1:]
-        if second not in _CHANNELS or second == third != last:
+        unlike = second not in _CHANNELS and second >= min(third, last)
+        if unlike or (last in _CHANNELS and (second not in _CHANNELS or second == third != last)):
             raise ValueError(
                 f"samples {shape} look like [N, H, W, C], expected [N, C, H, W]: say "
                 'layout="NHWC" to have the channels moved, layout="NCHW" if it is right as it is'
@@ -245,6 +248,8 @@ def encode_labels(
     if array.dtype.kind == "f":
         if not (np.isfinite(array).all() and (array == np.round(array)).all()):
             raise ValueError("labels: missing values or fractions; a class is text or an integer")
+        if not (np.abs(array) < 2.0**53).all():
+            raise ValueError("labels: numbers beyond 2^53, which floats cannot tell apart")
         array = array.astype(np.int64)
     if array.dtype.kind not in "biuU":
         raise ValueError(f"labels: {array.dtype}; a class is text or an integer")

@@ -138,7 +138,7 @@ def read_table(
         raise ValueError(f"{path}: a table is a {', '.join(SUFFIXES)} file")
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
-    table = _read(path)
+    table = _read(path, target)
     have = list(table.column_names)
     try:
         _check_names(have, target, drop, keep)
@@ -169,7 +169,7 @@ def read_table(
         raise ValueError(f"{path}: {error}") from None
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, target: str | None) -> Any:
     try:
         import pyarrow
     except ImportError:
@@ -186,10 +186,30 @@ def _read(path: Path) -> Any:
         options = csv.ParseOptions(delimiter=_delimiter(path))
         # Text is text: a class named "NA" or "null" is no missing value.
         convert = csv.ConvertOptions(strings_can_be_null=False)
-        return csv.read_csv(path, parse_options=options, convert_options=convert)
+        table = csv.read_csv(path, parse_options=options, convert_options=convert)
+        return _with_classes_as_written(table, path, target, options)
     except (pyarrow.ArrowException, ValueError, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path}: not a readable table ({reason})") from None
+
+
+def _with_classes_as_written(table: Any, path: Path, target: str | None, options: Any) -> Any:
+    """The table of a CSV file, its target as text where numbers would merge "01" and "1"."""
+    import pyarrow
+    from pyarrow import csv
+
+    if target not in table.column_names or not pyarrow.types.is_integer(table[target].type):
+        return table
+    convert = csv.ConvertOptions(
+        include_columns=[target], column_types={target: pyarrow.string()}, strings_can_be_null=False
+    )
+    written = csv.read_csv(path, parse_options=options, convert_options=convert)[target]
+    if all(
+        text in ("", str(number))
+        for text, number in zip(written.to_pylist(), table[target].to_pylist(), strict=True)
+    ):
+        return table
+    return table.set_column(table.column_names.index(target), target, written)
 
 
 def _delimiter(path: Path) -> str:

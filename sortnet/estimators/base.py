@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
+from fractions import Fraction
 from numbers import Integral, Real
 from typing import Any, Literal
 
@@ -111,19 +112,27 @@ class SortNetEstimator(BaseEstimator):
         if self.immutable is None:
             return mask
         chosen = np.asarray(self.immutable)
+        flags = (isinstance(one, bool | np.bool_) for one in chosen.flat)
+        if chosen.dtype == object and all(flags):
+            chosen = chosen.astype(bool)
         if chosen.dtype == bool:
             if chosen.shape != mask.shape:
                 raise ValueError(f"immutable is a mask of {chosen.shape} for {len(mask)} features")
             return chosen.copy()
         names = self._names()
-        for one in chosen.ravel().tolist():
+        listed = chosen.ravel().tolist()
+        if len(set(listed)) != len(listed):
+            raise ValueError(f"immutable names a feature twice: {listed}; is it meant as a mask?")
+        for one in listed:
             if isinstance(one, str):
                 if names is None:
                     raise ValueError("immutable names features, but X has no column names")
                 if one not in names:
                     raise ValueError(f"immutable: no column {one!r} among {names}")
                 mask[names.index(one)] = True
-            elif isinstance(one, int) and -len(mask) <= one < len(mask):
+            elif (
+                isinstance(one, int) and not isinstance(one, bool) and -len(mask) <= one < len(mask)
+            ):
                 mask[one] = True
             else:
                 raise ValueError(
@@ -181,14 +190,29 @@ class SortNetEstimator(BaseEstimator):
                 ) from None
             if not np.isfinite(unit).all() or (unit < 0).any():
                 raise ValueError("units must be finite and at least 0")
-        unit[self._fixed()] = 0
-        if not (unit > 0).any():
+        single = unit.astype(np.float32)
+        if not np.isfinite(single).all() or ((single == 0) & (unit > 0)).any():
+            raise ValueError("units must be 0 or numbers that float32 can hold")
+        single[self._fixed()] = 0
+        if not (single > 0).any():
             raise ValueError("the unit is 0 for every feature: nobody can change anything")
-        return unit.astype(np.float32)
+        return single
 
     def _configure(self, X: FloatArray, classes: int, **more: Any) -> ModelConfig:
         box, unit = self._find_box(X), self._find_unit(X)
         self.box_low_, self.box_high_, self.unit_ = box.low, box.high, unit
+        # Two float64 inputs are rounded to float32, each by at most half a unit in the last place.
+        ends = np.maximum(np.abs(box.low), np.abs(box.high)).astype(np.float32)
+        moved = unit > 0
+        self.rounding_ = float((np.spacing(ends[moved]).astype(float) / unit[moved]).max())
+        eps = float(parse_eps(self.eps, MAX_UNITS_OF_RADIUS))
+        if self.rounding_ > eps / 4:
+            worst = int(np.argmax(np.where(moved, np.spacing(ends) / np.where(moved, unit, 1), 0)))
+            raise ValueError(
+                f"feature {worst} is as large as {ends[worst]:g}, where float32 has steps of "
+                f"{np.spacing(ends[worst]):g}, and its unit is {unit[worst]:g}: too coarse for "
+                f"eps = {self.eps}; subtract a constant from it first"
+            )
         spread = X.std(axis=0, dtype=np.float64)
         free = unit == 0
         std = np.where(free, np.where(spread > 0, spread, 1), unit).astype(np.float32)
@@ -250,6 +274,11 @@ class SortNetEstimator(BaseEstimator):
         with torch.no_grad():
             parts = [chain.logits(part) for part in torch.from_numpy(X).split(4096)]
         return torch.cat(parts)
+
+    def _ball(self, eps: Eps | None) -> Fraction:
+        """eps (by default the estimator's) and what rounding float64 inputs to float32 adds."""
+        exact = parse_eps(self.eps if eps is None else eps, MAX_UNITS_OF_RADIUS)
+        return exact + Fraction(self.rounding_)
 
     def _inside(self, X: FloatArray) -> npt.NDArray[np.bool_]:
         inside: npt.NDArray[np.bool_] = ((self.box_low_ <= X) & (self.box_high_ >= X)).all(axis=1)

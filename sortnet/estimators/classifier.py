@@ -12,7 +12,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,7 +32,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
 
     The ball of radius r around x holds every x' in the box with |x'_i - x_i| <= r unit_i in all
     features at once. Within the certified radius no x' gets another label: a theorem about the
-    rounded program that runs (docs/certificates.md), not a statistical statement.
+    rounded program that runs (docs/certificates.md), not a statistical statement. X may be float64;
+    what its rounding to float32 can move is taken off every radius (`rounding_`).
 
     Args:
         eps: radius to train for, in multiples of `unit`; also the default of `certify` and
@@ -57,6 +58,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
     Attributes:
         classes_: labels. n_features_in_, feature_names_in_: of X.
         network_: the fitted `CertifiedNet`. box_low_, box_high_, unit_: float32 [D].
+        rounding_: what rounding two inputs to float32 can move, in units; taken off every radius.
         n_iter_: steps made. validation_score_: certified accuracy that chose the network, or None.
 
     Example:
@@ -213,7 +215,9 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         radius = np.zeros(len(single), np.float32)
         if inside.any():
             part = torch.from_numpy(single[inside])
-            radius[inside] = self._certifier.predict(part).radius.numpy()
+            found = self._certifier.predict(part).radius.double().numpy() - self.rounding_
+            # Rounded down: a float32 below what is left.
+            radius[inside] = np.maximum(0, np.nextafter(found.astype(np.float32), np.float32(-1)))
         return radius
 
     def certify(self, X: Any, eps: Eps | None = None) -> npt.NDArray[np.bool_]:
@@ -221,17 +225,20 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         single = self._inputs(X)
         inside = self._inside(single)
         certified = np.zeros(len(single), bool)
-        eps = self.eps if eps is None else eps
+        ball = self._ball(eps)
         if inside.any():
             part = torch.from_numpy(single[inside])
-            certified[inside] = self._certifier.certify(part, eps).numpy()
+            certified[inside] = self._certifier.certify(part, ball).numpy()
         return certified
 
     def robust_score(
         self, X: Any, y: Any, eps: Eps | None = None, sample_weight: npt.ArrayLike | None = None
     ) -> float:
         """Certified accuracy: the part of samples that are right and certified at eps."""
-        right = self.predict(X) == np.asarray(y)
+        y = column_or_1d(y)
+        predicted = self.predict(X)
+        check_consistent_length(predicted, y)
+        right = predicted == y
         return float(np.average(right & self.certify(X, eps), weights=sample_weight))
 
     def __sklearn_tags__(self) -> Any:

@@ -185,7 +185,7 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         upper = np.full(len(single), np.inf)
         if inside.any():
             part = torch.from_numpy(single[inside])
-            found = self._certifier.predict_interval(part, self.eps if eps is None else eps)
+            found = self._certifier.predict_interval(part, self._ball(eps))
             lower[inside] = found.lower.double().numpy()
             upper[inside] = found.upper.double().numpy()
         return lower, upper

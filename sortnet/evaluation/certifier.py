@@ -7,6 +7,7 @@ finds is taken off every margin. `sortnet.evaluation.naive` has the textbook for
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple, TypeAlias
@@ -28,10 +29,14 @@ from sortnet.certificate.inputs import InputError, check_box, check_kind
 from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.operations import Affine, Shape, Tanh
 from sortnet.models import network_of
+from sortnet.nn.layer import LayerError
 
 from .frozen import FrozenChain
 
 Eps: TypeAlias = str | float | Fraction
+
+GUARDED = 2**22
+"""Inputs and weights up to which a `Certifier` runs the slow reference once, to compare."""
 
 
 class Prediction(NamedTuple):
@@ -97,6 +102,26 @@ class Certifier:
         self._widens = [step.widen * (1 + ROOM) for op, step in steps if isinstance(op, Affine)]
         if any(isinstance(op, Tanh) for op in self.network.ops):
             _check_tanh(next(model.parameters()).device)
+
+    @torch.no_grad()
+    def _check_chain(self) -> None:
+        """What runs must be what was analysed: both are compared at two points of the box.
+
+        A guard against mistakes of our own and against layers whose insides were exchanged.
+        """
+        spec = self.network.input
+        if math.prod(spec.shape) + sum(op.entries for op in self.network.ops) > GUARDED:
+            return
+        low, high = spec.low.astype(np.float64), spec.high.astype(np.float64)
+        part = np.random.default_rng(0).random((2, *spec.shape))
+        x = np.clip((low + part * (high - low)).astype(np.float32), spec.low, spec.high)
+        device = next((p.device for p in self.chain.model.parameters()), torch.device("cpu"))
+        runs = self.chain.logits(torch.from_numpy(x).to(device)).double().cpu().numpy()
+        if not np.abs(runs - self.network.value(x)).max() <= self.analysis.error:
+            raise LayerError(
+                "the model computes something else than its layers say they compute: was a layer "
+                "changed from inside?"
+            )
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
@@ -251,6 +276,7 @@ def certificates(
     """For each eps: bool [N], classified right and certified at eps (see `certified_accuracy`)."""
     certifier = Certifier(model, _shape(x))
     prediction = certifier.predict(x)
+    _check_labels(x, y)
     right = prediction.label == y
     return {eps: right & certifier.certify(x, eps, prediction) for eps in epsilons}
 
@@ -274,8 +300,9 @@ def certified_accuracy(
     """
     if len(x) == 0:
         raise ValueError("certified accuracy of no samples is undefined")
-    if len(x) != len(y):
-        raise ValueError(f"{len(y)} labels for {len(x)} samples")
+    _check_labels(x, y)
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, got {batch}")
     certifier = Certifier(model, _shape(x))
     hits = dict.fromkeys(epsilons, 0)
     for begin in range(0, len(x), batch):
@@ -285,6 +312,13 @@ def certified_accuracy(
             certified = certifier.certify(part, eps, prediction)
             hits[eps] += int((certified & (prediction.label == label)).sum())
     return {eps: count / len(x) for eps, count in hits.items()}
+
+
+def _check_labels(x: Tensor, y: Tensor) -> None:
+    integers = isinstance(y, Tensor) and not (y.is_floating_point() or y.is_complex())
+    if not integers or y.dtype == torch.bool or y.shape != x.shape[:1]:
+        kind = f"{y.dtype} {list(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+        raise ValueError(f"expected integer labels [{len(x)}] as a tensor, got {kind}")
 
 
 def _shape(x: Tensor) -> tuple[int, ...] | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sortnet.certificate.network import Network
 from sortnet.models import chain_of, layer_bounds
+from sortnet.nn.layer import LayerError
 from sortnet.nn.twins import TorchNetwork
 
 from .intervals import affine_parameters
@@ -34,6 +35,11 @@ class FrozenChain:
     """
 
     def __init__(self, model: nn.Module, *, declared: bool = False) -> None:
+        chain_of(model, declared=declared)  # strangers are refused by name before they are copied
+        tensors = [*model.named_parameters(), *model.named_buffers()]
+        meta = next((name for name, tensor in tensors if tensor.is_meta), None)
+        if meta is not None:
+            raise LayerError(f"{meta} is on the meta device and has no values: load them first")
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self._run(chain_of(self.model, declared=declared))
 

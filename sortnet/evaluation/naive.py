@@ -20,7 +20,7 @@ from sortnet.certificate.network import InputSpec
 from sortnet.models import chain_of
 from sortnet.models.network import own_input
 from sortnet.nn import Normalize
-from sortnet.nn.known import declared_by, layer_lipschitz
+from sortnet.nn.known import check_ranges, declared_by, layer_lipschitz
 
 from .certifier import Eps, Prediction
 from .frozen import FrozenChain
@@ -78,6 +78,8 @@ class NaiveCertifier:
         self.chain = FrozenChain(model, declared=True)
         self.input = own_input(model) or input
         self.lipschitz = lipschitz_constant(self.chain.model, self.input)
+        spec = self.input or InputSpec((1, 1, 1))  # the box of images, whatever their shape
+        check_ranges(self.chain.layers, spec.low, spec.high)
         names = {declared_by(layer) for layer in self.chain.layers}
         self.declared = sorted(name for name in names if name is not None)
         by = f", as declared by {', '.join(self.declared)}" if self.declared else ""

@@ -62,8 +62,10 @@ def _walk(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
         yield from _walk(module.layers, f"{name}layers.")
     elif type(module) is nn.Sequential:
         check_calls(module, _where(module, name))
-        for key, layer in module.named_children():
-            yield from _walk(layer, f"{name}{key}.")
+        # Not named_children(), which passes over a layer that stands in the chain twice.
+        for key, layer in module._modules.items():
+            if layer is not None:
+                yield from _walk(layer, f"{name}{key}.")
     else:
         yield name.removesuffix("."), module
 
@@ -79,6 +81,9 @@ def _wrapped(module: nn.Module) -> nn.Module | None:
         return cast(nn.Module, module.module)
     compiler = sys.modules.get("torch._dynamo.eval_frame")  # not imported for its sake
     if compiler is not None and type(module) is compiler.OptimizedModule:
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            if hooks:
+                raise LayerError("OptimizedModule has a forward hook: remove it")
         return cast(nn.Module, module._orig_mod)
     return None
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sortnet.data import Box, DataSet, Split, encode_labels, load
-from sortnet.data.convert import as_array, as_labels
+from sortnet.data.convert import as_array, as_inputs, as_labels
 
 INTEGERS = hnp.integer_dtypes(endianness="?") | hnp.unsigned_integer_dtypes(endianness="?")
 CONTAINERS = {
@@ -341,3 +341,24 @@ def test_lists_of_anything_become_arrays_or_one_line_errors(values):
         assert "\n" not in str(error).replace(str(values), "")
     else:
         assert array.dtype.kind in "biuf"
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["a", float("nan"), "b"], "missing"),
+        (["a", None], "missing"),
+        (["a", 1], "text"),
+        ([1e19, 3e19, 5.0], "2\\^53"),
+    ],
+)
+def test_labels_that_would_merge_are_refused(labels: list[object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        encode_labels(labels)
+
+
+@pytest.mark.parametrize("shape", [(4, 64, 64, 2), (4, 64, 64, 5), (4, 9, 9, 7), (4, 8, 8, 8)])
+def test_channels_last_of_any_number_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="NHWC"):
+        as_inputs(np.zeros(shape, np.uint8))
+    assert as_inputs(np.zeros(shape, np.uint8), layout="NHWC")[0].shape[1] == shape[3]

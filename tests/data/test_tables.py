@@ -1,5 +1,7 @@
 """Tables: columns by name, classes by name, and every fault with its column."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -214,3 +216,11 @@ def test_folds_test_every_sample_once(labels):
     for fraction in (0, 1, -0.1, float("nan")):
         with pytest.raises(ValueError, match="must lie in"):
             stratified_split(labels, fraction)
+
+
+def test_classes_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    """01 and 1 are two codes, not one number."""
+    rows = [f"{i}.5,{code}" for i, code in enumerate(["01", "1", "02", "2"] * 5)]
+    path = tmp_path / "codes.csv"
+    path.write_text("a,code\n" + "\n".join(rows) + "\n")
+    assert set(load(f"table:{path}", target="code").class_names or ()) == {"01", "02", "1", "2"}

@@ -145,6 +145,8 @@ def test_the_same_seed_gives_the_same_network(table) -> None:
         ({"unit": [1, 2]}, "6 numbers"),
         ({"unit": np.zeros(6)}, "unit is 0 for every feature"),
         ({"unit": -np.ones(6)}, "at least 0"),
+        ({"unit": [1, 1, 1, 1, 1, 1e-50]}, "float32"),
+        ({"immutable": [0, 0, 1]}, "twice"),
         ({"immutable": [9]}, "immutable"),
         ({"immutable": ["a"]}, "no column names"),
         ({"box": (0, 1)}, "outside the box"),
@@ -227,3 +229,29 @@ def test_three_classes_of_wine() -> None:
     model = SortNetClassifier(0.05, **QUICK).fit(X, y)
     assert model.score(X, y) > 0.9 and model.predict_proba(X).shape == (178, 3)
     assert np.allclose(model.predict_proba(X).sum(axis=1), 1)
+
+
+def test_rounding_float64_inputs_is_taken_off() -> None:
+    """Features so large that float32 steps matter: both ends of a ball are rounded."""
+    draw = np.random.default_rng(0)
+    X = 1e6 + draw.uniform(-500, 500, (200, 1))
+    y = (X[:, 0] > 1e6).astype(int)
+    model = SortNetClassifier(0.05, unit=[100.0], **QUICK).fit(X, y)
+    assert model.rounding_ > 0
+    Q = np.sort(np.concatenate([X[:, 0], 1e6 + draw.uniform(-5, 5, 400)]))[:, None]
+    Q = Q[(Q[:, 0] > model.box_low_[0]) & (Q[:, 0] < model.box_high_[0])]
+    label, radius = model.predict(Q), model.certified_radius(Q)
+    for i, j in zip(range(len(Q) - 1), range(1, len(Q)), strict=True):
+        apart = abs(Q[i, 0] - Q[j, 0]) / 100.0
+        assert label[i] == label[j] or max(radius[i], radius[j]) < apart
+    with pytest.raises(ValueError, match="subtract a constant"):
+        SortNetClassifier(0.05, **QUICK).fit(1.7e9 + X - 1e6, y)
+
+
+def test_object_masks_and_wrong_labels(table, fitted) -> None:
+    X, y = table
+    mask = np.array([False, False, True, False, False, False], object)
+    model = SortNetClassifier(0.05, immutable=mask, **(QUICK | {"epochs": 1})).fit(X, y)
+    assert (model.unit_ == 0).tolist() == mask.tolist()
+    with pytest.raises(ValueError, match="inconsistent"):
+        fitted.robust_score(X, y[:1])
