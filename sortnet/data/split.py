@@ -283,15 +283,13 @@ class DataSet:
                 raise ValueError(f"{name}: {found}; a classifier needs two classes")
             if class_names is None and labelled == tuple(map(str, range(classes))):
                 labelled = None
-        splits = [
-            Split(inputs, part, levels, box, layout, feature_names=feature_names, names=called)
-            for inputs, part, called in zip(
-                (x, x_test), numbers, names or (None, None), strict=True
-            )
-        ]
+        first, second = (None, None) if names is None else names
         return cls(
             name,
-            *splits,
+            Split(x, numbers[0], levels, box, layout, feature_names=feature_names, names=first),
+            Split(
+                x_test, numbers[1], levels, box, layout, feature_names=feature_names, names=second
+            ),
             classes,
             labelled,
             None if feature_names is None else tuple(map(str, feature_names)),
