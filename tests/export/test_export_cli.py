@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from sortnet.cli.export import export_command
 from sortnet.cli.main import cli
 from sortnet.cli.verify import verify_command
 from sortnet.data.sets import load
+from sortnet.export.report import Report, write_samples
 from sortnet.models import ModelConfig, build_model, estimate_means
 from sortnet.training.presets import get_preset
 from sortnet.training.runs import RunConfig, read_tensors, write_config, write_model, write_tensors
@@ -154,6 +156,20 @@ def test_rows_name_the_image_or_the_row(
     np.savez(tmp_path / "a.npz", x=pixels, y=np.arange(30) % 10, levels=16)
     arguments = ("--data", str(tmp_path / "a.npz"), "--limit", "7")
     assert names_of(model, rows, *arguments) == [str(row) for row in range(7)]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_names_that_are_no_text_are_escaped(tmp_path: Path, suffix: str) -> None:
+    one = np.ones(1, np.int64)
+    name = os.fsdecode(b"cat/\xff\xc3\xa9.png")
+    write_samples(
+        Report((name,), one, one, np.ones(1, np.float32), {}, {}, 0.0), tmp_path / f"rows.{suffix}"
+    )
+    if suffix == "jsonl":
+        row = json.loads((tmp_path / "rows.jsonl").read_text())
+    else:
+        (row,) = parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert row["name"] == "cat/\\udcffé.png"
 
 
 @pytest.mark.parametrize(
