@@ -35,11 +35,13 @@ class Report:
     """Per-sample results of N samples; radii as they were asked for.
 
     Attributes:
-        truth, label: int64 [N]. radius: float32 [N]. certified: eps -> bool [N], whether the label
-        cannot change in the ball. fooled: eps -> bool [N], whether the attack changed a right
-        answer; empty without an attack. seconds: of certification alone.
+        names: of the N samples (`Split.sample_names`). truth, label: int64 [N]. radius: float32
+        [N]. certified: eps -> bool [N], whether the label cannot change in the ball. fooled: eps ->
+        bool [N], whether the attack changed a right answer; empty without an attack. seconds: of
+        certification alone.
     """
 
+    names: tuple[str, ...]
     truth: IntArray
     label: IntArray
     radius: FloatArray
@@ -118,7 +120,8 @@ def certify_split(
             _no_contradiction(certified[eps][part] & fooled[eps][part], done, eps)
         done += len(x)
         progress(done)
-    return Report(np.asarray(split.labels), label, radius, certified, fooled, seconds)
+    truths = np.asarray(split.labels)
+    return Report(split.sample_names, truths, label, radius, certified, fooled, seconds)
 
 
 def _exact(eps: str) -> Fraction:
@@ -188,14 +191,16 @@ def claim(network: Network) -> str:
 
 
 def write_samples(report: Report, path: Path) -> None:
-    """One row per sample as .jsonl or .parquet: index, truth, label, radius, and per eps
-    ``certified@eps`` (and ``fooled@eps`` where attacked).
+    """One row per sample as .jsonl or .parquet: index, name, truth, label, radius, and per eps
+    ``certified@eps`` (and ``fooled@eps`` where attacked). The name is the file, key or row.
 
     Raises:
         ValueError: another suffix, or pyarrow is missing for Parquet.
     """
     columns: dict[str, Any] = {
         "index": np.arange(len(report.truth)),
+        # Names of files may hold bytes that are no text.
+        "name": np.array([n.encode("utf-8", "backslashreplace").decode() for n in report.names]),
         "truth": report.truth,
         "label": report.label,
         "radius": report.radius,

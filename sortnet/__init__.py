@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from . import _moved
 
 if TYPE_CHECKING:
+    from sortnet import data, estimators, evaluation, export, models, nn, theory, training
     from sortnet.data import DataSet, Split
     from sortnet.data import load as load_data
     from sortnet.estimators import SortNetClassifier, SortNetRegressor
@@ -122,13 +123,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        module, _, there = _HOMES[name].partition(":")
-        return getattr(import_module(module), there or name)
-    if name in _MODULES:
-        return import_module(f"sortnet.{name}")
-    raise AttributeError(f"module 'sortnet' has no attribute {name!r}")
+if not TYPE_CHECKING:  # else every misspelt name would pass a type checker
+
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            module, _, there = _HOMES[name].partition(":")
+            return getattr(import_module(module), there or name)
+        if name in _MODULES:
+            return import_module(f"sortnet.{name}")
+        raise AttributeError(f"module 'sortnet' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

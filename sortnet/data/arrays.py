@@ -48,7 +48,7 @@ def load_npz_set(
         arrays = _read(path)
         settings = _settings(arrays, levels, layout)
         names = settings["class_names"]
-        notes = []
+        notes, rows = [], None
         if "x" in arrays:
             x, y = arrays["x"], arrays["y"]
             _check_lengths(x, y)
@@ -57,6 +57,7 @@ def load_npz_set(
             first, second = stratified_split(groups, test_fraction, seed, found)
             x, y, x_test, y_test = x[first], y[first], x[second], y[second]
             notes.append(split_note(len(first), len(second), seed, regression))
+            rows = ([str(row) for row in first], [str(row) for row in second])
         else:
             x, y, x_test, y_test = (arrays[name] for name in _FOUR)
             regression = y.dtype.kind == "f" if regression is None else regression
@@ -75,6 +76,7 @@ def load_npz_set(
             box=box,
             layout=settings["layout"],
             notes=[*notes, *note],
+            names=rows,
         )
     except ValueError as error:
         raise _named(path, error) from None

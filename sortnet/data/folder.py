@@ -71,7 +71,7 @@ def load_folder(
         if absent and test:
             shown = ", ".join(repr(classes[label]) for label in absent)
             notes.append(f"no test image of class {shown}")
-    return from_files(name, train, test, classes, colour, notes)
+    return from_files(name, root, train, test, classes, colour, notes)
 
 
 def folder_samples(
@@ -94,37 +94,42 @@ def folder_samples(
     files = _listing(place, known)
     if not files:
         raise ValueError(f"{name}: no images in the folders of classes of {place}")
-    return _split(files, read_image(files[0][0], colour).shape, colour)
+    return _split(root, files, read_image(files[0][0], colour).shape, colour)
 
 
 def from_files(
     name: str,
+    root: Path,
     train: Files,
     test: Files,
     classes: Sequence[str],
     colour: Colour | None,
     notes: Sequence[str] = (),
 ) -> DataSet:
-    """A data set of image files, all of the first one's size; held in memory if small enough."""
+    """A data set of image files, all of the first one's size; held in memory if small enough.
+
+    Samples are named by their paths below `root`.
+    """
     if not train or not test:
         raise ValueError(f"{name}: found {len(train)} training and {len(test)} test images")
     shape = read_image(train[0][0], colour).shape
     return DataSet(
         name,
-        _split(train, shape, colour),
-        _split(test, shape, colour),
+        _split(root, train, shape, colour),
+        _split(root, test, shape, colour),
         len(classes),
         tuple(classes),
         notes=tuple(notes),
     )
 
 
-def _split(items: Files, shape: tuple[int, ...], colour: Colour | None) -> Split:
+def _split(root: Path, items: Files, shape: tuple[int, ...], colour: Colour | None) -> Split:
     channels, height, width = shape
     inputs: Inputs = ImageFiles([p for p, _ in items], (channels, height, width), colour)
     if len(items) * channels * height * width <= MEMORY_LIMIT:
         inputs = inputs[:]
-    return Split(inputs, np.asarray([label for _, label in items], np.int64))
+    names = [path.relative_to(root).as_posix() for path, _ in items]
+    return Split(inputs, np.asarray([label for _, label in items], np.int64), names=names)
 
 
 def image_paths(folder: Path) -> list[Path]:

@@ -41,7 +41,7 @@ def load_tinyimagenet(root: Path) -> DataSet:
         if len(row) < 2 or row[1] not in number:
             raise ValueError(f"{annotations}: expected FILE<tab>WNID<tab>..., got {row!r}")
         test.append((root / "val" / "images" / row[0], number[row[1]]))
-    return from_files("tinyimagenet", train, test, wnids, "rgb")
+    return from_files("tinyimagenet", root, train, test, wnids, "rgb")
 
 
 def _read_text(path: Path) -> str:

@@ -170,18 +170,28 @@ def rows_of(
 def lake_samples(path: str | Path, schema: Schema, target: str | None = "y") -> Split:
     """All samples of a lake that fits into memory, which has labels.
 
+    Samples are named by the column `key`, where there is one, else FILE:ROW.
+
     Raises:
         FileNotFoundError, ValueError, ImportError: as `parts` and `read_part`; no labels.
     """
-    read = [read_part(part, schema, target=target, key=None) for part in parts(path) if part.rows]
+    filled = [part for part in parts(path) if part.rows]
+    read = [read_part(part, schema, target=target) for part in filled]
     labels = [rows.labels for rows in read if rows.labels is not None]
     if not read or len(labels) < len(read):
         raise ValueError(f"{path}: no rows" if not read else f"{path}: no column {target!r}")
+    names: list[str] = []
+    root = Path(path).absolute()
+    for part, rows in zip(filled, read, strict=True):
+        keys = [None] * part.rows if rows.keys is None else rows.keys.to_pylist()
+        file = Path(part.file).relative_to(root).as_posix() if root.is_dir() else root.name
+        names += [f"{file}:{part.first + i}" if k is None else str(k) for i, k in enumerate(keys)]
     return Split(
         np.concatenate([rows.inputs for rows in read]),
         np.concatenate(labels),
         box=schema.box,
         layout={1: "ND", 2: "NCT", 3: "NCHW"}[len(schema.input_shape)],  # type: ignore[arg-type]
+        names=names,
     )
 
 

@@ -37,9 +37,10 @@ class Split:
         layout: "NCHW", "NHWC" (channels are moved), "NHW" (gets a channel), "NCT" or "ND"; see
             `convert.as_inputs` for what is assumed without it.
         feature_names: for errors; those of a frame are known.
+        names: of the N samples, for reports; those of `ImageFiles` are their paths unless said.
 
     Raises:
-        ValueError: samples and labels of different lengths, or what `convert.as_inputs` and
+        ValueError: samples, labels or names of different lengths, or what `convert.as_inputs` and
             `convert.as_labels` refuse.
     """
 
@@ -47,6 +48,7 @@ class Split:
     labels: npt.NDArray[Any]
     levels: int
     box: Box | None
+    names: tuple[str, ...] | None
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Split:
         layout: Layout | None = None,
         *,
         feature_names: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         numbers = as_labels(labels)
         samples: Inputs
@@ -64,13 +67,17 @@ class Split:
             if levels not in (None, 255) or box is not None or layout is not None:
                 raise ValueError("image files have 255 levels, no box and no layout")
             samples, levels = inputs, 255
+            names = [str(path) for path in inputs.paths] if names is None else names
         else:
-            names = getattr(inputs, "columns", None) if feature_names is None else feature_names
-            names = None if names is None else [str(name) for name in names]
-            samples, levels = as_inputs(inputs, levels, box, layout, names)
+            columns = getattr(inputs, "columns", None) if feature_names is None else feature_names
+            columns = None if columns is None else [str(name) for name in columns]
+            samples, levels = as_inputs(inputs, levels, box, layout, columns)
         if len(samples) != len(numbers):
             raise ValueError(f"{len(samples)} samples, but {len(numbers)} labels")
-        fields = {"inputs": samples, "labels": numbers, "levels": levels, "box": box}
+        held = None if names is None else tuple(map(str, names))
+        if held is not None and len(held) != len(samples):
+            raise ValueError(f"{len(samples)} samples, but {len(held)} names")
+        fields = {"inputs": samples, "labels": numbers, "levels": levels, "box": box, "names": held}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -81,6 +88,11 @@ class Split:
     def images(self) -> Inputs:
         """The inputs of a split of images."""
         return self.inputs
+
+    @property
+    def sample_names(self) -> tuple[str, ...]:
+        """What each sample is called: its name, else its number in the arrays it came in."""
+        return tuple(map(str, range(len(self)))) if self.names is None else self.names
 
     @property
     def regression(self) -> bool:
@@ -155,12 +167,18 @@ class Split:
                 )
 
     def take(self, index: slice | np.ndarray) -> Split:
-        """The samples at `index` (a slice, integers or a mask), in that order."""
+        """The samples at `index` (a slice, integers or a mask), in that order.
+
+        They keep their names; of samples without names, their numbers become their names.
+        """
         chosen = copy.copy(self)  # checked already
         held = self.inputs
         inputs = held.take(index) if isinstance(held, ImageFiles) else held[index]
         object.__setattr__(chosen, "inputs", inputs)
         object.__setattr__(chosen, "labels", self.labels[index])
+        all_names = self.sample_names
+        names = tuple(all_names[i] for i in np.arange(len(self))[index])
+        object.__setattr__(chosen, "names", names)
         return chosen
 
 
@@ -227,6 +245,7 @@ class DataSet:
         box: Box | None = None,
         layout: Layout | None = None,
         notes: Sequence[str] = (),
+        names: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> DataSet:
         """A data set from arrays, with labels of any kind.
 
@@ -239,6 +258,7 @@ class DataSet:
             feature_names: of a table's columns.
             levels, box, layout: as for `Split`.
             notes: as for the class.
+            names: of the samples of train and of test, for reports.
 
         Raises:
             ValueError: one class only, a class without training samples, a test class that
@@ -247,28 +267,31 @@ class DataSet:
         (x, y), (x_test, y_test) = train, test
         if regression:
             numbers = [np.asarray(as_labels(part), np.float64) for part in (y, y_test)]
-            classes, names = 0, None
+            classes, labelled = 0, None
             if len(numbers[0]) and np.ptp(numbers[0]) == 0:
                 raise ValueError(f"all training targets are {numbers[0][0]:g}")
         else:
-            codes, names = encode_labels(y, class_names)
-            classes = len(names)
-            numbers = [codes, encode_labels(y_test, names)[0]]
+            codes, labelled = encode_labels(y, class_names)
+            classes = len(labelled)
+            numbers = [codes, encode_labels(y_test, labelled)[0]]
             empty = np.setdiff1d(np.arange(classes), codes)
             if len(empty):
-                lacking = ", ".join(repr(names[label]) for label in empty)
+                lacking = ", ".join(repr(labelled[label]) for label in empty)
                 raise ValueError(f"{name}: no training sample of class {lacking}")
             if classes < 2:
-                found = f"only the class {names[0]!r}" if names else "no label"
+                found = f"only the class {labelled[0]!r}" if labelled else "no label"
                 raise ValueError(f"{name}: {found}; a classifier needs two classes")
-            if class_names is None and names == tuple(map(str, range(classes))):
-                names = None
+            if class_names is None and labelled == tuple(map(str, range(classes))):
+                labelled = None
+        first, second = (None, None) if names is None else names
         return cls(
             name,
-            Split(x, numbers[0], levels, box, layout, feature_names=feature_names),
-            Split(x_test, numbers[1], levels, box, layout, feature_names=feature_names),
+            Split(x, numbers[0], levels, box, layout, feature_names=feature_names, names=first),
+            Split(
+                x_test, numbers[1], levels, box, layout, feature_names=feature_names, names=second
+            ),
             classes,
-            names,
+            labelled,
             None if feature_names is None else tuple(map(str, feature_names)),
             tuple(notes),
         )

@@ -87,6 +87,7 @@ def load_table(
                 BOX_NOTE,
                 *columns.notes,
             ],
+            names=([str(row) for row in first], [str(row) for row in second]),
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

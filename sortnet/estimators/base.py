@@ -94,7 +94,7 @@ class SortNetEstimator(BaseEstimator):
             ("weight_decay", -1e-300, math.inf),
         ):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not least < value <= most or value == math.inf:
+            if not isinstance(value, Real) or not least < float(value) <= most or value == math.inf:
                 raise ValueError(f"{name} is out of its range: {value!r}")
         fraction = self.validation_fraction
         if not isinstance(fraction, Real) or not 0 <= fraction < 1:
@@ -118,7 +118,8 @@ class SortNetEstimator(BaseEstimator):
         if chosen.dtype == bool:
             if chosen.shape != mask.shape:
                 raise ValueError(f"immutable is a mask of {chosen.shape} for {len(mask)} features")
-            return chosen.copy()
+            mask[:] = chosen
+            return mask
         names = self._names()
         listed = chosen.ravel().tolist()
         if len(set(listed)) != len(listed):
@@ -174,6 +175,7 @@ class SortNetEstimator(BaseEstimator):
 
     def _find_unit(self, X: FloatArray) -> FloatArray:
         """s_i of every feature: the ball of radius r is |x'_i - x_i| <= r s_i."""
+        unit: npt.NDArray[np.float64]
         if isinstance(self.unit, str):
             if self.unit == "range":
                 unit = X.max(axis=0).astype(np.float64) - X.min(axis=0)
@@ -235,7 +237,7 @@ class SortNetEstimator(BaseEstimator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = build_model(config)
-            first = next(layer for layer in net.layers if hasattr(layer, "keep"))
+            first: Any = next(layer for layer in net.layers if hasattr(layer, "keep"))
             rows = torch.randint(len(X), (len(first.weight),))
             with torch.no_grad():
                 centres = net.layers[0](torch.from_numpy(X)[rows])
@@ -272,7 +274,7 @@ class SortNetEstimator(BaseEstimator):
         """[N, K] of any finite inputs, inside the box or not."""
         chain = self._certifier.chain
         with torch.no_grad():
-            parts = [chain.logits(part) for part in torch.from_numpy(X).split(4096)]
+            parts = [chain.logits(part) for part in torch.split(torch.from_numpy(X), 4096)]
         return torch.cat(parts)
 
     def _ball(self, eps: Eps | None) -> Fraction:
@@ -281,7 +283,7 @@ class SortNetEstimator(BaseEstimator):
         return exact + Fraction(self.rounding_)
 
     def _inside(self, X: FloatArray) -> npt.NDArray[np.bool_]:
-        inside: npt.NDArray[np.bool_] = ((self.box_low_ <= X) & (self.box_high_ >= X)).all(axis=1)
+        inside: npt.NDArray[np.bool_] = np.all((self.box_low_ <= X) & (self.box_high_ >= X), axis=1)
         outside = int((~inside).sum())
         if outside:
             warnings.warn(

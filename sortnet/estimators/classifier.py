@@ -161,14 +161,16 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             return (weights * mixed).sum() / weights.sum()
 
         def judge(net: CertifiedNet) -> float:
-            shift = _best_shift(net, *(a[judged] for a in data), eps)
+            shift = _best_shift(net, data[0][judged], data[1][judged], data[2][judged], eps)
             return _certified(net(data[0][judged]) + shift, data[1][judged], data[2][judged], eps)
 
         plan = self._plan(len(learn), seed)
         with bar(self.verbose, "fitting") as report:
             self.n_iter_, self.validation_score_ = train(
                 self.network_,
-                *(a[learn] for a in data),
+                data[0][learn],
+                data[1][learn],
+                data[2][learn],
                 loss=loss,
                 plan=plan,
                 judge=judge if len(held) else None,
@@ -177,8 +179,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             )
         with torch.no_grad():
             chosen = data if len(held) < 30 else [a[held] for a in data]
-            shift = _best_shift(self.network_, *chosen, eps)
-            last = next(x for x in reversed(self.network_.layers) if hasattr(x, "keep"))
+            shift = _best_shift(self.network_, chosen[0], chosen[1], chosen[2], eps)
+            last: Any = next(x for x in reversed(self.network_.layers) if hasattr(x, "keep"))
             last.bias -= shift  # a logit is a negated distance
             logits = self.network_(data[0])
             self.scale_ = _temperature(logits, data[1], data[2], float(scale.detach()))
@@ -239,7 +241,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         predicted = self.predict(X)
         check_consistent_length(predicted, y)
         right = predicted == y
-        return float(np.average(right & self.certify(X, eps), weights=sample_weight))
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        return float(np.average(right & self.certify(X, eps), weights=weights))
 
     def __sklearn_tags__(self) -> Any:
         return super().__sklearn_tags__()

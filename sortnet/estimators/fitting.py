@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +95,7 @@ def train(
             net.train()
             optimizer.zero_grad(set_to_none=True)
             value = loss(net(x[rows]), y[rows], weight[rows], part)
-            value.backward()
+            torch.autograd.backward(value)
             total = torch.nn.utils.get_total_norm(
                 [p.grad for p in parameters if p.grad is not None]
             )
@@ -132,16 +132,15 @@ def settle(net: CertifiedNet, x: Tensor) -> None:
     """Evaluation mode, p = inf, running means over `x`."""
     set_p(net, math.inf)
     with torch.no_grad():
-        estimate_means(net, x.split(1024))
+        estimate_means(net, torch.split(x, 1024))
     net.eval()
 
 
 @contextmanager
-def _threads(count: int):  # type: ignore[no-untyped-def]
+def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    with nullcontext():
-        torch.set_num_threads(count)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -137,7 +137,9 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         with bar(self.verbose, "fitting") as report:
             self.n_iter_, self.validation_score_ = train(
                 self.network_,
-                *(a[learn] for a in data),
+                data[0][learn],
+                data[1][learn],
+                data[2][learn],
                 loss=loss,
                 plan=self._plan(len(learn), seed),
                 judge=judge if len(held) else None,

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from sortnet.base.units import eps_to_float
 from sortnet.evaluation.intervals import margin_bounds
+from sortnet.evaluation.margins import margins
 from sortnet.evaluation.naive import lipschitz_constant
 from sortnet.models import CertifiedNet
 
@@ -84,14 +85,14 @@ class Objective(nn.Module):
         if self.own_loss is not None:
             logits = self.net(x, masks)
             loss = self.own_loss(logits, y, eps * self.lipschitz)
-            margin = losses.margins(logits, y)
+            margin = margins(logits, y)
             reach = self.eps_test * self.lipschitz if self.kind == "margin" else 0.0
             return loss, _counts(margin, margin - 2 * reach)
         if self.kind == "margin":
             logits = self.net(x, masks)
             loss = losses.clipped_hinge(logits, y, eps * self.lipschitz)
             loss = loss + ce_weight * F.cross_entropy(self.scale * logits, y)
-            margin = losses.margins(logits, y)
+            margin = margins(logits, y)
             return loss, _counts(margin, margin - 2 * self.eps_test * self.lipschitz)
         if self.kind == "worst-case":
             features = self.net.body(x, masks)
@@ -106,7 +107,7 @@ class Objective(nn.Module):
             worst = margin_bounds(self.net.layers, low, high, y)
             loss = losses.interval_cross_entropy(logits, worst, y, eps_progress)
         smallest = worst.scatter(1, y[:, None], float("inf")).amin(1)
-        return loss, _counts(losses.margins(logits, y), smallest)
+        return loss, _counts(margins(logits, y), smallest)
 
 
 def _counts(margin: Tensor, worst: Tensor) -> Tensor:

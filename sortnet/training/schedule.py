@@ -55,7 +55,7 @@ def exponential_ramp(epoch: float, start: float, end: float, first: float, last:
         return first
     if epoch >= end:
         return last
-    return first * (last / first) ** ((epoch - start) / (end - start))
+    return float(first * (last / first) ** ((epoch - start) / (end - start)))
 
 
 def linear_ramp(epoch: float, start: float, end: float) -> float:

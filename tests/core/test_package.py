@@ -49,16 +49,33 @@ def test_the_page_of_public_names_runs(
     assert (tmp_path / "certified.png").stat().st_size > 1000
 
 
-def test_type_checkers_see_the_same_names() -> None:
-    tree = ast.parse((ROOT / "sortnet" / "__init__.py").read_text())
+def seen_by_type_checkers(path: str) -> dict[str, str]:
+    """name -> "module" or "module:name there" of the imports under `if TYPE_CHECKING`."""
+    tree = ast.parse((ROOT / path / "__init__.py").read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    seen = {
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    return {
         alias.asname or alias.name: (node.module or "") + (f":{alias.name}" if alias.asname else "")
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert seen == sortnet._HOMES
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    modules = dict.fromkeys(sortnet._MODULES, "sortnet")
+    assert seen_by_type_checkers("sortnet") == sortnet._HOMES | modules
+
+
+@pytest.mark.parametrize("room", ["evaluation", "export", "training"])
+def test_type_checkers_see_the_names_of_a_lazy_room(room: str) -> None:
+    module = import_module(f"sortnet.{room}")
+    path = room if room == "export" else f"sortnet/{room}"
+    assert set(seen_by_type_checkers(path)) == set(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = module.nothing
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)

@@ -305,6 +305,12 @@ def test_data_sets_from_arrays():
     with pytest.raises(ValueError, match="all training targets are 1"):
         DataSet.of("own", (x, [1] * 6), (x, [1] * 6), regression=True)
     split = Split(x, [0, 1, 2, 0, 1, 3])
+    mask = np.array([True, False, True, False, True, False])
+    assert split.names is None and split.take(mask).take(slice(1, None)).names == ("2", "4")
+    called = Split(x, split.labels, names=list("abcdef"))
+    assert called.take(np.array([5, 0])).names == ("f", "a") and called.sample_names[1] == "b"
+    with pytest.raises(ValueError, match="6 samples, but 2 names"):
+        Split(x, split.labels, names=["a", "b"])
     for classes, good in ((4, True), (3, False), (0, False)):
         if good:
             assert DataSet("own", split, split, classes).classes == 4

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sortnet.data import folder, load
-from sortnet.data.images import ImageFiles
+from sortnet.data.images import ImageFiles, read_image
 
 
 def photos(root: Path, parts: tuple[str, ...] = ("train", "test"), count: int = 2) -> Path:
@@ -39,6 +39,11 @@ def test_one_split_is_parted_by_a_seed_and_says_so(tmp_path, place):
     assert np.array_equal(one.test.inputs, again.test.inputs)
     assert not np.array_equal(one.test.inputs, other.test.inputs)
     assert len(one.notes) == 1 and "16 samples for training, 4" in one.notes[0]
+    part = one.hold_out(0.25).test
+    assert len(part) == 4
+    for split in (one.train, one.test, part):
+        for name, image in zip(split.sample_names, split.inputs, strict=True):
+            assert np.array_equal(read_image(tmp_path / name), image)
 
 
 STRANGERS = (

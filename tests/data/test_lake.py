@@ -65,6 +65,13 @@ def test_every_row_once_whatever_the_form_and_the_groups(tmp_path, form, rows):
     assert np.array_equal(inputs, PIXELS.astype(np.float32) / np.float32(255))
     whole = load_samples(f"parquet:{tmp_path}", like=COLOUR)
     assert np.array_equal(whole.floats(), inputs)
+    assert list(whole.sample_names) == table["key"].to_pylist()
+    parquet.write_table(table.drop_columns(["key"]), tmp_path / "deep" / "b.PARQUET")
+    mixed = load_samples(f"parquet:{tmp_path}", like=COLOUR).sample_names
+    assert mixed[:12] == whole.sample_names[:12]
+    assert mixed[12:] == tuple(f"deep/b.PARQUET:{i}" for i in range(20))
+    alone = load_samples(f"parquet:{tmp_path / 'deep' / 'b.PARQUET'}", like=COLOUR)
+    assert alone.sample_names == tuple(f"b.PARQUET:{i}" for i in range(20))
 
 
 @given(st.integers(0, 19), st.integers(0, 20))

@@ -48,6 +48,11 @@ def test_one_split_is_parted_in_proportion_and_says_so(tmp_path):
     assert np.bincount(one.test.labels).tolist() == [2, 2, 2] and len(one.train) == 24
     assert np.array_equal(one.test.inputs, again.test.inputs)
     assert not np.array_equal(one.test.inputs, other.test.inputs)
+    for split in (one.train, one.test):  # names are rows of the file
+        assert np.array_equal(split.inputs, BYTES[[int(name) for name in split.sample_names]])
+    assert sorted((*one.train.sample_names, *one.test.sample_names), key=int) == [
+        str(row) for row in range(30)
+    ]
     assert "24 samples for training, 6" in one.notes[0] and "seed 1" in other.notes[0]
     assert len(load_samples(spec)) == 30
 

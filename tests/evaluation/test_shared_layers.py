@@ -80,7 +80,7 @@ def test_naive_certificates_refuse_a_morphology_outside_its_range() -> None:
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_what_cannot_be_copied_is_refused_by_name() -> None:
     for layer in (nn.Linear(2, 2).to("meta"), nn.utils.weight_norm(nn.Linear(2, 2))):
-        with pytest.raises(LayerError, match="meta device|hook|Linear"):
+        with pytest.raises(LayerError, match=r"meta device|hook|Linear"):
             margin_radius(nn.Sequential(nn.Flatten(), layer), torch.rand(2, *SHAPE))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from click import Command
 from click.testing import CliRunner, Result
+from PIL import Image
 from pyarrow import parquet
 
 from sortnet.cli.certify import certify_command
@@ -18,6 +20,7 @@ from sortnet.cli.export import export_command
 from sortnet.cli.main import cli
 from sortnet.cli.verify import verify_command
 from sortnet.data.sets import load
+from sortnet.export.report import Report, write_samples
 from sortnet.models import ModelConfig, build_model, estimate_means
 from sortnet.training.presets import get_preset
 from sortnet.training.runs import RunConfig, read_tensors, write_config, write_model, write_tensors
@@ -102,6 +105,7 @@ def test_certify(model: Path, tmp_path: Path, suffix: str) -> None:
     else:
         table = parquet.read_table(rows).to_pylist()
     assert [row["index"] for row in table] == list(range(60))
+    assert [row["name"] for row in table] == list(load("digits").test.sample_names[:60])
     right = [row["truth"] == row["label"] and row["certified@0.2"] for row in table]
     assert np.mean(right) == summary["certified"]["0.2"]
     assert all(row["certified@1/100"] for row in table if row["certified@0.2"])
@@ -116,6 +120,56 @@ def test_certify_npz(model: Path, tmp_path: Path) -> None:
         result = call(certify_command, str(model), "--data", str(tmp_path / name), "--eps", "1/50")
         assert result.exit_code == 0, result.output
         assert "20 samples" in result.output
+
+
+def names_of(model: Path, rows: Path, *arguments: str) -> list[str]:
+    result = call(certify_command, str(model), "--eps", "1/50", "--samples", str(rows), *arguments)
+    assert result.exit_code == 0, result.output
+    if rows.suffix == ".parquet":
+        table = parquet.read_table(rows).to_pylist()
+    else:
+        table = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["index"] for row in table] == list(range(len(table)))
+    return [row["name"] for row in table]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("held", ["test/", ""])
+def test_rows_name_the_image_or_the_row(
+    model: Path, tmp_path: Path, suffix: str, held: str
+) -> None:
+    rows, folder = tmp_path / f"rows.{suffix}", tmp_path / "images"
+    pixels = load("digits").test.inputs[:30]
+    labels = [f"{held}{name}" for name in "0123456789"]
+    for i, image in enumerate(pixels):
+        file = folder / labels[i % 10] / f"scan é {i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.asarray(image[0])).save(file)
+        if held:
+            file = folder / "train" / str(i % 10) / file.name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.asarray(image[0])).save(file)
+    found = names_of(model, rows, "--data", f"folder:{folder}")
+    assert len(found) == 30 and all((folder / name).is_file() for name in found)
+    assert {name.rsplit("/", 1)[0] for name in found} == set(labels)
+    assert names_of(model, rows, "--data", f"folder:{folder}", "--limit", "4") == found[:4]
+    np.savez(tmp_path / "a.npz", x=pixels, y=np.arange(30) % 10, levels=16)
+    arguments = ("--data", str(tmp_path / "a.npz"), "--limit", "7")
+    assert names_of(model, rows, *arguments) == [str(row) for row in range(7)]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_names_that_are_no_text_are_escaped(tmp_path: Path, suffix: str) -> None:
+    one = np.ones(1, np.int64)
+    name = os.fsdecode(b"cat/\xff\xc3\xa9.png")
+    write_samples(
+        Report((name,), one, one, np.ones(1, np.float32), {}, {}, 0.0), tmp_path / f"rows.{suffix}"
+    )
+    if suffix == "jsonl":
+        row = json.loads((tmp_path / "rows.jsonl").read_text())
+    else:
+        (row,) = parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert row["name"] == "cat/\\udcffé.png"
 
 
 @pytest.mark.parametrize(

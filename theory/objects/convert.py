@@ -90,8 +90,8 @@ def _width_in(module: nn.Module) -> int | None:
 def _layer(module: nn.Module, width: int) -> Layer | None:
     if isinstance(module, nn.Flatten | nn.Identity):
         return None
-    if isinstance(module, Normalize):
-        factor = 1 / fraction(module.std)
+    if isinstance(module, Normalize) and isinstance(module.mean, float):
+        factor = 1 / fraction(float(module.std))
         return Scale(width, factor, -fraction(module.mean) * factor)
     if isinstance(module, Negate):
         return Scale(width, -ONE)
@@ -130,8 +130,8 @@ def exact_operation(op: spec.Operation, width: int) -> Layer | None:
         case spec.Flatten():
             return None
         case spec.Normalize() if not op.per_feature:
-            factor = 1 / fraction(op.std)
-            return Scale(width, factor, -fraction(op.mean) * factor)
+            factor = 1 / fraction(float(op.std))
+            return Scale(width, factor, -fraction(float(op.mean)) * factor)
         case spec.Negate():
             return Scale(width, -ONE)
         case spec.Shift():

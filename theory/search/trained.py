@@ -154,7 +154,7 @@ def _train(model: nn.Module, loss: Callable[[float], Tensor], steps: int, rate: 
         done = step / steps
         set_p(model, 8.0 * 125.0 ** (done / 0.7) if done < 0.7 else float("inf"))
         optimizer.zero_grad()
-        loss(300**done).backward()
+        torch.autograd.backward(loss(300**done))
         optimizer.step()
         schedule.step()
     model.eval()

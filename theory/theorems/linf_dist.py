@@ -85,7 +85,9 @@ def check_boolean(g: BooleanFunction | SymmetricFunction, network: DistanceNetwo
     """
     for x in vertices(g.d):
         logits = network(x)
-        require(logits == (ONE - g(x), g(x)), f"logits {logits} at {x}, where {g} is {g(x)}")
+        require(
+            logits == (ONE - g(x), Fraction(g(x))), f"logits {logits} at {x}, where {g} is {g(x)}"
+        )
         require(radius(logits, g(x)) == HALF, f"radius {radius(logits, g(x))} at {x}")
 
 
