@@ -160,7 +160,7 @@ def _arranged(array: np.ndarray, layout: Layout | None, box: Box | None) -> np.n
         return array[:, None]
     if array.ndim == 4:
         second, third, last = shape[1:]
-        unlike = second not in _CHANNELS and second >= min(third, last)
+        unlike = second not in _CHANNELS and last < min(second, third)
         if unlike or (last in _CHANNELS and (second not in _CHANNELS or second == third != last)):
             raise ValueError(
                 f"samples {shape} look like [N, H, W, C], expected [N, C, H, W]: say "

@@ -101,7 +101,8 @@ class Certifier:
         steps = zip(self.network.ops, self.analysis.steps, strict=True)
         self._widens = [step.widen * (1 + ROOM) for op, step in steps if isinstance(op, Affine)]
         if any(isinstance(op, Tanh) for op in self.network.ops):
-            _check_tanh(next(model.parameters()).device)
+            _check_tanh(next((p.device for p in model.parameters()), torch.device("cpu")))
+        self._check_chain()
 
     @torch.no_grad()
     def _check_chain(self) -> None:

@@ -363,7 +363,7 @@ def test_labels_that_would_merge_are_refused(labels: list[object], words: str) -
         encode_labels(labels)
 
 
-@pytest.mark.parametrize("shape", [(4, 64, 64, 2), (4, 64, 64, 5), (4, 9, 9, 7), (4, 8, 8, 8)])
+@pytest.mark.parametrize("shape", [(4, 64, 64, 2), (4, 64, 64, 5), (4, 9, 9, 7), (4, 9, 12, 8)])
 def test_channels_last_of_any_number_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="NHWC"):
         as_inputs(np.zeros(shape, np.uint8))
