@@ -197,8 +197,8 @@ def search(
     naive = ((top[:, -1] - top[:, -2]) / F32(2 * analysis.lipschitz)).astype(F32)
     for sound, radii in ((False, naive), (True, radius)):
         chosen = radii > 0
-        if not sound and eps is not None:
-            continue
+        if not chosen.any() or (not sound and eps is not None):
+            continue  # older runtimes divide by zero on an empty batch, and the process dies
         points, own, reach = x[chosen], label[chosen], radii[chosen, None, None, None]
         breaks = np.zeros(len(points), np.bool_)
         for step in range(each):
