@@ -47,8 +47,9 @@ def test_loss_trace_of_30_steps_is_unchanged(tmp_path, family):
         loss, _ = run.train_step(x, y, settings_at(run.recipe, step / 4))
         run.step += 1
         seen.append(loss)
-    # Compilers and instruction sets may round differently; a changed recipe differs far more.
-    assert [seen[i] for i in (0, 14, 29)] == pytest.approx(TRACES[family], rel=2e-3)
+    # Compilers, instruction sets and older torch round differently; a changed recipe differs more.
+    rel = 1e-2 if "SORTNET_LOWEST" in os.environ else 2e-3
+    assert [seen[i] for i in (0, 14, 29)] == pytest.approx(TRACES[family], rel=rel)
 
 
 def test_training_separates_the_bars_and_leaves_a_loadable_run(tmp_path):
