@@ -45,8 +45,9 @@ def plain_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _bar(*columns: TextColumn) -> Progress:
-    return Progress(
+@contextmanager
+def _bar(*columns: TextColumn) -> Iterator[Progress]:
+    progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
@@ -56,6 +57,11 @@ def _bar(*columns: TextColumn) -> Progress:
         console=errors,
         disable=not errors.is_terminal,
     )
+    if errors.is_terminal:
+        with progress:
+            yield progress
+    else:
+        yield progress  # never started: older rich ends even a disabled bar with an empty line
 
 
 def accuracy_table(

@@ -39,7 +39,8 @@ def verify_command(model: Path, with_checker: bool, json_file: Path | None) -> N
         document["checker"] = {"accepted": verdict.accepted, "lines": list(verdict.lines)}
     write_json(json_file, document)
     if proof.network is not None and proof.analysis is not None:
-        table = Table(title=f"{model.name}, operation by operation (box [0, 1])")
+        box = "box [0, 1]" if proof.network.input.images else "a box and a unit for each feature"
+        table = Table(title=f"{model.name}, operation by operation ({box})")
         for column in ("operation", "units", "Lipschitz", "range", "error"):
             table.add_column(column, justify="left" if column == "operation" else "right")
         shapes = proof.network.shapes[1:]

@@ -278,6 +278,7 @@ def certificates(
     certifier = Certifier(model, _shape(x))
     prediction = certifier.predict(x)
     _check_labels(x, y)
+    _check_list(epsilons)
     right = prediction.label == y
     return {eps: right & certifier.certify(x, eps, prediction) for eps in epsilons}
 
@@ -302,6 +303,7 @@ def certified_accuracy(
     if len(x) == 0:
         raise ValueError("certified accuracy of no samples is undefined")
     _check_labels(x, y)
+    _check_list(epsilons)
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
     certifier = Certifier(model, _shape(x))
@@ -320,6 +322,11 @@ def _check_labels(x: Tensor, y: Tensor) -> None:
     if not integers or y.dtype == torch.bool or y.shape != x.shape[:1]:
         kind = f"{y.dtype} {list(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(f"expected integer labels [{len(x)}] as a tensor, got {kind}")
+
+
+def _check_list(epsilons: object) -> None:
+    if isinstance(epsilons, str):
+        raise ValueError(f"expected a list of radii such as [{epsilons!r}], got one text")
 
 
 def _shape(x: Tensor) -> tuple[int, ...] | None:

@@ -108,5 +108,7 @@ def test_labels_of_other_kinds_and_shapes_are_refused(labels: object) -> None:
     for call in (certificates, certified_accuracy):
         with pytest.raises(ValueError, match=r"integer labels \[6\]"):
             call(chain, x, labels, [0.1])
+    with pytest.raises(ValueError, match="list of radii"):
+        certified_accuracy(chain, x, torch.zeros(6, dtype=torch.int64), "8/255")
     with pytest.raises(ValueError, match="batch"):
         certified_accuracy(chain, x, torch.zeros(6, dtype=torch.int64), [0.1], batch=-1)
