@@ -34,10 +34,3 @@ def run_cli(tmp_path, monkeypatch, capsys):
         return int(stop.value.code or 0), printed.out, printed.err
 
     return call
-
-
-def one_line_error(result: tuple[int, str, str], *words: str) -> None:
-    code, _, err = result
-    assert code != 0
-    assert err.startswith("sortnet: error: ") and len(err.splitlines()) == 1, err
-    assert all(word in err for word in words), err

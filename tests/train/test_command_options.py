@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 from click import Command, Group
-from conftest import one_line_error
+from tiny import one_line_error
 
 from sortnet.cli import main as cli
 from sortnet.export import CertifiedSession

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny
-from conftest import one_line_error
+from tiny import one_line_error
 
 from sortnet.cli import reproduce as command
 from sortnet.data.sets import DataSet, Split

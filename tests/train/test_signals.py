@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from conftest import one_line_error
+from tiny import one_line_error
 
 from sortnet.cli import evaluate as evaluate_module
 from sortnet.training import InterruptedTrainingError, Trainer, runs

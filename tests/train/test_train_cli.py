@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import tiny
-from conftest import one_line_error
+from tiny import one_line_error
 
 from sortnet.cli import main as cli
 from sortnet.data import sets as data

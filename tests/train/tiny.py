@@ -57,3 +57,11 @@ def preset(family: str = "sortnet", **recipe: object) -> Preset:
 def config(chosen: Preset | None = None, seed: int = 0, **more: object) -> runs.RunConfig:
     chosen = chosen or preset()
     return runs.RunConfig(preset=chosen, model=model_config(chosen, dataset()), seed=seed, **more)
+
+
+def one_line_error(result: tuple[int, str, str], *words: str) -> None:
+    """A command failed in one line that has all the words."""
+    code, _, err = result
+    assert code != 0
+    assert err.startswith("sortnet: error: ") and len(err.splitlines()) == 1, err
+    assert all(word in err for word in words), err
