@@ -244,9 +244,6 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         weights = None if sample_weight is None else np.asarray(sample_weight)
         return float(np.average(right & self.certify(X, eps), weights=weights))
 
-    def __sklearn_tags__(self) -> Any:
-        return super().__sklearn_tags__()
-
 
 def _held_out(codes: npt.NDArray[Any], fraction: float, seed: int) -> tuple[Any, Any]:
     """Indices to learn from and to judge by; nothing to judge by where classes are too small."""

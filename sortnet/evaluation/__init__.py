@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         interval_certified,
         margin_radius,
     )
-    from .intervals import margin_bounds, worst_margins
+    from .intervals import margin_bounds
     from .naive import (
         NaiveCertifier,
         lipschitz_constant,
@@ -44,7 +44,6 @@ _HOME = {
     "naive_margin_radius": "naive",
     "pgd": "attack",
     "reestimate_means": "accuracy",
-    "worst_margins": "intervals",
 }
 
 __all__ = [
@@ -64,7 +63,6 @@ __all__ = [
     "naive_margin_radius",
     "pgd",
     "reestimate_means",
-    "worst_margins",
 ]
 
 

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from sortnet.certificate.network import Network
 from sortnet.models import chain_of, layer_bounds
+from sortnet.nn.functional import linear_bounds
 from sortnet.nn.layer import LayerError
 from sortnet.nn.twins import TorchNetwork
 
-from .intervals import affine_parameters
+from .intervals import affine_margins, affine_parameters
 
 
 class FrozenChain:
@@ -117,19 +118,11 @@ class _Affine:
         return nn.functional.linear(x.double(), self.weight, self.bias).to(x.dtype)
 
     def bounds(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        positive, negative = self.weight.clamp_min(0), self.weight.clamp_max(0)
-        linear = nn.functional.linear
-        return (
-            linear(low, positive, self.bias) + linear(high, negative),
-            linear(high, positive, self.bias) + linear(low, negative),
-        )
+        return linear_bounds(low, high, self.weight, self.bias)
 
     def worst_margin(self, low: Tensor, high: Tensor, label: Tensor) -> Tensor:
         """On differences of rows, which is tighter than two logits apart: [N]."""
-        rows = self.weight[label][:, None, :] - self.weight[None]
-        worst = torch.einsum("nkh,nh->nk", rows.clamp_min(0), low)
-        worst = worst + torch.einsum("nkh,nh->nk", rows.clamp_max(0), high)
-        worst = worst + self.bias[label][:, None] - self.bias
+        worst = affine_margins(self.weight, self.bias, low, high, label)
         return worst.scatter(1, label[:, None], torch.inf).amin(1)
 
 

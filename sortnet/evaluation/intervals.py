@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -36,20 +35,23 @@ def margin_bounds(
         lower, upper = layer_bounds(last, lower, upper)
         worst = lower.gather(1, label[:, None]) - upper
         return worst.scatter(1, label[:, None], 0)
-    weight, bias = affine
+    return affine_margins(*affine, lower, upper, label)
+
+
+def affine_margins(
+    weight: Tensor, bias: Tensor | None, lower: Tensor, upper: Tensor, label: Tensor
+) -> Tensor:
+    """`margin_bounds` of one affine layer, on differences of its rows: [N, K].
+
+    Args:
+        weight: [K, H]. bias: [K] or None. lower, upper: bounds of its input, [N, H].
+        label: int64 [N].
+    """
     difference = weight[label][:, None, :] - weight[None]
     worst = torch.einsum("nkh,nh->nk", difference.clamp_min(0), lower) + torch.einsum(
         "nkh,nh->nk", difference.clamp_max(0), upper
     )
     return worst if bias is None else worst + bias[label][:, None] - bias
-
-
-def worst_margins(
-    layers: Iterable[nn.Module], lower: Tensor, upper: Tensor, label: Tensor
-) -> Tensor:
-    """Lower bound of logit[label] - max of the others; see `margin_bounds`. [N]."""
-    bounds = margin_bounds(layers, lower, upper, label)
-    return bounds.scatter(1, label[:, None], math.inf).amin(1)
 
 
 def affine_parameters(layer: nn.Module) -> tuple[Tensor, Tensor | None] | None:
