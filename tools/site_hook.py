@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from mkdocs.plugins import event_priority
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "build" / "site-sources"
 # In the repository these links lead to sources; the site has only their names.
 _TO_SOURCES = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:theory|kernels|examples|tests|tools)[^)]*\)")
 
 
+@event_priority(100)  # before mkdocstrings, which drops search paths that do not exist yet
 def on_config(config: Any) -> Any:
     """Lay out the import tree: the folders export/ and theory/ are sortnet.export and .theory."""
     shutil.rmtree(SOURCES, ignore_errors=True)
