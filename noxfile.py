@@ -40,6 +40,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """Lines and branches of the Python code that the fast suite runs; native code is not counted."""
+    session.install("-e", ".[test]", "coverage[toml]>=7.10", "pytest-cov>=6")
+    session.run("pytest", "--cov", "--cov-report=term", "--cov-report=html", *session.posargs)
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """The fast suite with the lowest versions that pyproject.toml declares."""
     floors = session.run("python", str(ROOT / "tools" / "lowest.py"), silent=True)
