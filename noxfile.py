@@ -41,7 +41,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Lines and branches of the Python code that the fast suite runs; native code is not counted."""
+    """Lines and branches of the Python code that the fast suite runs, without native code."""
     session.install("-e", ".[test]", "coverage[toml]>=7.10", "pytest-cov>=6")
     session.run("pytest", "--cov", "--cov-report=term", "--cov-report=html", *session.posargs)
 

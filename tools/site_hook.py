@@ -11,8 +11,8 @@ from mkdocs.plugins import event_priority
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "build" / "site-sources"
-# In the repository these links lead to sources; the site has only their names.
-_TO_SOURCES = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?:theory|kernels|examples|tests|tools)[^)]*\)")
+DOCS = ROOT / "docs"
+_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#\s]*)(?:#[^)\s]*)?\)")
 
 
 @event_priority(100)  # before mkdocstrings, which drops search paths that do not exist yet
@@ -27,6 +27,13 @@ def on_config(config: Any) -> Any:
     return config
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to sources become their names."""
-    return _TO_SOURCES.sub(r"\1", markdown)
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Links to what the repository has and the site has not become their names."""
+    folder = Path(page.file.abs_src_path).parent
+
+    def name(link: re.Match[str]) -> str:
+        target = (folder / link[2]).resolve()
+        outside = target.exists() and not target.is_relative_to(DOCS)
+        return link[1] if outside else link[0]
+
+    return _LINK.sub(name, markdown)
