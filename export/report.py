@@ -88,7 +88,7 @@ def certify_split(
     spec = session.network.input
     split.check(spec.shape, session.network.classes, spec.low, spec.high)
     # A certificate at one radius is one at every smaller radius.
-    falling = sorted(epsilons, key=_exact, reverse=True)
+    falling = sorted(epsilons, key=exact, reverse=True)
     size = len(split)
     label, radius = np.empty(size, np.int64), np.empty(size, np.float32)
     certified = {eps: np.zeros(size, np.bool_) for eps in epsilons}
@@ -112,7 +112,7 @@ def certify_split(
         for eps in fooled:
             assert attack is not None
             right = np.flatnonzero(prediction.label == truth)
-            radius_eps = float32_up(_exact(eps))
+            radius_eps = float32_up(exact(eps))
             points = into_ball(
                 attack(x[right], truth[right], radius_eps), x[right], radius_eps, spec
             )
@@ -124,8 +124,9 @@ def certify_split(
     return Report(split.sample_names, truths, label, radius, certified, fooled, seconds)
 
 
-def _exact(eps: str) -> Fraction:
-    return parse_eps(eps, MAX_UNITS_OF_RADIUS)  # a session knows what its inputs allow
+def exact(eps: str) -> Fraction:
+    """A radius as it was asked for; whether the inputs allow it, the session says."""
+    return parse_eps(eps, MAX_UNITS_OF_RADIUS)
 
 
 def into_ball(
@@ -236,8 +237,8 @@ def plot(report: Report, path: Path, title: str) -> None:
         raise ValueError("a plot needs matplotlib (pip install matplotlib)") from None
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
-    epsilons = sorted(report.certified, key=_exact)
-    places = [float(_exact(eps)) for eps in epsilons]
+    epsilons = sorted(report.certified, key=exact)
+    places = [float(exact(eps)) for eps in epsilons]
     right = report.label == report.truth
     if (report.radius[right] > 0).any() and len(np.unique(report.radius)) > 2:
         # The margin radius certifies at every eps at once: a curve, not points.

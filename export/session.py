@@ -91,6 +91,7 @@ class CertifiedSession:
     Attributes:
         network: what the file computes. proof: of its certificates.
         class_names, feature_names: as the file says, or None; for people.
+        sha256: of the file that was verified, in hexadecimal.
 
     Raises:
         NotProvedError: the file does not prove its certificates; the message says why.
@@ -127,7 +128,7 @@ class CertifiedSession:
         if library and "CUDAExecutionProvider" in names:
             cuda.library()
         self._names = names
-        self._digest = hashlib.sha256(data).hexdigest()
+        self.sha256 = hashlib.sha256(data).hexdigest()
         metadata = {prop.key: prop.value for prop in model.metadata_props}
         self.class_names = _names(metadata, "class_names", self.network.classes)
         features = math.prod(self.network.input_shape)
@@ -142,7 +143,7 @@ class CertifiedSession:
                 self._measure(form.promise)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self._path, self._digest, self._names, self._library, self._threads)
+        return _reopen, (self._path, self.sha256, self._names, self._library, self._threads)
 
     def predict(self, x: FloatArray) -> Prediction:
         """Labels, certified radii and logits of a classifier.
@@ -337,7 +338,7 @@ def _reopen(
         NotProvedError: the file has changed. And what `CertifiedSession` raises.
     """
     session = CertifiedSession(path, providers, library, threads)
-    if session._digest != digest:
+    if session.sha256 != digest:
         raise NotProvedError(f"{path} is not the file that the session was opened with")
     return session
 

@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     help="Write one row per sample to a .jsonl or .parquet file.",
 )
 @plot_option
+@click.option(
+    "--report",
+    "report_file",
+    type=OutFile({".html": "jinja2 matplotlib"}),
+    metavar="FILE",
+    help="Write all of it as one .html page with charts and samples.",
+)
 @json_option
 def certify_command(
     model: Path,
@@ -61,6 +68,7 @@ def certify_command(
     library: bool,
     samples: Path | None,
     plot_file: Path | None,
+    report_file: Path | None,
     json_file: Path | None,
 ) -> None:
     """Certify the test samples of DATA with the ONNX file MODEL, at one or more radii.
@@ -80,7 +88,8 @@ def certify_command(
 
     spec = _spec(data)
     check_outputs(
-        {"--samples": samples, "--plot": plot_file, "--json": json_file},
+        {"--samples": samples, "--plot": plot_file, "--report": report_file}
+        | {"--json": json_file},
         inputs=[model, *data_files(spec, data_root)],
         data=user_folder(spec, data_root),
     )
@@ -94,6 +103,11 @@ def certify_command(
         write_samples(report, samples)
     if plot_file is not None:
         plot(report, plot_file, f"{model.name} on {data}")
+    if report_file is not None:
+        from sortnet.export.page import Source, write_page
+
+        words = f"PGD with {pgd_steps} steps" if pgd_steps else None
+        write_page(report_file, report, session, split, Source(model.name, data, words))
     write_json(json_file, document)
     _print_report(report, model.name, document["claim"])
 

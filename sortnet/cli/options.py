@@ -28,7 +28,7 @@ class Eps(click.ParamType):
 
 
 class OutFile(click.ParamType):
-    """A file to write, of one of the kinds given as suffix -> module that writes it (or None)."""
+    """A file to write, of one of the kinds given as suffix -> modules that write it (or None)."""
 
     name = "file"
 
@@ -42,9 +42,9 @@ class OutFile(click.ParamType):
             *others, last = self.kinds
             known = f"{', '.join(others)} or {last}" if others else last
             self.fail(f"expected a {known} file, got {path.name!r}", param, ctx)
-        module = self.kinds[path.suffix]
-        if module is not None and find_spec(module) is None:
-            self.fail(f"a {path.suffix} file needs {module}: pip install {module}", param, ctx)
+        for module in (self.kinds[path.suffix] or "").split():
+            if find_spec(module) is None:
+                self.fail(f"a {path.suffix} file needs {module}: pip install {module}", param, ctx)
         return path
 
 

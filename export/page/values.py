@@ -1,0 +1,87 @@
+"""What the page of a regression says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sortnet.base.units import float32_up
+from sortnet.data.sets import Split
+
+from ..report import exact
+from ..session import CertifiedSession
+from ..values import ValueReport, claim
+from . import charts, samples
+
+
+def content(report: ValueReport, session: CertifiedSession, split: Split) -> dict[str, Any]:
+    """The variables of values.html."""
+    epsilons = sorted(report.lower, key=exact)
+    points = [float(exact(eps)) for eps in epsilons]
+    rows = [
+        {
+            "eps": eps,
+            "worst": report.worst_error(eps),
+            "width": float(report.width(eps).mean()),
+            "widths": np.percentile(report.width(eps), (0, 50, 100)).tolist(),
+            "contained": report.contained(eps),
+        }
+        for eps in epsilons
+    ]
+    said = ", ".join(f"{samples.up(report.worst_error(eps))} at {eps}" for eps in epsilons)
+    return {
+        "rows": rows,
+        "error": report.error,
+        "chart": charts.value_bounds(
+            "errors",
+            points,
+            report.error,
+            [report.worst_error(eps) for eps in epsilons],
+            f"Mean absolute error against ε: clean {report.error:.4g}; at most {said}. "
+            "The table has the same.",
+        ),
+        "groups": list(_groups(report, session, split, epsilons)),
+        "as_rows": len(session.network.input_shape) not in (2, 3),
+        "epsilons": epsilons,
+        "claim": claim(session.network),
+        "seconds": report.seconds,
+    }
+
+
+def _groups(
+    report: ValueReport, session: CertifiedSession, split: Split, epsilons: list[str]
+) -> Iterator[dict[str, Any]]:
+    last = epsilons[-1]
+    width, worst = report.width(last), report.worst(last)
+    chosen = (
+        ("narrowest", "The narrowest bounds", width),
+        ("widest", "The widest bounds", -width),
+        ("worst", "The largest error in the ball", -worst),
+    )
+    seen: dict[int, samples.Sample] = {}
+    for key, title, order in chosen:
+        rows = np.argsort(order, kind="stable")[: samples.SHOWN].tolist()
+        for i in rows:
+            if i not in seen:
+                seen[i] = _sample(report, session, split, epsilons, i)
+        yield {"key": key, "title": title, "samples": [seen[i] for i in rows]}
+
+
+def _sample(
+    report: ValueReport, session: CertifiedSession, split: Split, epsilons: list[str], i: int
+) -> samples.Sample:
+    x, last = samples.pick(split, i), epsilons[-1]
+    lower, upper = float(report.lower[last][i]), float(report.upper[last][i])
+    bounds = f"{samples.down(lower)} to {samples.up(upper)}"
+    facts = (
+        ("truth", f"{report.truth[i]:.4g}"),
+        ("value", f"{report.value[i]:.4g}"),
+        (f"bounds at {last}", bounds),
+        (f"error at {last} at most", samples.up(report.worst(last)[i])),
+    )
+    shown = samples.look(session, x, f"sample{i}", f"sample {i}, bounds {bounds}")
+    small = float32_up(exact(epsilons[0]))
+    rows = samples.features(session, x, small) if shown is None else ()
+    return samples.Sample(i, report.names[i], shown, rows, facts)
