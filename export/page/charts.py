@@ -66,6 +66,11 @@ class Chart:
             self.axes: Axes = self.figure.add_subplot()
             self.axes.patch.set_visible(False)
 
+    def legend(self) -> None:
+        """Above the axes, where it covers nothing."""
+        with matplotlib.rc_context(_STYLE):
+            self.figure.legend(loc="outside upper left", ncols=3, columnspacing=1.2)
+
     def svg(self, label: str) -> Markup:
         """The chart as an SVG element.
 
@@ -107,7 +112,7 @@ def accuracy(
             once; None where the file has no such radius.
         small: no axis labels and no legend.
     """
-    chart = Chart(name, (2.4, 1.7) if small else (4.6, 3.2))
+    chart = Chart(name, (1.9, 1.35) if small else (4.6, 3.2))
     axes = chart.axes
     end = 1.15 * max(points)
     axes.axhline(100 * clean, color=INK, linestyle=":", linewidth=1.5, label="clean")
@@ -134,13 +139,13 @@ def accuracy(
         label="certified",
     )
     axes.set(xlim=(0, end), ylim=(0, 104), yticks=(0, 50, 100))
-    axes.grid(color=FAINT, linewidth=0.6)
+    axes.grid(color=FAINT, linewidth=0.4)
     if small:
         axes.tick_params(labelsize=9)
         axes.locator_params(axis="x", nbins=4)
     else:
         axes.set(xlabel="ε", ylabel="accuracy (%)", yticks=range(0, 101, 20))
-        axes.legend(loc="best")
+        chart.legend()
     return chart.svg(label)
 
 
@@ -169,7 +174,7 @@ def radius_histogram(
         axes.axvline(point, color=INK, linestyle="--", linewidth=1, label=text)
     axes.set(xlabel="certified radius", ylabel="samples", xlim=(0, bins[-1]))
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="best")
+    chart.legend()
     return chart.svg(label)
 
 
@@ -185,8 +190,8 @@ def value_bounds(
     )
     axes.set(xlabel="ε", ylabel="mean absolute error", xlim=(0, 1.05 * max(points)))
     axes.set_ylim(0, 1.1 * max(error, *worst) or 1)
-    axes.grid(color=FAINT, linewidth=0.6)
-    axes.legend(loc="best")
+    axes.grid(color=FAINT, linewidth=0.4)
+    chart.legend()
     return chart.svg(label)
 
 

@@ -54,7 +54,8 @@ def content(report: Report, session: CertifiedSession, split: Split) -> dict[str
         ],
         "levels": QUANTILES,
         "groups": list(_groups(report, session, split, epsilons)),
-        "as_rows": len(session.network.input_shape) not in (2, 3),
+        "as_rows": samples.as_rows(session),
+        "features_found": samples.features_found(session),
         "claim": claim(session.network),
         "seconds": report.seconds,
     }
@@ -150,19 +151,17 @@ def _groups(
     for eps in epsilons:
         reach = np.where(report.certified[eps], np.maximum(reach, float(exact(eps))), reach)
     right = report.label == report.truth
-    chosen: tuple[tuple[str, str, Array], ...] = (
-        ("smallest", "Right, with the smallest radius", _first(reach, right)),
-        ("largest", "Right, with the largest radius", _first(-reach, right)),
-        ("wrong", "Wrong, with the largest radius", _first(-reach, ~right)),
+    # Of few samples, none stands in both groups.
+    half = -(-int(right.sum()) // 2)
+    chosen: tuple[tuple[str, Array], ...] = (
+        ("Right, with the smallest radius", _first(reach, right)[:half]),
+        ("Right, with the largest radius", _first(-reach, right)[: int(right.sum()) - half]),
+        ("Wrong, with the largest radius", _first(-reach, ~right)),
     )
-    seen: dict[int, samples.Sample] = {}
-    for key, title, rows in chosen:
-        if not len(rows):
-            continue
-        for i in rows.tolist():
-            if i not in seen:
-                seen[i] = _sample(report, session, split, epsilons, i)
-        yield {"key": key, "title": title, "samples": [seen[i] for i in rows.tolist()]}
+    for title, rows in chosen:
+        if len(rows):
+            shown = [_sample(report, session, split, epsilons, i) for i in rows.tolist()]
+            yield {"title": title, "samples": shown}
 
 
 def _first(order: Array, part: BoolArray) -> Array:
@@ -181,12 +180,12 @@ def _sample(
         ("truth", class_name(session, int(report.truth[i]))),
         ("answer", class_name(session, int(report.label[i]))),
         ("radius", samples.down(radius)),
-        ("certified at", ", ".join(proved) or "none of ε"),
+        ("certified up to", proved[-1] if proved else "no ε asked for"),
     ]
     if fooled:
-        facts.append(("attack found another answer at", ", ".join(fooled)))
+        facts.append(("attack succeeds from", min(fooled, key=exact)))
     small = float32_up(exact(epsilons[0]))
     shown = samples.look(session, x, f"sample{i}", f"sample {i}, radius {samples.down(radius)}")
-    rows = samples.features(session, x, small) if shown is None else ()
+    rows = samples.features(session, x, small) if samples.features_found(session) else ()
     wrong = report.label[i] != report.truth[i]
     return samples.Sample(i, report.names[i], shown, rows, tuple(facts), bool(wrong))

@@ -34,14 +34,14 @@ class Feature:
     """A feature of one sample, and what moving it alone by eps units does.
 
     Attributes:
-        name, value: of the feature. step: eps times its unit. change: of the margin (of a
-            regression: of the value) for a move up and for one down.
+        name, value: of the feature. up, down: change of the margin (of a regression: of the value)
+            when it moves up, and down.
     """
 
     name: str
     value: float
-    step: float
-    change: str
+    up: str
+    down: str
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,17 @@ class Sample:
 
 def down(value: float) -> str:
     """Four digits of a number, not above it: what is proved of a radius holds for what is shown."""
-    return f"{Context(4, ROUND_FLOOR).create_decimal_from_float(float(value)).normalize():g}"
+    return _four(value, ROUND_FLOOR)
 
 
 def up(value: float) -> str:
     """Four digits of a number, not below it."""
-    return f"{Context(4, ROUND_CEILING).create_decimal_from_float(float(value)).normalize():g}"
+    return _four(value, ROUND_CEILING)
+
+
+def _four(value: float, rounding: str) -> str:
+    # A float64 names four digits exactly.
+    return f"{float(Context(4, rounding).create_decimal_from_float(float(value))):.4g}"
 
 
 def feature_names(session: CertifiedSession) -> tuple[str, ...]:
@@ -76,6 +81,16 @@ def feature_names(session: CertifiedSession) -> tuple[str, ...]:
     return tuple(str(list(map(int, place))) for place in np.ndindex(*shape))
 
 
+def as_rows(session: CertifiedSession) -> bool:
+    """Whether samples are neither images nor signals."""
+    return len(session.network.input_shape) not in (2, 3)
+
+
+def features_found(session: CertifiedSession) -> bool:
+    """Whether the features that matter are looked for."""
+    return as_rows(session) and math.prod(session.network.input_shape) <= MOST_FEATURES
+
+
 def look(session: CertifiedSession, x: FloatArray, name: str, label: str) -> Markup | None:
     """A picture of an image [C, H, W] or a signal [C, T]; None for what is shown as a row.
 
@@ -84,7 +99,7 @@ def look(session: CertifiedSession, x: FloatArray, name: str, label: str) -> Mar
         label: what a screen reader says in its place.
     """
     spec = session.network.input
-    if x.ndim not in (2, 3):
+    if as_rows(session):
         return None
     if x.ndim == 2 and len(x) <= charts.CHANNELS_AS_LINES:
         return charts.signal(name, x, spec.low, spec.high, label)
@@ -104,12 +119,10 @@ def features(session: CertifiedSession, x: FloatArray, eps: float) -> tuple[Feat
 
     Returns:
         At most `FEATURES`, the largest change of the margin downwards first (of a value: the
-        largest change either way). Empty above `MOST_FEATURES`.
+        largest change either way); only those with such a change.
     """
     spec = session.network.input
     size = math.prod(spec.shape)
-    if size > MOST_FEATURES:
-        return ()
     label = 0 if session.network.regression else int(session.predict(x[None]).label[0])
     start = _merit(session, x[None], label)[0]
     changes = np.zeros((2, size))
@@ -126,16 +139,20 @@ def features(session: CertifiedSession, x: FloatArray, eps: float) -> tuple[Feat
             changes[way, some] = _merit(session, inside, label) - start
     weight = np.abs(changes).max(0) if session.network.regression else -changes.min(0)
     order = [i for i in np.argsort(-weight, kind="stable")[:FEATURES] if weight[i] > 0]
-    names, flat, unit = feature_names(session), x.reshape(-1), spec.unit.reshape(-1)
+    names, flat = feature_names(session), x.reshape(-1)
     return tuple(
         Feature(
             names[i],
             float(flat[i]),
-            eps * float(unit[i]),
-            f"↑ {changes[0, i]:+.2g}, ↓ {changes[1, i]:+.2g}",
+            _signed(changes[0, i]),
+            _signed(changes[1, i]),
         )
         for i in order
     )
+
+
+def _signed(change: float) -> str:
+    return f"{change:+.2g}".replace("-", "−") if change else "0"
 
 
 def _merit(session: CertifiedSession, x: FloatArray, label: int) -> Array:

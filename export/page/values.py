@@ -43,7 +43,8 @@ def content(report: ValueReport, session: CertifiedSession, split: Split) -> dic
             "The table has the same.",
         ),
         "groups": list(_groups(report, session, split, epsilons)),
-        "as_rows": len(session.network.input_shape) not in (2, 3),
+        "as_rows": samples.as_rows(session),
+        "features_found": samples.features_found(session),
         "epsilons": epsilons,
         "claim": claim(session.network),
         "seconds": report.seconds,
@@ -56,17 +57,17 @@ def _groups(
     last = epsilons[-1]
     width, worst = report.width(last), report.worst(last)
     chosen = (
-        ("narrowest", "The narrowest bounds", width),
-        ("widest", "The widest bounds", -width),
-        ("worst", "The largest error in the ball", -worst),
+        ("The narrowest bounds", width),
+        ("The widest bounds", -width),
+        ("The largest error in the ball", -worst),
     )
     seen: dict[int, samples.Sample] = {}
-    for key, title, order in chosen:
+    for title, order in chosen:
         rows = np.argsort(order, kind="stable")[: samples.SHOWN].tolist()
         for i in rows:
             if i not in seen:
                 seen[i] = _sample(report, session, split, epsilons, i)
-        yield {"key": key, "title": title, "samples": [seen[i] for i in rows]}
+        yield {"title": title, "samples": [seen[i] for i in rows]}
 
 
 def _sample(
@@ -83,5 +84,5 @@ def _sample(
     )
     shown = samples.look(session, x, f"sample{i}", f"sample {i}, bounds {bounds}")
     small = float32_up(exact(epsilons[0]))
-    rows = samples.features(session, x, small) if shown is None else ()
+    rows = samples.features(session, x, small) if samples.features_found(session) else ()
     return samples.Sample(i, report.names[i], shown, rows, facts)
