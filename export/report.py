@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -61,6 +61,25 @@ class Report:
     def attacked_accuracy(self, eps: str) -> float:
         """Fraction classified right that the attack could not change: an upper bound."""
         return float(((self.label == self.truth) & ~self.fooled[eps]).mean())
+
+    def columns(self) -> dict[str, Array]:
+        """For `write_samples`: index, name, truth, label, radius, and per eps ``certified@eps``
+        (and ``fooled@eps`` where attacked). The name is the file, key or row."""
+        return {
+            **named(self.names),
+            "truth": self.truth,
+            "label": self.label,
+            "radius": self.radius,
+            **{f"certified@{eps}": values for eps, values in self.certified.items()},
+            **{f"fooled@{eps}": values for eps, values in self.fooled.items()},
+        }
+
+
+def named(names: tuple[str, ...]) -> dict[str, Array]:
+    """The columns index and name."""
+    # Names of files may hold bytes that are no text.
+    shown = [name.encode("utf-8", "backslashreplace").decode() for name in names]
+    return {"index": np.arange(len(names)), "name": np.array(shown)}
 
 
 def certify_split(
@@ -191,23 +210,20 @@ def claim(network: Network) -> str:
     )
 
 
-def write_samples(report: Report, path: Path) -> None:
-    """One row per sample as .jsonl or .parquet: index, name, truth, label, radius, and per eps
-    ``certified@eps`` (and ``fooled@eps`` where attacked). The name is the file, key or row.
+class PerSample(Protocol):
+    """Results of N samples as columns."""
+
+    def columns(self) -> dict[str, Array]:
+        """Name -> [N]."""
+
+
+def write_samples(report: PerSample, path: Path) -> None:
+    """One row per sample as .jsonl or .parquet.
 
     Raises:
         ValueError: another suffix, or pyarrow is missing for Parquet.
     """
-    columns: dict[str, Any] = {
-        "index": np.arange(len(report.truth)),
-        # Names of files may hold bytes that are no text.
-        "name": np.array([n.encode("utf-8", "backslashreplace").decode() for n in report.names]),
-        "truth": report.truth,
-        "label": report.label,
-        "radius": report.radius,
-    }
-    columns |= {f"certified@{eps}": values for eps, values in report.certified.items()}
-    columns |= {f"fooled@{eps}": values for eps, values in report.fooled.items()}
+    columns = report.columns()
     if path.suffix == ".jsonl":
         rows = zip(*(values.tolist() for values in columns.values()), strict=True)
         with atomic_write(path) as temporary, open(temporary, "w") as file:

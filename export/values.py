@@ -14,7 +14,7 @@ from sortnet.certificate.network import Network
 from sortnet.certificate.rounding import Array
 from sortnet.data.sets import Split
 
-from .report import BATCH, exact
+from .report import BATCH, exact, named
 from .session import CertifiedSession, FloatArray
 
 
@@ -58,6 +58,14 @@ class ValueReport:
         inside = (self.lower[eps] <= self.truth) & (self.truth <= self.upper[eps])
         return float(inside.mean())
 
+    def columns(self) -> dict[str, Array]:
+        """For `write_samples`: index, name, truth, value, and per eps ``lower@eps``,
+        ``upper@eps``."""
+        columns = {**named(self.names), "truth": self.truth, "value": self.value}
+        for eps in self.lower:
+            columns |= {f"lower@{eps}": self.lower[eps], f"upper@{eps}": self.upper[eps]}
+        return columns
+
 
 def certify_values(
     session: CertifiedSession,
@@ -98,7 +106,7 @@ def certify_values(
     return ValueReport(split.sample_names, truth, value, lower, upper, seconds)
 
 
-def summary(report: ValueReport, session: CertifiedSession) -> dict[str, Any]:
+def value_summary(report: ValueReport, session: CertifiedSession) -> dict[str, Any]:
     """For machines: means over the samples in the target's own unit, one key per eps."""
     proof = session.proof.to_json()
     return {
@@ -110,11 +118,11 @@ def summary(report: ValueReport, session: CertifiedSession) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "lipschitz": proof["lipschitz"],
         "error_bound": proof["error_bound"],
-        "claim": claim(session.network),
+        "claim": value_claim(session.network),
     }
 
 
-def claim(network: Network) -> str:
+def value_claim(network: Network) -> str:
     """What the report of a regression's file says, with its scope."""
     images = network.input.images
     where = "in [0, 1]" if images else "in the box"

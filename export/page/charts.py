@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib import image
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ _COLOURS = {
 }
 INK, CERTIFIED, ATTACKED, FAINT, WRONG = _COLOURS
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # types of its keys come only with newer matplotlib
     "svg.fonttype": "none",
     "font.size": 11.0,
     "axes.edgecolor": INK,
@@ -173,7 +174,7 @@ def radius_histogram(
         text = "ε asked for" if number == 0 else None
         axes.axvline(point, color=INK, linestyle="--", linewidth=1, label=text)
     axes.set(xlabel="certified radius", ylabel="samples", xlim=(0, bins[-1]))
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     chart.legend()
     return chart.svg(label)
 
@@ -228,7 +229,6 @@ def picture(x: Array, low: Array, high: Array) -> bytes:
     else:
         coloured = np.repeat(np.concatenate(list(pixels), axis=1)[:, :, None], 3, axis=2)
     out = io.BytesIO()
-    image.imsave(
-        out, np.ascontiguousarray(coloured), format="png", metadata={"Software": None}
-    )
+    unsigned: dict[str, Any] = {"Software": None}
+    image.imsave(out, np.ascontiguousarray(coloured), format="png", metadata=unsigned)
     return out.getvalue()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sortnet.base.units import float32_up
+from sortnet.base.units import float32_up, text_down
 from sortnet.certificate.rounding import Array
 from sortnet.data.sets import Split
 
@@ -125,9 +125,7 @@ def _classes(
             if few:
                 # Numbers, not names: no text of the user's enters a chart.
                 who = f"class {label}"
-                row["chart"] = _chart(
-                    f"class{label}", report, part, epsilons, points, margin, who
-                )
+                row["chart"] = _chart(f"class{label}", report, part, epsilons, points, margin, who)
         yield row
 
 
@@ -139,7 +137,7 @@ def _histogram(report: Report, points: list[float]) -> Any:
         report.radius[right],
         report.radius[~right],
         points,
-        f"Distribution of the certified radii, median {samples.down(middle)}. The table has quantiles.",
+        f"Certified radii, median {text_down(middle)}; the table has quantiles.",
     )
 
 
@@ -179,13 +177,13 @@ def _sample(
     facts = [
         ("truth", class_name(session, int(report.truth[i]))),
         ("answer", class_name(session, int(report.label[i]))),
-        ("radius", samples.down(radius)),
+        ("radius", text_down(radius)),
         ("certified up to", proved[-1] if proved else "no ε asked for"),
     ]
     if fooled:
         facts.append(("attack succeeds from", min(fooled, key=exact)))
     small = float32_up(exact(epsilons[0]))
-    shown = samples.look(session, x, f"sample{i}", f"sample {i}, radius {samples.down(radius)}")
+    shown = samples.look(session, x, f"sample{i}", f"sample {i}, radius {text_down(radius)}")
     rows = samples.features(session, x, small) if samples.features_found(session) else ()
     wrong = report.label[i] != report.truth[i]
     return samples.Sample(i, report.names[i], shown, rows, tuple(facts), bool(wrong))

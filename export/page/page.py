@@ -18,6 +18,7 @@ import onnxruntime
 
 from sortnet import __version__
 from sortnet.base.files import atomic_write
+from sortnet.base.units import text_down, text_up
 from sortnet.data.sets import Split
 
 from ..report import Report
@@ -45,7 +46,11 @@ class Source:
 
 
 def write_page(
-    path: Path, report: Report | ValueReport, session: CertifiedSession, split: Split, source: Source
+    path: Path,
+    report: Report | ValueReport,
+    session: CertifiedSession,
+    split: Split,
+    source: Source,
 ) -> None:
     """Write a report as one self-contained HTML page, whole or not at all.
 
@@ -83,8 +88,8 @@ def _environment() -> jinja2.Environment:
     environment.filters["plain"] = plain
     environment.filters["percent"] = lambda value: f"{value:.2%}"
     environment.filters["number"] = lambda value: f"{value:.4g}"
-    environment.filters["down"] = samples.down
-    environment.filters["up"] = samples.up
+    environment.filters["down"] = text_down
+    environment.filters["up"] = text_up
     environment.filters["wilson"] = lambda value, count: "{:.1%} to {:.1%}".format(
         *wilson(value, count)
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 
 import numpy as np
 from markupsafe import Markup
@@ -54,21 +53,6 @@ class Sample:
     features: tuple[Feature, ...]
     facts: tuple[tuple[str, str], ...]
     wrong: bool = False
-
-
-def down(value: float) -> str:
-    """Four digits of a number, not above it: what is proved of a radius holds for what is shown."""
-    return _four(value, ROUND_FLOOR)
-
-
-def up(value: float) -> str:
-    """Four digits of a number, not below it."""
-    return _four(value, ROUND_CEILING)
-
-
-def _four(value: float, rounding: str) -> str:
-    # A float64 names four digits exactly.
-    return f"{float(Context(4, rounding).create_decimal_from_float(float(value))):.4g}"
 
 
 def feature_names(session: CertifiedSession) -> tuple[str, ...]:

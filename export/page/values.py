@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from sortnet.base.units import float32_up
+from sortnet.base.units import float32_up, text_down, text_up
 from sortnet.data.sets import Split
 
 from ..report import exact
 from ..session import CertifiedSession
-from ..values import ValueReport, claim
+from ..values import ValueReport, value_claim
 from . import charts, samples
 
 
@@ -30,7 +30,7 @@ def content(report: ValueReport, session: CertifiedSession, split: Split) -> dic
         }
         for eps in epsilons
     ]
-    said = ", ".join(f"{samples.up(report.worst_error(eps))} at {eps}" for eps in epsilons)
+    said = ", ".join(f"{text_up(report.worst_error(eps))} at {eps}" for eps in epsilons)
     return {
         "rows": rows,
         "error": report.error,
@@ -46,7 +46,7 @@ def content(report: ValueReport, session: CertifiedSession, split: Split) -> dic
         "as_rows": samples.as_rows(session),
         "features_found": samples.features_found(session),
         "epsilons": epsilons,
-        "claim": claim(session.network),
+        "claim": value_claim(session.network),
         "seconds": report.seconds,
     }
 
@@ -61,28 +61,31 @@ def _groups(
         ("The widest bounds", -width),
         ("The largest error in the ball", -worst),
     )
-    seen: dict[int, samples.Sample] = {}
-    for title, order in chosen:
+    for place, (title, order) in enumerate(chosen):
         rows = np.argsort(order, kind="stable")[: samples.SHOWN].tolist()
-        for i in rows:
-            if i not in seen:
-                seen[i] = _sample(report, session, split, epsilons, i)
-        yield {"title": title, "samples": [seen[i] for i in rows]}
+        # A sample may stand in two groups, where its chart needs a name each.
+        shown = [_sample(report, session, split, epsilons, i, f"group{place}at{i}") for i in rows]
+        yield {"title": title, "samples": shown}
 
 
 def _sample(
-    report: ValueReport, session: CertifiedSession, split: Split, epsilons: list[str], i: int
+    report: ValueReport,
+    session: CertifiedSession,
+    split: Split,
+    epsilons: list[str],
+    i: int,
+    name: str,
 ) -> samples.Sample:
     x, last = samples.pick(split, i), epsilons[-1]
     lower, upper = float(report.lower[last][i]), float(report.upper[last][i])
-    bounds = f"{samples.down(lower)} to {samples.up(upper)}"
+    bounds = f"{text_down(lower)} to {text_up(upper)}"
     facts = (
         ("truth", f"{report.truth[i]:.4g}"),
         ("value", f"{report.value[i]:.4g}"),
         (f"bounds at {last}", bounds),
-        (f"error at {last} at most", samples.up(report.worst(last)[i])),
+        (f"error at {last} at most", text_up(report.worst(last)[i])),
     )
-    shown = samples.look(session, x, f"sample{i}", f"sample {i}, bounds {bounds}")
+    shown = samples.look(session, x, name, f"sample {i}, bounds {bounds}")
     small = float32_up(exact(epsilons[0]))
     rows = samples.features(session, x, small) if samples.features_found(session) else ()
     return samples.Sample(i, report.names[i], shown, rows, facts)

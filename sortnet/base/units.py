@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from fractions import Fraction
 from typing import Any
 
@@ -90,6 +91,22 @@ def float32_up(value: Fraction | float) -> float:
 def float32_down(value: Fraction | float) -> float:
     """The largest float32 that is <= ``value``, as a Python float (-inf below the finite ones)."""
     return -float32_up(-_finite(value))
+
+
+def text_up(value: float) -> str:
+    """A finite number in four digits, not below it: for bounds that people read."""
+    return _four_digits(value, ROUND_CEILING)
+
+
+def text_down(value: float) -> str:
+    """A finite number in four digits, not above it: for radii that people read."""
+    return _four_digits(value, ROUND_FLOOR)
+
+
+def _four_digits(value: float, rounding: str) -> str:
+    # From the exact value; the nearest float64 of four digits prints as these digits.
+    rounded = Context(prec=4, rounding=rounding).create_decimal_from_float(float(value))
+    return f"{float(rounded):.4g}"
 
 
 def eps_to_float(eps: str | float | np.floating[Any] | Fraction) -> float:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sortnet.certificate.network import Network
     from sortnet.data.sets import Split
     from sortnet.export.report import Attack, Report
+    from sortnet.export.values import ValueReport
 
 
 @click.command("certify", cls=Command, renamed={"--pgd": "--pgd-steps"})
@@ -73,6 +74,8 @@ def certify_command(
 ) -> None:
     """Certify the test samples of DATA with the ONNX file MODEL, at one or more radii.
 
+    Of a regression, bounds of the values and of the errors are certified.
+
     The file is verified first; a file that does not prove its certificates is refused. An .npz
     holds x [N, ...] (uint8, or float in [0, 1]) and y [N]. Radii are in pixels in [0, 1], exact
     fractions, rounded up: a sample counts only if its whole ball is certified.
@@ -81,10 +84,12 @@ def certify_command(
     Examples:
       sortnet certify digits.onnx --data digits --eps 0.05 --eps 0.1
       sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
+      sortnet certify digits.onnx --data digits --eps 0.1 --report report.html
     """
     from sortnet.data.sets import user_folder
-    from sortnet.export.report import certify_split, plot, summary, write_samples
+    from sortnet.export.report import Report, certify_split, plot, summary, write_samples
     from sortnet.export.session import CertifiedSession
+    from sortnet.export.values import certify_values, value_summary
 
     spec = _spec(data)
     check_outputs(
@@ -95,13 +100,22 @@ def certify_command(
     )
     split = first(_load(spec, data_root), limit)
     session = CertifiedSession(model, library=library)
+    regression = session.network.regression
+    if regression and (pgd_steps or plot_file is not None):
+        raise click.UsageError("--pgd-steps and --plot are for classifiers, this is a regression")
     attack = _pgd(session.network, pgd_steps) if pgd_steps else None
-    with plain_bar("certifying") as progress:
-        report = certify_split(session, split, eps, attack, lambda done: progress(done, len(split)))
-    document = summary(report, session)
+    report: Report | ValueReport
+    with plain_bar("certifying") as bar:
+        size = len(split)
+        if regression:
+            report = certify_values(session, split, eps, lambda done: bar(done, size))
+            document = value_summary(report, session)
+        else:
+            report = certify_split(session, split, eps, attack, lambda done: bar(done, size))
+            document = summary(report, session)
     if samples is not None:
         write_samples(report, samples)
-    if plot_file is not None:
+    if plot_file is not None and isinstance(report, Report):
         plot(report, plot_file, f"{model.name} on {data}")
     if report_file is not None:
         from sortnet.export.page import Source, write_page
@@ -109,7 +123,11 @@ def certify_command(
         words = f"PGD with {pgd_steps} steps" if pgd_steps else None
         write_page(report_file, report, session, split, Source(model.name, data, words))
     write_json(json_file, document)
-    _print_report(report, model.name, document["claim"])
+    if isinstance(report, Report):
+        _print_report(report, model.name)
+    else:
+        _print_values(report, model.name)
+    console.print(f"Claim: {document['claim']}.", highlight=False)
 
 
 def _spec(data: str) -> str:
@@ -136,7 +154,7 @@ def _pgd(network: Network, steps: int) -> Attack:
     return pgd_attack(network, steps)
 
 
-def _print_report(report: Report, name: str, claim: str) -> None:
+def _print_report(report: Report, name: str) -> None:
     click.echo(f"{name}: {len(report.truth)} samples, clean accuracy {report.clean:.2%}")
     table = Table()
     table.add_column("eps")
@@ -147,4 +165,17 @@ def _print_report(report: Report, name: str, claim: str) -> None:
         row = [eps, f"{report.certified_accuracy(eps):.2%}"]
         table.add_row(*row, *([f"{report.attacked_accuracy(eps):.2%}"] if report.fooled else []))
     console.print(table)
-    console.print(f"Claim: {claim}.", highlight=False)
+
+
+def _print_values(report: ValueReport, name: str) -> None:
+    from sortnet.base.units import text_up  # needs numpy, which --help does not
+
+    click.echo(f"{name}: {len(report.truth)} samples, mean absolute error {report.error:.4g}")
+    table = Table()
+    table.add_column("eps")
+    for column in ("error at most", "mean width", "truth inside"):
+        table.add_column(column, justify="right")
+    for eps in report.lower:
+        worst, width = text_up(report.worst_error(eps)), text_up(report.width(eps).mean())
+        table.add_row(eps, worst, width, f"{report.contained(eps):.2%}")
+    console.print(table)
