@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,7 +38,8 @@ class Report:
         names: of the N samples (`Split.sample_names`). truth, label: int64 [N]. radius: float32
         [N]. certified: eps -> bool [N], whether the label cannot change in the ball. fooled: eps ->
         bool [N], whether the attack changed a right answer; empty without an attack. seconds: of
-        certification alone.
+        certification alone. outside: int64, the places of samples outside of the box: their radius
+        is 0, and an attack leaves them alone.
     """
 
     names: tuple[str, ...]
@@ -48,6 +49,7 @@ class Report:
     certified: dict[str, BoolArray]
     fooled: dict[str, BoolArray]
     seconds: float
+    outside: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def clean(self) -> float:
@@ -105,7 +107,10 @@ def certify_split(
     if session.network.regression:
         raise ValueError("a regression has no labels to certify")
     spec = session.network.input
-    split.check(spec.shape, session.network.classes, spec.low, spec.high)
+    split.check(spec.shape, session.network.classes, -np.inf, np.inf)
+    inside = split.inside(spec.low, spec.high)
+    if not inside.any():  # not a stray sample: other units, or other data
+        split.check(spec.shape, session.network.classes, spec.low, spec.high)
     # A certificate at one radius is one at every smaller radius.
     falling = sorted(epsilons, key=exact, reverse=True)
     size = len(split)
@@ -117,7 +122,7 @@ def certify_split(
     for x, truth in split.batches(BATCH):
         part = slice(done, done + len(x))
         started = time.perf_counter()
-        prediction = session.predict(x)
+        prediction = session.predict(x, "zero")
         label[part], radius[part] = prediction.label, prediction.radius
         proved = np.zeros(len(x), np.bool_)
         for eps in falling:
@@ -125,12 +130,12 @@ def certify_split(
             some = Prediction(
                 prediction.label[rest], prediction.radius[rest], prediction.logits[rest]
             )
-            proved[rest] = session.certify(x[rest], eps, some)
+            proved[rest] = session.certify(x[rest], eps, some, "zero")
             certified[eps][part] = proved
         seconds += time.perf_counter() - started
         for eps in fooled:
             assert attack is not None
-            right = np.flatnonzero(prediction.label == truth)
+            right = np.flatnonzero((prediction.label == truth) & inside[part])
             radius_eps = float32_up(exact(eps))
             points = into_ball(
                 attack(x[right], truth[right], radius_eps), x[right], radius_eps, spec
@@ -140,7 +145,8 @@ def certify_split(
         done += len(x)
         progress(done)
     truths = np.asarray(split.labels)
-    return Report(split.sample_names, truths, label, radius, certified, fooled, seconds)
+    outside = np.flatnonzero(~inside)
+    return Report(split.sample_names, truths, label, radius, certified, fooled, seconds, outside)
 
 
 def exact(eps: str) -> Fraction:
@@ -193,6 +199,10 @@ def summary(report: Report, session: CertifiedSession) -> dict[str, Any]:
         "error_bound": proof["error_bound"],
         "claim": claim(session.network),
     }
+    if session.class_names is not None:
+        result["class_names"] = list(session.class_names)
+    if len(report.outside):
+        result["outside"] = [report.names[place] for place in report.outside]
     if report.fooled:
         result["pgd"] = {eps: report.attacked_accuracy(eps) for eps in report.fooled}
     return result

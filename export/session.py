@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ from .writer import build_interval_model
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+Outside = Literal["error", "zero"]
 
 _MEMORY = 2**28
 """Bytes of activations that one batch may take, about."""
@@ -145,18 +147,43 @@ class CertifiedSession:
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self._path, self.sha256, self._names, self._library, self._threads)
 
-    def predict(self, x: FloatArray) -> Prediction:
+    def in_box(self, x: FloatArray) -> BoolArray:
+        """Which inputs lie in the box of the file: bool [N]; False for NaN.
+
+        The others get no certificate: `predict` and `certify` refuse a batch that holds one, unless
+        they are told what to do with it.
+
+        Raises:
+            InputError: another dtype or shape.
+        """
+        check_kind(
+            x,
+            x.dtype if isinstance(x, np.ndarray) else None,
+            np.shape(x),
+            self.network.input_shape,
+        )
+        spec = self.network.input
+        inside = np.empty(len(x), np.bool_)
+        for start in range(0, len(x), _MAX_BATCH):
+            batch = np.asarray(x[start : start + _MAX_BATCH])
+            held = (batch >= spec.low) & (batch <= spec.high)
+            inside[start : start + len(batch)] = held.reshape(len(batch), -1).all(axis=1)
+        return inside
+
+    def predict(self, x: FloatArray, outside: Outside = "error") -> Prediction:
         """Labels, certified radii and logits of a classifier.
 
         Args:
             x: float32 [N, *shape] in the input box (images: [N, C, H, W] in [0, 1]); any N, run in
                 batches of bounded memory.
+            outside: what to do with inputs outside of the box: "error" refuses the batch; "zero"
+                gives their labels with radius 0 (`in_box` says which they are).
 
         Raises:
-            InputError: another dtype, shape or range, or NaN. ValueError: a regression.
+            InputError: another dtype, shape or range, NaN or infinity. ValueError: a regression.
         """
         self._expect(regression=False)
-        self._check(x)
+        self._check(x, outside)
         size = len(x)
         result = Prediction(
             np.empty(size, np.int64),
@@ -169,7 +196,11 @@ class CertifiedSession:
         return result
 
     def certify(
-        self, x: FloatArray, eps: str | float | Fraction, prediction: Prediction | None = None
+        self,
+        x: FloatArray,
+        eps: str | float | Fraction,
+        prediction: Prediction | None = None,
+        outside: Outside = "error",
     ) -> BoolArray:
         """Whether the label of each input is proved constant over the ball of radius eps.
 
@@ -181,6 +212,7 @@ class CertifiedSession:
             eps: radius in input units: in (0, 1] for pixels, else in multiples of the unit of each
                 feature; "8/255" is exact; rounded up to float32.
             prediction: of the same x, if already known.
+            outside: as in `predict`; with "zero" inputs outside of the box are not certified.
 
         Returns:
             bool [N].
@@ -191,13 +223,15 @@ class CertifiedSession:
         """
         self._expect(regression=False)
         ball = self._ball(eps)
-        self._check(x)
+        self._check(x, outside)
         if prediction is None:
-            prediction = self.predict(x)
+            prediction = self.predict(x, outside)
         if len(prediction.label) != len(x):
             raise InputError(f"{len(prediction.label)} predictions for {len(x)} inputs")
         certified: BoolArray = prediction.radius >= np.float32(ball)
-        rest = np.flatnonzero(~certified)
+        inside = np.ones(len(x), np.bool_) if outside == "error" else self.in_box(x)
+        certified &= inside
+        rest = np.flatnonzero(~certified & inside)
         reach = self.network.input.reach(ball)
         session = self._interval_session() if len(rest) else None
         for part, batch in self._batches(x, bounds=True, rows=rest):
@@ -280,11 +314,16 @@ class CertifiedSession:
                 )
             return self._interval
 
-    def _check(self, x: FloatArray) -> None:
+    def _check(self, x: FloatArray, outside: Outside = "error") -> None:
+        if outside not in ("error", "zero"):
+            raise ValueError(f"outside is 'error' or 'zero', got {outside!r}")
         array = isinstance(x, np.ndarray)
         check_kind(x, x.dtype if array else None, np.shape(x), self.network.input_shape)
         spec = self.network.input
-        if spec.images:
+        if outside == "zero":
+            most = float(np.finfo(np.float32).max)
+            check_box(x, -most, most)  # a label of NaN would mean nothing
+        elif spec.images:
             check_box(x)
         else:
             check_box(x, spec.low, spec.high)

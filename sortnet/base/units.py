@@ -109,13 +109,16 @@ def _four_digits(value: float, rounding: str) -> str:
     return f"{float(rounded):.4g}"
 
 
-def eps_to_float(eps: str | float | np.floating[Any] | Fraction) -> float:
+def eps_to_float(eps: str | float | np.floating[Any] | Fraction, most: int = 1) -> float:
     """The smallest float32 >= eps: the ball that is certified is never smaller than the one named.
+
+    Args:
+        eps, most: as for `parse_eps`.
 
     Raises:
         ValueError: as `parse_eps`.
     """
-    return float32_up(parse_eps(eps))
+    return float32_up(parse_eps(eps, most))
 
 
 def _finite(value: Fraction | float) -> Fraction:

@@ -96,6 +96,19 @@ class InputSpec:
             return np.asarray(ball_reach(eps), np.float32)
         return ball_reaches(eps, self.unit, np.maximum(np.abs(self.low), np.abs(self.high)))
 
+    @property
+    def meeting_radius(self) -> float:
+        """The radius from which on the balls of any two inputs of the box meet.
+
+        They meet in the middle between the two, so that from there on no certificates of two
+        different labels can be true. Infinite where an immutable feature can tell inputs apart.
+        """
+        width, unit = self.high.astype(np.float64) - self.low, self.unit.astype(np.float64)
+        free = unit > 0
+        if (width[~free] > 0).any():
+            return math.inf
+        return float((width[free] / (2 * unit[free])).max())
+
 
 @dataclass(frozen=True, eq=False, init=False)
 class Network:

@@ -22,20 +22,26 @@ from .options import (
     pgd_steps_option,
     plot_option,
     root_option,
+    target_option,
 )
-from .results import data_files, first
+from .results import data_files, first, warn_outside, warn_too_large
 
 if TYPE_CHECKING:
     from sortnet.certificate.network import Network
-    from sortnet.data.sets import Split
+    from sortnet.data.schema import Schema
     from sortnet.export.report import Attack, Report
+    from sortnet.export.session import CertifiedSession
     from sortnet.export.values import ValueReport
+
+
+_FILES = (".npz", ".csv", ".tsv", ".parquet")
 
 
 @click.command("certify", cls=Command, renamed={"--pgd": "--pgd-steps"})
 @click.argument("model", type=ONNX_FILE)
 @data_option("A preset's name, a data set's name, folder:PATH or a file.", required=True)
 @root_option
+@target_option
 @eps_option(required=True)
 @limit_option
 @pgd_steps_option(0)
@@ -63,6 +69,7 @@ def certify_command(
     model: Path,
     data: str,
     data_root: Path | None,
+    target: str | None,
     eps: tuple[str, ...],
     limit: int | None,
     pgd_steps: int,
@@ -77,16 +84,19 @@ def certify_command(
     Of a regression, bounds of the values and of the errors are certified.
 
     The file is verified first; a file that does not prove its certificates is refused. An .npz
-    holds x [N, ...] (uint8, or float in [0, 1]) and y [N]. Radii are in pixels in [0, 1], exact
-    fractions, rounded up: a sample counts only if its whole ball is certified.
+    holds x [N, ...] (uint8, or floats in the box) and y [N]; a table's columns and classes are
+    found by the names in the file. Radii are in pixels in [0, 1], or in units of each feature;
+    exact fractions, rounded up: a sample counts only if its whole ball is certified. A sample
+    outside of the box has radius 0, and is named.
 
     \b
     Examples:
       sortnet certify digits.onnx --data digits --eps 0.05 --eps 0.1
       sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
       sortnet certify digits.onnx --data digits --eps 0.1 --report report.html
+      sortnet certify wine.onnx --data table:new.csv --target cultivar --eps 0.05
     """
-    from sortnet.data.sets import user_folder
+    from sortnet.data.sets import load_samples, user_folder
     from sortnet.export.report import Report, certify_split, plot, summary, write_samples
     from sortnet.export.session import CertifiedSession
     from sortnet.export.values import certify_values, value_summary
@@ -98,11 +108,14 @@ def certify_command(
         inputs=[model, *data_files(spec, data_root)],
         data=user_folder(spec, data_root),
     )
-    split = first(_load(spec, data_root), limit)
     session = CertifiedSession(model, library=library)
     regression = session.network.regression
     if regression and (pgd_steps or plot_file is not None):
         raise click.UsageError("--pgd-steps and --plot are for classifiers, this is a regression")
+    like = _schema(session)
+    loaded = load_samples(spec, data_root, like=like, target=target, widen=not regression)
+    split = first(loaded, limit)
+    warn_too_large(session.network.input, () if regression else eps)
     attack = _pgd(session.network, pgd_steps) if pgd_steps else None
     report: Report | ValueReport
     with plain_bar("certifying") as bar:
@@ -113,6 +126,7 @@ def certify_command(
         else:
             report = certify_split(session, split, eps, attack, lambda done: bar(done, size))
             document = summary(report, session)
+            warn_outside(report.outside.tolist(), report.names)
     if samples is not None:
         write_samples(report, samples)
     if plot_file is not None and isinstance(report, Report):
@@ -134,7 +148,7 @@ def _spec(data: str) -> str:
     """What `sortnet.data` reads; a preset's name means its data."""
     from sortnet.data.sets import NAMES
 
-    if data in NAMES or ":" in data or Path(data).exists() or Path(data).suffix in (".npz", ".csv"):
+    if data in NAMES or ":" in data or Path(data).exists() or Path(data).suffix in _FILES:
         return data
     # Presets need packages that are not there where files are only run.
     from sortnet.training.presets import PRESETS
@@ -142,10 +156,21 @@ def _spec(data: str) -> str:
     return PRESETS[data].data if data in PRESETS else data
 
 
-def _load(spec: str, root: Path | None) -> Split:
-    from sortnet.data.sets import load_samples
+def _schema(session: CertifiedSession) -> Schema:
+    """What the data must be, as the file says. Its box is proved, its names are for people."""
+    from sortnet.data.box import Box
+    from sortnet.data.schema import Schema
 
-    return load_samples(spec, root)
+    network = session.network
+    spec = network.input
+    return Schema(
+        network.input_shape,
+        0 if network.regression else network.classes,
+        levels=1,  # pixels say their own
+        class_names=session.class_names,
+        feature_names=session.feature_names,
+        box=None if spec.images else Box(spec.low, spec.high),
+    )
 
 
 def _pgd(network: Network, steps: int) -> Attack:

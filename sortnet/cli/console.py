@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 console = Console()
 errors = Console(stderr=True)
+
+
+def warn(text: str) -> None:
+    """A line on stderr that a table on stdout does not hide."""
+    click.echo(f"sortnet: warning: {text}", err=True)
 
 
 @contextmanager

@@ -12,16 +12,19 @@ import click
 
 
 class Eps(click.ParamType):
-    """A radius kept as it was typed, checked to be one."""
+    """A radius kept as it was typed, checked to be one (of pixels it is at most 1, see there)."""
 
     name = "eps"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text, if it is a radius in (0, 1]."""
-        from sortnet.base.units import parse_eps  # needs numpy, which --help does not
+        """The text, if it is a radius in some unit."""
+        from sortnet.base.units import (  # needs numpy, which --help does not
+            MAX_UNITS_OF_RADIUS,
+            parse_eps,
+        )
 
         try:
-            parse_eps(value)
+            parse_eps(value, MAX_UNITS_OF_RADIUS)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return str(value)
@@ -126,6 +129,15 @@ root_option = click.option(
     metavar="DIR",
     help="Folder of the data set's files.",
 )
+target_option = click.option(
+    "--target", metavar="COLUMN", help="The column of a table that names the class."
+)
+drop_option = click.option(
+    "--drop",
+    multiple=True,
+    metavar="COLUMN",
+    help="Leave this column of a table out; several allowed.",
+)
 limit_option = click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples only."
 )
@@ -156,7 +168,7 @@ def eps_option(**more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
         type=Eps(),
         multiple=True,
         metavar="EPS",
-        help="Radius in pixels such as 8/255; several allowed.",
+        help="Radius such as 8/255, in pixels or in units of each feature; several allowed.",
         **more,
     )
 

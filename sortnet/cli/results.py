@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sortnet.base.units import parse_eps
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 
-from .console import accuracy_table, console, plain_bar, print_pairs
+from .console import accuracy_table, console, plain_bar, print_pairs, warn
 
 if TYPE_CHECKING:
+    from sortnet.certificate.network import InputSpec
     from sortnet.data.sets import DataSet, Split
     from sortnet.evaluation.accuracy import Evaluation
     from sortnet.models import CertifiedNet
@@ -78,6 +80,28 @@ def first(split: Split, limit: int | None) -> Split:
     return split if limit is None else split.take(np.arange(min(limit, len(split))))
 
 
+def warn_too_large(spec: InputSpec, eps: Sequence[str]) -> None:
+    """Say of a radius that two different answers cannot both be certified at it."""
+    limit = spec.meeting_radius
+    for text in eps:
+        if parse_eps(text, MAX_UNITS_OF_RADIUS) >= limit:
+            warn(
+                f"eps {text} is at least half of the box ({limit:.4g}): the balls of any two "
+                "samples meet, so no two different labels can be certified together"
+            )
+
+
+def warn_outside(outside: Sequence[int], names: Sequence[str]) -> None:
+    """Say which samples lie outside of the box."""
+    if len(outside):
+        shown = ", ".join(names[place] for place in outside[:10])
+        more = f", and {len(outside) - 10} more" if len(outside) > 10 else ""
+        warn(
+            f"{len(outside)} of {len(names)} samples lie outside of the box of the inputs, about "
+            f"which nothing is certified; their radius is 0: {shown}{more}"
+        )
+
+
 def show(title: str, result: Evaluation) -> None:
     """Print the accuracies."""
     console.print(accuracy_table(title, result.clean, result.pgd, result.certified))
@@ -93,7 +117,7 @@ def accuracy_plot(path: Path, title: str, result: Evaluation) -> None:
         path,
         title,
         result.clean,
-        {float(parse_eps(k)): v for k, v in result.pgd.items()},
-        {float(parse_eps(k)): v for k, v in result.certified.items()},
+        {float(parse_eps(k, MAX_UNITS_OF_RADIUS)): v for k, v in result.pgd.items()},
+        {float(parse_eps(k, MAX_UNITS_OF_RADIUS)): v for k, v in result.certified.items()},
         result.radii,
     )

@@ -88,6 +88,7 @@ def load_npz(
     levels: int | None = None,
     layout: Layout | None = None,
     like: Schema | None = None,
+    widen: bool = False,
 ) -> Split:
     """All samples `x`, `y` of an `.npz`, or `x_test`, `y_test` where it has those.
 
@@ -96,6 +97,7 @@ def load_npz(
         levels, layout: as for `Split`; go before those of the file.
         like: of the data that the network learned from: its class names number the labels, its
             box is the box, its levels those of integer pixels.
+        widen: as for `Split`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -121,7 +123,7 @@ def load_npz(
         if inputs.dtype.kind not in "iu":
             levels = settings["levels"]
         levels = _levels(levels, inputs) if box is None else None
-        return Split(inputs, labels, levels, box, layout)
+        return Split(inputs, labels, levels, box, layout, widen=widen)
     except ValueError as error:
         raise _named(path, error) from None
 

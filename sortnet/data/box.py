@@ -80,6 +80,13 @@ class Box:
         margin = WIDEN * (high - low)
         return cls(_down(low - margin), -_down(-(high + margin)))
 
+    def widened(self, samples: npt.NDArray[np.float32]) -> Box:
+        """The smallest box that holds this one and all samples, float32 [N, ...] and finite."""
+        if not len(samples):
+            return self
+        low, high = samples.min(axis=0), samples.max(axis=0)
+        return Box(np.minimum(self.low, low), np.maximum(self.high, high))
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Of a sample."""

@@ -88,6 +88,7 @@ def as_inputs(
     layout: Layout | None = None,
     names: Sequence[str] | None = None,
     first: int = 0,
+    outside: bool = False,
 ) -> tuple[np.ndarray, int]:
     """Samples as uint8 or float32 [N, ...], and the value that means 1 (`levels`).
 
@@ -102,6 +103,7 @@ def as_inputs(
             like channels; rank 3 means NHW without a box and NCT with one; rank 2 means ND.
         names: of features, for messages.
         first: number of the first sample, for messages.
+        outside: let floats outside of the box pass; NaN and infinities never do.
 
     Raises:
         ValueError: other kinds of values, NaN, infinities, values out of range, other axes.
@@ -120,7 +122,7 @@ def as_inputs(
             raise ValueError(f"levels={levels} is for integer pixels, but the samples are floats")
         with np.errstate(over="ignore"):  # what is too large for float32 is found below
             floats = np.ascontiguousarray(array, np.float32)
-        _check_range(floats, box, names, first)
+        _check_range(floats, box, names, first, outside)
         return floats, 1
     if array.dtype.kind == "b":
         if levels not in (None, 1):
@@ -170,10 +172,11 @@ def _arranged(array: np.ndarray, layout: Layout | None, box: Box | None) -> np.n
 
 
 def _check_range(
-    floats: np.ndarray, box: Box | None, names: Sequence[str] | None, first: int
+    floats: np.ndarray, box: Box | None, names: Sequence[str] | None, first: int, outside: bool
 ) -> None:
     """Refuse NaN, infinities and values outside the box, naming sample and feature."""
-    low, high = (0.0, 1.0) if box is None else (box.low, box.high)
+    most = np.finfo(np.float32).max
+    low, high = (-most, most) if outside else (0.0, 1.0) if box is None else (box.low, box.high)
     for start in range(0, len(floats), _CHUNK):
         part = floats[start : start + _CHUNK]
         inside = (part >= low) & (part <= high)  # false for NaN

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sortnet.base.names import did_you_mean
+
 from .arrays import load_npz, load_npz_set
 from .bundled import (
     load_breast_cancer,
@@ -58,6 +60,7 @@ BUNDLED = tuple(_BUNDLED)
 """Names that need no files."""
 NAMES = (*_BUNDLED, *_WITH_FILES)
 """Names that `load` knows."""
+_KINDS = ("folder", "npz", "table", "parquet")
 _OWN = "folder:PATH, npz:FILE, table:FILE, parquet:DIR"
 
 
@@ -92,19 +95,23 @@ def resolve(spec: str, root: str | Path | None = None) -> tuple[str, str | None]
 def _parsed(spec: str) -> tuple[str, str]:
     """(kind, path) of the user's own data; kind is empty for a known name."""
     kind, colon, path = spec.partition(":")
-    if colon and kind in ("folder", "npz", "table", "parquet"):
+    if colon and kind in _KINDS:
         if not path:
             raise ValueError(f"{spec}: a path is missing")
         return kind, path
     if spec in NAMES:
         return "", ""
+    near = did_you_mean(f"{kind}:", [f"{known}:" for known in _KINDS]) if colon else ""
     suffix = Path(spec).suffix.lower()
-    if suffix == ".npz":
+    if suffix == ".npz" and not near:
         return "npz", spec
-    if suffix in SUFFIXES:
+    if suffix in SUFFIXES and not near:
         return "table", spec
-    hint = f"; {spec} is a folder: folder:{spec}" if os.path.isdir(spec) else ""
-    raise ValueError(f"unknown data set {spec!r}; known: {', '.join(NAMES)}, {_OWN}{hint}")
+    if os.path.isdir(spec):
+        hint = f"; {spec} is a folder: folder:{spec}"
+    else:
+        hint = near or did_you_mean(spec, NAMES)
+    raise ValueError(f"unknown data set {spec!r}{hint} (known: {', '.join(NAMES)}, {_OWN})")
 
 
 def load(
@@ -182,6 +189,7 @@ def load_samples(
     colour: Colour | None = None,
     levels: int | None = None,
     layout: Layout | None = None,
+    widen: bool = False,
 ) -> Split:
     """The samples to evaluate a finished network on.
 
@@ -192,6 +200,7 @@ def load_samples(
         spec, root, target, colour, levels, layout: as for `load`.
         like: the `DataSet.schema` of what the network learned from. Needed for tables; gives
             names, box and levels.
+        widen: take samples outside of the box too (npz, table); see `Split`.
 
     Raises:
         ValueError, FileNotFoundError, ImportError: as `load`; also unseen classes or features.
@@ -200,13 +209,13 @@ def load_samples(
     kind, path = _parsed(spec)
     _check_arguments(spec, kind, target, None, colour, levels, layout, ())
     if kind == "npz":
-        return load_npz(path, levels=levels, layout=layout, like=like)
+        return load_npz(path, levels=levels, layout=layout, like=like, widen=widen)
     if kind in ("table", "parquet"):
         if like is None:
             raise ValueError(f"{path}: a table needs the data that the network learned from")
         if kind == "parquet":
             return lake_samples(path, like, target or "y")
-        return table_samples(path, target, like)
+        return table_samples(path, target, like, widen=widen)
     if kind == "folder":
         known = None if like is None else like.class_names
         return folder_samples(spec, Path(path), known, colour)

@@ -38,6 +38,8 @@ class Split:
             `convert.as_inputs` for what is assumed without it.
         feature_names: for errors; those of a frame are known.
         names: of the N samples, for reports; those of `ImageFiles` are their paths unless said.
+        widen: take floats outside of the box too: the split's own box is then wide enough to hold
+            them. For samples that a network is asked about: `inside` says which it can answer for.
 
     Raises:
         ValueError: samples, labels or names of different lengths, or what `convert.as_inputs` and
@@ -60,6 +62,7 @@ class Split:
         *,
         feature_names: Sequence[str] | None = None,
         names: Sequence[str] | None = None,
+        widen: bool = False,
     ) -> None:
         numbers = as_labels(labels)
         samples: Inputs
@@ -71,7 +74,9 @@ class Split:
         else:
             columns = getattr(inputs, "columns", None) if feature_names is None else feature_names
             columns = None if columns is None else [str(name) for name in columns]
-            samples, levels = as_inputs(inputs, levels, box, layout, columns)
+            samples, levels = as_inputs(inputs, levels, box, layout, columns, outside=widen)
+            if widen and samples.dtype == np.float32:
+                box = _widened(box, samples)
         if len(samples) != len(numbers):
             raise ValueError(f"{len(samples)} samples, but {len(numbers)} labels")
         held = None if names is None else tuple(map(str, names))
@@ -151,6 +156,22 @@ class Split:
                 f"{len(strange)} are not, e.g. {self.labels[strange[0]]} of sample {strange[0]}"
             )
 
+    def inside(self, low: np.ndarray | float, high: np.ndarray | float) -> npt.NDArray[np.bool_]:
+        """Which samples lie in a box: bool [N].
+
+        Args:
+            low, high: its ends, numbers or of a sample's shape.
+        """
+        mine = (0.0, 1.0) if self.box is None else (self.box.low, self.box.high)
+        if np.all(mine[0] >= np.asarray(low)) and np.all(mine[1] <= np.asarray(high)):
+            return np.ones(len(self), np.bool_)  # decodes no image file
+        found = np.empty(len(self), np.bool_)
+        for start in range(0, len(self), 4096):
+            part = self.floats(slice(start, start + 4096))
+            held = (part >= low) & (part <= high)
+            found[start : start + len(part)] = held.reshape(len(part), -1).all(axis=1)
+        return found
+
     def _check_box(self, low: np.ndarray | float, high: np.ndarray | float) -> None:
         mine = (0.0, 1.0) if self.box is None else (self.box.low, self.box.high)
         if not len(self) or (np.all(mine[0] >= np.asarray(low)) and np.all(mine[1] <= high)):
@@ -160,10 +181,12 @@ class Split:
             outside = ((part < low) | (part > high)).reshape(len(part), -1)
             if outside.any():
                 sample, at = (int(i) for i in np.argwhere(outside)[0])
-                ends = (np.broadcast_to(end, part.shape[1:]).flat[at] for end in (low, high))
+                ends = [np.broadcast_to(end, part.shape[1:]).flat[at] for end in (low, high)]
+                bytes_like = ends == [0, 1] and part.min() >= 0 and 1.5 < part.max() <= 255
                 raise ValueError(
                     "the network takes values in [{:g}, {:g}], ".format(*ends)
                     + f"sample {start + sample} has {part[sample].flat[at]:g} in feature {at}"
+                    + ("; divide by 255, or give bytes as uint8" if bytes_like else "")
                 )
 
     def take(self, index: slice | np.ndarray) -> Split:
@@ -180,6 +203,15 @@ class Split:
         names = tuple(all_names[i] for i in np.arange(len(self))[index])
         object.__setattr__(chosen, "names", names)
         return chosen
+
+
+def _widened(box: Box | None, samples: npt.NDArray[np.float32]) -> Box | None:
+    if box is not None:
+        return box.widened(samples)
+    if not len(samples) or (samples.min() >= 0 and samples.max() <= 1):
+        return None
+    ends = np.zeros(samples.shape[1:], np.float32), np.ones(samples.shape[1:], np.float32)
+    return Box(*ends).widened(samples)
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,10 +93,15 @@ def load_table(
         raise ValueError(f"{path}: {error}") from None
 
 
-def table_samples(path: str | Path, target: str | None, like: Schema) -> Split:
+def table_samples(
+    path: str | Path, target: str | None, like: Schema, *, widen: bool = False
+) -> Split:
     """All rows of a table, for a network that learned from data like that.
 
     Columns are found by name, in whatever order; further ones are left alone.
+
+    Args:
+        widen: as for `Split`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -116,7 +121,8 @@ def table_samples(path: str | Path, target: str | None, like: Schema) -> Split:
             raise ValueError(f"target {target!r} is no column of numbers")
         else:
             y = y.astype(np.float64)
-        return Split(columns.features, y, box=like.box, feature_names=columns.names)
+        names = columns.names
+        return Split(columns.features, y, box=like.box, feature_names=names, widen=widen)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Evaluation:
             with the names of the layers whose word it takes: "naive, as declared by Clamp".
         broken: by eps, the samples that were certified and yet fooled. Sound certificates: a bug.
         Naive ones: rounding; these samples do not count as certified.
+        outside: int64, places of samples outside of the box of the inputs (`evaluate`'s `outside`).
     """
 
     clean: float
@@ -52,6 +53,9 @@ class Evaluation:
     robust: dict[str, np.ndarray] = field(repr=False, compare=False)
     kind: str = "sound"
     broken: dict[str, list[int]] = field(default_factory=dict)
+    outside: np.ndarray = field(
+        default_factory=lambda: np.empty(0, np.int64), repr=False, compare=False
+    )
 
     def check(self) -> None:
         """Call it after the figures are safe in a file.
@@ -78,6 +82,7 @@ class Evaluation:
             "pgd_samples": self.pgd_samples,
             "seconds": self.seconds,
             **({"broken": self.broken} if self.broken else {}),
+            **({"outside": self.outside.tolist()} if len(self.outside) else {}),
         }
 
 
@@ -90,6 +95,7 @@ def evaluate(
     attack_samples: int | None = None,
     batch_size: int = 500,
     progress: Callable[[int, int], None] | None = None,
+    outside: Literal["error", "zero"] = "error",
 ) -> Evaluation:
     """Accuracy of a model whose running means are already estimated.
 
@@ -105,6 +111,9 @@ def evaluate(
         attack_samples: attack that many samples, evenly spaced; None for all.
         batch_size: samples per pass.
         progress: called with (done, total) passes.
+        outside: what to do with samples outside of the box: "error" refuses the split; "zero" gives
+            them radius 0, and counts them neither as certified nor as robust. A split without any
+            sample inside is refused.
 
     Raises:
         ValueError: an eps out of (0, 1], an empty split, images or labels of another network.
@@ -112,7 +121,10 @@ def evaluate(
     if not len(split):
         raise ValueError("cannot evaluate on an empty split")
     spec = model.config.input
-    split.check(spec.shape, model.config.classes, spec.low, spec.high)
+    split.check(spec.shape, model.config.classes, -np.inf, np.inf)
+    inside = split.inside(spec.low, spec.high)
+    if outside == "error" or not inside.any():
+        split.check(spec.shape, model.config.classes, spec.low, spec.high)
     started = time.monotonic()
     names = list(dict.fromkeys(eps))
     for name in names:
@@ -131,14 +143,25 @@ def evaluate(
     certifier, kind = _certifier(model)
     correct, radii = [], []
     certified: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for images, labels in split.batches(batch_size):
-        x, y = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
-        prediction = certifier.predict(x)
-        right = prediction.label == y
+    for start in range(0, len(split), batch_size):
+        part = slice(start, start + batch_size)
+        x = torch.from_numpy(split.floats(part)).to(device)
+        y = torch.from_numpy(split.labels[part]).to(device)
+        held = torch.from_numpy(inside[part]).to(device)
+        right = torch.zeros(len(x), dtype=torch.bool, device=device)
+        radius = torch.zeros(len(x), device=device)
+        if not held.all():
+            with torch.no_grad():
+                right[~held] = certifier.chain.logits(x[~held]).argmax(1) == y[~held]
+        prediction = certifier.predict(x[held])
+        right[held] = prediction.label == y[held]
+        radius[held] = torch.where(right[held], prediction.radius, 0)
         correct.append(right.cpu().numpy())
-        radii.append(torch.where(right, prediction.radius, 0).cpu().numpy())
+        radii.append(radius.cpu().numpy())
         for name in names:
-            certified[name].append((right & certifier.certify(x, name, prediction)).cpu().numpy())
+            sure = torch.zeros_like(right)
+            sure[held] = right[held] & certifier.certify(x[held], name, prediction)
+            certified[name].append(sure.cpu().numpy())
         tick()
     is_correct = np.concatenate(correct)
     is_certified = {name: np.concatenate(parts) for name, parts in certified.items()}
@@ -148,10 +171,13 @@ def evaluate(
         survived = []
         for start in range(0, len(chosen), batch_size):
             index = chosen[start : start + batch_size]
+            stands = inside[index].copy()
+            index = index[stands]
             x = torch.from_numpy(split.floats(index)).to(device)
             y = torch.from_numpy(split.labels[index]).to(device)
             point = pgd(certifier.chain, x, y, name, attack_steps, input=spec)
-            survived.append((certifier.predict(point).label == y).cpu().numpy())
+            stands[stands] = (certifier.predict(point).label == y).cpu().numpy()
+            survived.append(stands)
             tick()
         # A float32 tie may fall either way in another batch: wrong once is wrong.
         attacked[name] = np.concatenate(survived) & is_correct[chosen]
@@ -171,6 +197,7 @@ def evaluate(
         robust=attacked,
         kind=kind,
         broken=broken,
+        outside=np.flatnonzero(~inside),
     )
 
 

@@ -69,7 +69,7 @@ def _monotone(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor, T
 
 def _flatten(layer: nn.Flatten, shape: Shape) -> Iterator[Operation]:
     if layer.start_dim != 1 or layer.end_dim != -1:
-        raise LayerError(f"only a plain Flatten is known, got {layer}")
+        raise LayerError(f"only a plain Flatten is known, got {layer}: use nn.Flatten()")
     yield Flatten()
 
 
@@ -129,7 +129,9 @@ def check_layer(layer: nn.Module, name: str = "", *, declared: bool = False) -> 
     check_calls(layer, where)
     if is_known(layer):
         if kind.forward is not _FORWARD[kind]:
-            raise LayerError(f"the forward of {kind.__name__} was replaced in its class")
+            raise LayerError(
+                f"the forward of {kind.__name__} was replaced in its class: put the original back"
+            )
         if isinstance(layer, Layer):
             layer.check()
         return
@@ -139,11 +141,14 @@ def check_layer(layer: nn.Module, name: str = "", *, declared: bool = False) -> 
     if base is not None:
         raise LayerError(
             f"{where} is a subclass of {base.__name__} and may compute something else: "
-            f"only {base.__name__} itself is known"
+            f"only {base.__name__} itself is known; use it as it is, or declare `lipschitz` and "
+            '`bounds` for naive certificates (docs/api.md, "A layer of your own")'
         )
     raise LayerError(
         f"{where} is not a layer that is known here: a layer of sortnet.nn, "
         + ", ".join(f"nn.{known.__name__}" for known in TORCH)
+        + "; build it from those, or declare `lipschitz` and `bounds` for naive certificates "
+        '(docs/api.md, "A layer of your own")'
     )
 
 
@@ -163,7 +168,9 @@ def check_calls(module: nn.Module, where: str) -> None:
             raise LayerError(f"{where} has {what}, which may change what it computes: remove it")
     for key in vars(module):
         if callable(getattr(type(module), key, None)):
-            raise LayerError(f"{where} has its own {key} instead of that of its class")
+            raise LayerError(
+                f"{where} has its own {key} instead of that of its class: delete it from the module"
+            )
 
 
 def _declares(layer: nn.Module) -> bool:
@@ -204,7 +211,10 @@ def layer_bounds(layer: nn.Module, lower: Tensor, upper: Tensor) -> tuple[Tensor
         return facts.bounds(layer, lower, upper)
     bounds = getattr(layer, "bounds", None)
     if bounds is None:
-        raise LayerError(f"no interval bounds are known for {type(layer).__name__}")
+        raise LayerError(
+            f"no interval bounds are known for {type(layer).__name__}: give it a method "
+            "bounds(lower, upper)"
+        )
     return cast(tuple[Tensor, Tensor], bounds(lower, upper))
 
 
@@ -234,7 +244,8 @@ def check_ranges(layers: Sequence[nn.Module], low: Array | float, high: Array | 
             if not (least - slack <= found[0] and found[1] <= most + slack):
                 raise LayerError(
                     f"{type(layer).__name__} is made for inputs in [{least}, {most}], "
-                    f"here they may reach from {found[0]} to {found[1]}"
+                    f"here they may reach from {found[0]} to {found[1]}: put it before what moves "
+                    "them out"
                 )
         lower, upper = layer_bounds(layer, lower, upper)
 
@@ -253,7 +264,10 @@ def layer_lipschitz(layer: nn.Module) -> float:
     value = getattr(layer, "lipschitz", None)
     value = value() if callable(value) else value
     if value is None:
-        raise LayerError(f"no Lipschitz constant is known for {type(layer).__name__}")
+        raise LayerError(
+            f"no Lipschitz constant is known for {type(layer).__name__}: give it an attribute "
+            "`lipschitz`"
+        )
     try:
         number = float(value)
     except (TypeError, ValueError):

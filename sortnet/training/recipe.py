@@ -168,6 +168,11 @@ class Preset:
                 )
             if part == "data":
                 document["data"] = value
+            elif part == "model" and name not in _model_fields():
+                meant = did_you_mean(name, _model_fields()) or (
+                    f"; there are: {', '.join(_model_fields())}"
+                )
+                raise ValueError(f"{key}: no such field of a model{meant}")
             else:
                 document[part][name] = value
         return preset_from_dict(document)
@@ -177,11 +182,19 @@ class Preset:
         return dataclasses.replace(self, recipe=self.recipe.scaled(epochs))
 
 
+def _model_fields() -> list[str]:
+    from sortnet.models.config import ModelConfig  # its package imports torch, a recipe does not
+
+    return [f.name for f in dataclasses.fields(ModelConfig)]
+
+
 def _meant(key: str) -> str:
     """What a setting that is none may have meant."""
     fields = [f"recipe.{f.name}" for f in dataclasses.fields(Recipe)]
-    if f"recipe.{key}" in fields:
-        return f"; did you mean 'recipe.{key}'?"
+    fields += [f"model.{name}" for name in _model_fields()]
+    for part in ("recipe", "model"):
+        if f"{part}.{key}" in fields:
+            return f"; did you mean '{part}.{key}'?"
     return did_you_mean(key, ["recipe", "model", "data", *fields])
 
 

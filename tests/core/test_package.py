@@ -20,6 +20,8 @@ def test_every_public_name_resolves() -> None:
         assert name in dir(sortnet)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = sortnet.nothing
+    with pytest.raises(AttributeError, match="no attribute 'Trainner'; did you mean 'Trainer'"):
+        _ = sortnet.Trainner
 
 
 def test_the_page_of_public_names_lists_them_all() -> None:

@@ -202,6 +202,9 @@ def test_imagenet64_as_npz_and_as_folders(tmp_path):
 def test_wrong_names_and_folders_say_what_was_expected(tmp_path):
     with pytest.raises(ValueError, match="known: digits"):
         data.load("mnits")
+    for spec, meant in (("fasion-mnist", "fashion-mnist"), ("tabel:x.csv", "table:")):
+        with pytest.raises(ValueError, match=f"unknown data set '{spec}'; did you mean '{meant}'"):
+            data.load(spec)
     with pytest.raises(FileNotFoundError, match="--root DIR"):
         data.load("mnist")
     with pytest.raises(FileNotFoundError, match="does not exist"):
