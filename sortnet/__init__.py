@@ -10,7 +10,6 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING
 
 from . import _moved
-from .base.names import did_you_mean
 
 if TYPE_CHECKING:
     from sortnet import data, estimators, evaluation, export, models, nn, theory, training
@@ -132,8 +131,9 @@ if not TYPE_CHECKING:  # else every misspelt name would pass a type checker
             return getattr(import_module(module), there or name)
         if name in _MODULES:
             return import_module(f"sortnet.{name}")
-        # Not for what interpreters and tools probe for on every module.
-        meant = "" if name.startswith("_") else did_you_mean(name, __all__)
+        meant = ""
+        if not name.startswith("_"):  # what interpreters and tools probe for on every module
+            meant = import_module("sortnet.base.names").did_you_mean(name, __all__)
         raise AttributeError(f"module 'sortnet' has no attribute {name!r}{meant}", name=name)
 
 
