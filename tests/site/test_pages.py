@@ -7,7 +7,7 @@ import pytest
 
 START = Path(__file__).parents[2] / "docs" / "start"
 BLOCK = re.compile(r"<!-- runs.*?-->\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PAGES = ("own-data", "table", "own-loop", "deploy")
+PAGES = ("own-data", "table", "sensors", "own-loop", "deploy")
 
 
 def test_the_pages_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
