@@ -24,7 +24,16 @@ def on_config(config: Any) -> Any:
     shutil.copytree(ROOT / "sortnet", package, ignore=ignored)
     for name in ("export", "theory"):
         shutil.copytree(ROOT / name, package / name, ignore=ignored)
+    _list_studies(config.nav)
     return config
+
+
+def _list_studies(nav: list[Any]) -> None:
+    """Studies that the navigation does not name yet follow those that it names."""
+    (studies,) = (section["Measurements"] for section in nav if "Measurements" in section)
+    named = {path for entry in studies for path in entry.values()}
+    found = sorted(f"measurements/{path.name}" for path in (DOCS / "measurements").glob("*.md"))
+    studies += [path for path in found if path not in named]
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
