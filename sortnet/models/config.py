@@ -14,6 +14,9 @@ Family = Literal["sortnet", "linf-dist", "groupsort", "maxmin", "standard", "rel
 Numbers = float | tuple[float, ...]
 """One number for all features, or one for each in row-major order; float32 where it matters."""
 
+Window = int | tuple[int, int]
+"""The odd side of a square window, or its rows and columns."""
+
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -67,8 +70,12 @@ class ModelConfig:
             is 1-Lipschitz in the normalised input; scale > 0.
         stem: convolutional first layer (distance families), or None. The hidden layers after it are
             the same at every position (1 x 1 convolutions), flattened before logits or head.
-        morphology: window sides of the dilations and erosions that the first layer sees beside the
-            image (fixed l-inf-distance neurons); none for the image alone.
+        first_std: standard deviation of the first distance layer's random weights.
+        morphology: windows of the dilations and erosions that the first layer sees beside the image
+            (fixed l-inf-distance neurons), each the odd side of a square or (rows, columns); none
+            for the image alone.
+        openings: square windows among them whose openings and closings the first layer sees too.
+        coarse: windows among them that it sees at every second row and column only.
         group: group size of "groupsort".
         activation: of "standard".
     """
@@ -89,7 +96,10 @@ class ModelConfig:
     scale: float = Field(default=1.0, gt=0)
     offset: float = 0.0
     stem: StemConfig | None = None
-    morphology: tuple[int, ...] = ()
+    first_std: float = Field(default=1.0, gt=0)
+    morphology: tuple[Window, ...] = ()
+    openings: tuple[int, ...] = ()
+    coarse: tuple[Window, ...] = ()
     group: int = Field(default=5, ge=1)
     activation: Literal["relu", "abs", "piecewise-linear"] = "relu"
 
@@ -121,14 +131,24 @@ class ModelConfig:
         if self.morphology:
             if not distance or self.stem is not None:
                 raise ValueError("morphology needs a distance family without a stem")
-            if any(side < 3 or side % 2 == 0 for side in self.morphology):
-                raise ValueError(f"morphology needs odd sides of at least 3, got {self.morphology}")
+            for window in self.morphology:
+                sides = (window,) if isinstance(window, int) else window
+                if max(sides) < 3 or any(side < 1 or side % 2 == 0 for side in sides):
+                    raise ValueError(
+                        f"morphology needs odd sides of at least 3, or pairs of odd sides such as "
+                        f"(1, 9), got {self.morphology}"
+                    )
             if self.box is not None or not isinstance(self.mean, float | int):
                 raise ValueError("morphology reads images in [0, 1] with one mean for all pixels")
             if not isinstance(self.std, float | int):
                 raise ValueError("morphology reads images with one std for all pixels")
             if not 0 <= self.mean <= 1:
                 raise ValueError(f"morphology needs a mean in [0, 1], got {self.mean}")
+        for name in ("openings", "coarse"):
+            if unknown := [w for w in getattr(self, name) if w not in self.morphology]:
+                raise ValueError(f"{name} must be windows of morphology, got {unknown[0]}")
+        if self.first_std != 1 and not distance:
+            raise ValueError("first_std is of distance families")
         if self.stem is not None and self.depth < 2:
             raise ValueError("a stem needs a depth of at least 2")
         if self.family == "linf-dist" and (self.keep != 1 or self.keep_pixels != 1):

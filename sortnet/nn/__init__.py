@@ -6,6 +6,7 @@ from .conv import LInfDistConv1d, LInfDistConv2d, SortConv1d, SortConv2d
 from .layer import Layer, LayerError
 from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
 from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
+from .minima import MinimumMap, WindowMinima2d
 from .morphology import Morphology1d, Morphology2d
 from .rank import RankFilter1d, RankFilter2d
 from .shift import MeanShift, Negate, Normalize
@@ -21,6 +22,7 @@ __all__ = [
     "LipschitzLinear",
     "MaxMin",
     "MeanShift",
+    "MinimumMap",
     "Morphology1d",
     "Morphology2d",
     "Negate",
@@ -32,5 +34,6 @@ __all__ = [
     "SortConv1d",
     "SortConv2d",
     "SortLinear",
+    "WindowMinima2d",
     "functional",
 ]

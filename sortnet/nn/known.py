@@ -25,6 +25,7 @@ from .functional import linear_bounds
 from .layer import Layer, LayerError, affine, check_features
 from .linear import LInfDistLinear, OrderStatisticLinear, SortLinear
 from .lipschitz import Abs, GroupSort, LipschitzLinear, MaxMin, PiecewiseLinear
+from .minima import WindowMinima2d
 from .morphology import Morphology1d, Morphology2d
 from .rank import RankFilter1d, RankFilter2d
 from .shift import MeanShift, Negate, Normalize
@@ -49,6 +50,7 @@ LAYERS: tuple[type[Layer], ...] = (
     SortConv1d,
     SortConv2d,
     SortLinear,
+    WindowMinima2d,
 )
 """The layers of this package."""
 

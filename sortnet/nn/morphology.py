@@ -1,7 +1,7 @@
 """A signal or an image, its dilations and its erosions."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -15,24 +15,42 @@ from .arguments import integer, positive
 from .conv import check_channels, patch_indices
 from .layer import Layer, array
 
+Window = int | tuple[int, ...]
+"""The odd side of a square window, or its rows and columns."""
+
+
+def _odd_window(window: object, dimensions: int) -> Window | None:
+    """A window in its one form: a square by its side; None where it is no window."""
+    if dimensions == 1 or not isinstance(window, Sequence):
+        side = integer(window)
+        return side if side is not None and side >= 3 and side % 2 else None
+    sides = [integer(side) for side in window]
+    odd = tuple(side for side in sides if side is not None and side >= 1 and side % 2)
+    if len(odd) != len(sides) or len(odd) != dimensions or max(odd) < 3:
+        return None
+    return odd[0] if len(set(odd)) == 1 else odd
+
 
 class _Morphology(Layer):
     """See `Morphology2d`; `_dimensions` is 1 for signals, 2 for images."""
 
     _dimensions: ClassVar[int]
-    _max_pool: ClassVar[Callable[..., Tensor]]
 
-    def __init__(self, channels: int, windows: Sequence[int], below: float, above: float) -> None:
+    def __init__(
+        self, channels: int, windows: Sequence[Window], below: float, above: float
+    ) -> None:
         super().__init__()
         self.in_channels = positive("channels", channels)
-        sides = list(map(integer, windows)) if isinstance(windows, Sequence) else []
-        odd = tuple(side for side in sides if side is not None and side >= 3 and side % 2 == 1)
-        if not odd or len(odd) != len(sides):
-            raise ValueError(f"windows must be odd integers of at least 3, got {windows!r}")
+        given = list(windows) if isinstance(windows, Sequence) else []
+        odd = [_odd_window(window, self._dimensions) for window in given]
+        checked = tuple(window for window in odd if window is not None)
+        if not checked or len(checked) != len(given):
+            pairs = " or pairs of odd ones (rows, columns)" if self._dimensions == 2 else ""
+            raise ValueError(f"windows must be odd integers of at least 3{pairs}, got {windows!r}")
         if not -math.inf < below <= 0 <= above < math.inf or below == above:
             raise ValueError(f"need finite below <= 0 <= above, not equal; got {below}, {above}")
-        self.windows = odd
-        self.out_channels = self.in_channels * (1 + 2 * len(odd))
+        self.windows = checked
+        self.out_channels = self.in_channels * (1 + 2 * len(checked))
         # Neutral terms stay neutral up to 1/16 of the range beyond it; see `check_ranges`.
         self.input_range = (float(below), float(above))
         # Beyond half the range, so that neutral terms stay smaller after rounding too.
@@ -53,8 +71,12 @@ class _Morphology(Layer):
     @property
     def _patching(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Kernel, stride and padding of the neurons."""
-        side, count = max(self.windows), self._dimensions
-        return (side,) * count, (1,) * count, (side // 2,) * count
+        sides = tuple(map(max, zip(*map(self._sides, self.windows), strict=True)))
+        return sides, (1,) * self._dimensions, tuple(side // 2 for side in sides)
+
+    def _sides(self, window: Window) -> tuple[int, ...]:
+        """Of a window, one per dimension."""
+        return (window,) * self._dimensions if isinstance(window, int) else window
 
     def weights(self, like: Tensor | None = None) -> Tensor:
         """The weights as l-inf-distance neurons: [O, C side] or [O, C side side].
@@ -65,16 +87,20 @@ class _Morphology(Layer):
         Args:
             like: has their dtype and device; float32 on the CPU without it.
         """
-        side, channels = max(self.windows), self.in_channels
-        offset = (torch.arange(side) - side // 2).abs()
-        # How far from the centre each entry of a patch lies: [side] or [side, side].
-        reach = torch.maximum(offset[:, None], offset) if self._dimensions == 2 else offset
-        own = torch.eye(channels, dtype=torch.bool).view(channels, channels, *(1,) * reach.ndim)
-        neutral = torch.full((channels, channels, *reach.shape), self.middle, dtype=torch.float32)
-        kinds = [(0, self.low)]
-        for window in self.windows:
-            kinds += [(window // 2, self.low), (window // 2, self.high)]
-        neurons = [neutral.masked_fill(own & (reach <= limit), value) for limit, value in kinds]
+        sides, channels = self._patching[0], self.in_channels
+        own = torch.eye(channels, dtype=torch.bool).view(channels, channels, *(1,) * len(sides))
+        neutral = torch.full((channels, channels, *sides), self.middle, dtype=torch.float32)
+
+        def neuron(window: tuple[int, ...], value: float) -> Tensor:
+            inside = torch.ones(sides, dtype=torch.bool)
+            for axis, (side, length) in enumerate(zip(sides, window, strict=True)):
+                near = (torch.arange(side) - side // 2).abs() <= length // 2
+                inside &= near.view(-1, *(1,) * (len(sides) - 1 - axis))
+            return neutral.masked_fill(own & inside, value)
+
+        neurons = [neuron((1,) * len(sides), self.low)]
+        for window in map(self._sides, self.windows):
+            neurons += [neuron(window, self.low), neuron(window, self.high)]
         weights = torch.cat(neurons).flatten(1)
         return weights if like is None else weights.to(like.device, like.dtype)
 
@@ -88,10 +114,11 @@ class _Morphology(Layer):
         if x.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"expected float32 or float64 {what}, got {x.dtype}")
         maps = [x - self.low]
-        for window in self.windows:
-            padded = nn.functional.pad(x, (window // 2,) * (2 * self._dimensions))
-            maps.append(self._max_pool(padded, window, 1) - self.low)
-            maps.append(self._max_pool(-padded, window, 1) + self.high)
+        for window in map(self._sides, self.windows):
+            room = [side // 2 for side in reversed(window) for _ in range(2)]
+            padded = nn.functional.pad(x, room)
+            maps.append(F.running_max(padded, window) - self.low)
+            maps.append(F.running_max(-padded, window) + self.high)
         return torch.cat(maps, 1)
 
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,7 +161,8 @@ class Morphology2d(_Morphology):
 
     Args:
         channels: C.
-        windows: odd sides of the windows, at least one, each at least 3.
+        windows: at least one; the odd side of a square, at least 3, or the odd numbers of its rows
+            and columns, such as (1, 9) for a line.
         below, above: range of the input, finite, below <= 0 <= above (images are padded with 0).
 
     Shape:
@@ -146,7 +174,6 @@ class Morphology2d(_Morphology):
     """
 
     _dimensions = 2
-    _max_pool = staticmethod(nn.functional.max_pool2d)
 
 
 class Morphology1d(_Morphology):
@@ -168,4 +195,3 @@ class Morphology1d(_Morphology):
     """
 
     _dimensions = 1
-    _max_pool = staticmethod(nn.functional.max_pool1d)

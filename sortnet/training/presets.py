@@ -91,13 +91,13 @@ def _imagenet(name: str, data: str, strided: bool) -> Preset:
     return Preset(name, about + (", strided first layer" if strided else ""), data, recipe, model)
 
 
-def _fashion(name: str, about: str, keep: float, **recipe: Any) -> Preset:
+def _fashion(name: str, about: str, keep: float, more: dict[str, Any], **recipe: Any) -> Preset:
     return Preset(
         name=name,
         about=about,
         data="fashion-mnist",
         # A mean of 0 makes the padding of the windows black.
-        model=_sortnet(4, 512, keep, keep_pixels=keep, morphology=(3, 5), mean=0.0),
+        model=_sortnet(4, 512, keep, keep_pixels=keep, mean=0.0, **more),
         recipe=Recipe(
             eps_train="0.15",
             eps_test=("0.1",),
@@ -139,18 +139,26 @@ PRESETS: dict[str, Preset] = {
             "fashion-mnist-0.1",
             "Fashion-MNIST at 0.1 in under half an hour on two CPU cores",
             keep=0.90,
-            epochs=16,
-            p_ramp=(4 / 3, 14.4),
+            more={
+                "morphology": (3, 5, (1, 9), (9, 1)),
+                "openings": (3,),
+                "coarse": (5, (1, 9), (9, 1)),
+                "first_std": 0.3,
+            },
+            epochs=32,
+            p_ramp=(4 / 3, 27.2),
+            # Dropping from the first step makes the start slow.
+            keep_ramp=(3.2, 16),
         ),
         _fashion(
             "fashion-mnist-0.1-fast",
             "Fashion-MNIST at 0.1 in eight minutes on two CPU cores",
             keep=0.93,
+            more={"morphology": (3, 5)},
             epochs=12,
             # An epoch at p = inf takes less than half the time of one at a high power.
             p_ramp=(0.8, 4.4),
             p_last=128,
-            # Dropping from the first step makes the start slow.
             keep_ramp=(4.4, 8),
         ),
         _FASHION_REFERENCE,

@@ -56,6 +56,11 @@ def drawn(draw: st.DrawFn, kind: type[nn.Module]) -> tuple[nn.Module, tuple[int,
         case snn.Morphology1d | snn.Morphology2d:
             windows = draw(st.lists(st.sampled_from([3, 5]), min_size=1, max_size=2))
             return kind(channels, windows, -2, 3), signal if kind is snn.Morphology1d else image
+        case snn.WindowMinima2d:
+            some = st.tuples(
+                st.integers(0, channels - 1), st.sampled_from([1, 3, 5]), st.integers(1, 3)
+            )
+            return kind(channels, draw(st.lists(some, min_size=1, max_size=3))), image
         case snn.RankFilter1d:
             return kind(window, min(k, window), stride, padding), signal
         case snn.RankFilter2d:
