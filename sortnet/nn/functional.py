@@ -206,7 +206,7 @@ def fold_outputs(y: Tensor, grid: tuple[int, ...]) -> Tensor:
 def running_max(x: Tensor, lengths: tuple[int, ...]) -> Tensor:
     """Largest entries of all windows inside x, over its last dimensions.
 
-    By maxima of slices, of which a window of length k takes about log2 k: on CPUs some ten times
+    By maxima of slices, of which a window of length k takes about log2 k: on CPUs several times
     faster than max pooling.
 
     Args:
