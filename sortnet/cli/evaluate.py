@@ -18,8 +18,9 @@ from .options import (
     pgd_steps_option,
     plot_option,
     root_option,
+    target_option,
 )
-from .results import accuracy_plot, data_files, first, part_of, show
+from .results import accuracy_plot, data_files, first, part_of, show, warn_outside, warn_too_large
 
 
 @click.command(cls=Command, renamed={"--npz": "--data"})
@@ -27,6 +28,7 @@ from .results import accuracy_plot, data_files, first, part_of, show
 @eps_option()
 @data_option("Evaluate on this data set, folder:PATH or file instead of the run's own.")
 @root_option
+@target_option
 @limit_option
 @pgd_steps_option(100)
 @click.option(
@@ -39,6 +41,7 @@ def evaluate_command(
     eps: tuple[str, ...],
     data: str | None,
     data_root: Path | None,
+    target: str | None,
     limit: int | None,
     pgd_steps: int,
     pgd_samples: int | None,
@@ -48,10 +51,11 @@ def evaluate_command(
     """Clean, attacked and certified accuracy of the run folder RUN, on its test split.
 
     A run with --hold-out is evaluated on the part that it held out. With --data: on the test split
-    of other data, or on all samples of a file.
+    of other data, or on all samples of a file; a table's columns and classes are found by name. A
+    sample outside of the box of the inputs has radius 0, and is named.
 
-    A sample is certified at eps if it is classified right and no image within eps has another
-    label, by its margin radius or by interval bounds over the eps-ball clipped to [0, 1]. PGD runs
+    A sample is certified at eps if it is classified right and no input within eps has another
+    label, by its margin radius or by interval bounds over the eps-ball clipped to the box. PGD runs
     beside it; should it fool a certified sample, that is an error that names the sample.
 
     \b
@@ -75,22 +79,31 @@ def evaluate_command(
         data=user_folder(spec, root),
     )
     if data is None:
-        loaded = part_of(load(spec, root), config.hold_out)
+        column = target or config.target
+        whole = load(spec, root, target=column, drop=config.drop)
+        loaded = part_of(whole, config.hold_out)
         name, split = loaded.name, loaded.test
     else:
-        name, split = data, load_samples(spec, root, like=config.schema)
+        table = spec.partition(":")[0] in ("table", "parquet")
+        column = target or (config.target if table else None)
+        split = load_samples(spec, root, like=config.schema, target=column, widen=True)
+        name = data
     split = first(split, limit)
+    radii = eps or config.preset.recipe.eps_test
+    warn_too_large(config.model.input, radii)
     with plain_bar("evaluating") as progress:
         result = evaluate(
             model,
             split,
-            eps or config.preset.recipe.eps_test,
+            radii,
             attack_steps=pgd_steps,
             attack_samples=pgd_samples,
             progress=progress,
+            outside="zero",
         )
     title = f"{config.preset.name}, seed {config.seed}: {name}"
     show(title, result)
+    warn_outside(result.outside.tolist(), split.sample_names)
     if plot_file is not None:
         accuracy_plot(plot_file, title, result)
     write_json(json_file, {**result.summary(), "data": name, "run": str(run)})

@@ -46,7 +46,14 @@ def export_command(run: Path, out: Path, eps: str | None, json_file: Path | None
     model, config = load_run(run)
     if eps is None and config.model.hidden is not None:
         eps = config.preset.recipe.eps_test[0]
-    analysis = export_model(model, out, eps, config.preset.name, class_names=config.class_names)
+    analysis = export_model(
+        model,
+        out,
+        eps,
+        config.preset.name,
+        class_names=config.class_names,
+        feature_names=config.feature_names,
+    )
     document = {
         "onnx": str(out),
         "radius": "margin" if eps is None else "interval",

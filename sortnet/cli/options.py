@@ -173,6 +173,25 @@ def eps_option(**more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
     )
 
 
+def own_data(preset: str, data: str | None) -> tuple[str | None, str | None]:
+    """What PRESET and --data mean together.
+
+    Returns:
+        A title for data of one's own, whose network is to be chosen, else None; and the data.
+
+    Raises:
+        click.UsageError: the data is said twice.
+    """
+    if preset == "own":
+        return "own", data
+    suffix = Path(preset).suffix.lower()
+    if ":" not in preset and suffix not in (".npz", ".csv", ".tsv", ".parquet"):
+        return None, data
+    if data is not None:
+        raise click.UsageError(f"{preset} is data already; leave --data out, or train `own`")
+    return Path(preset.partition(":")[2] or preset).stem or "own", preset
+
+
 def data_option(help: str, **more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`--data DATA`: in every command the data itself; where its files lie is `--root`."""
     return click.option("--data", metavar="DATA", help=help, **more)

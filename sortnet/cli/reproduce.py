@@ -12,7 +12,17 @@ import click
 from sortnet.base.files import atomic_write, check_outputs, write_json
 
 from .console import console, plain_bar, training_bar
-from .options import Command, Duration, data_option, folder_option, json_option, root_option
+from .options import (
+    Command,
+    Duration,
+    data_option,
+    drop_option,
+    folder_option,
+    json_option,
+    own_data,
+    root_option,
+    target_option,
+)
 from .results import data_files, finish_run
 
 
@@ -24,6 +34,8 @@ from .results import data_files, finish_run
 @folder_option("Folder [default: runs/reproduce-PRESET].")
 @data_option("Compare on this data set, folder:PATH or file instead of the preset's.")
 @root_option
+@target_option
+@drop_option
 @click.option(
     "--pgd-samples",
     type=click.IntRange(1),
@@ -40,6 +52,8 @@ def reproduce_command(
     out: Path | None,
     data: str | None,
     data_root: Path | None,
+    target: str | None,
+    drop: tuple[str, ...],
     pgd_samples: int,
     json_file: Path | None,
 ) -> None:
@@ -54,18 +68,30 @@ def reproduce_command(
     \b
     Examples:
       sortnet reproduce fashion-mnist-0.1 --budget 20m
+      sortnet reproduce own --data table:wine.csv --target cultivar --budget 1m
       sortnet reproduce digits --budget 30s --seeds 1 --row sortnet --row maxmin
     """
-    from sortnet.data.sets import load, resolve, user_folder
-    from sortnet.training import comparison, presets, runs
+    from sortnet.data.sets import DataSet, load, resolve, user_folder
+    from sortnet.training import comparison, own, presets, runs
     from sortnet.training.reproduction import ATTACK_SHARE, Reproduction
 
-    base = presets.get_preset(preset)
-    spec, root = resolve(data or base.data, data_root)
-    base = dataclasses.replace(base, data=spec)
-    folder = out or runs.default_folder(f"reproduce-{preset}")
+    title, data = own_data(preset, data)
+    folder = out or runs.default_folder(f"reproduce-{title or preset}")
+    loaded: DataSet | None = None
+    if title is None:
+        known = presets.get_preset(preset)
+        spec, root = resolve(data or known.data, data_root)
+        base = dataclasses.replace(known, data=spec)
+    elif data is None:
+        raise click.UsageError("`own` needs --data, such as --data table:FILE.csv")
+    else:
+        spec, root = resolve(data, data_root)
+        loaded = load(spec, root, target=target, drop=drop)
+        base = own.own_preset(loaded, spec)
+        for line in (*loaded.notes, *own.choices(base, loaded)):
+            click.echo(line, err=True)
     chosen = tuple(comparison.comparison_row(base, row) for row in rows or comparison.ROWS)
-    work = Reproduction(base, chosen, seeds, budget, pgd_samples, folder, root)
+    work = Reproduction(base, chosen, seeds, budget, pgd_samples, folder, root, target, drop)
     check_outputs(
         {"--json": json_file},
         folder=folder,
@@ -73,7 +99,8 @@ def reproduce_command(
         data=user_folder(spec, root),
     )
     work.check()
-    loaded = load(spec, root)
+    if loaded is None:
+        loaded = load(spec, root, target=target, drop=drop)
     count = len(chosen) * seeds
     most = (1 + ATTACK_SHARE) * count * budget
     with plain_bar("measuring") as progress:

@@ -12,12 +12,30 @@ from click.core import ParameterSource
 
 from sortnet.base.files import check_outputs, write_json
 
-from .console import training_bar
-from .options import Command, data_option, folder_option, json_option, root_option, seed_option
-from .results import data_files, finish_run, part_of
+from .console import console, training_bar
+from .options import (
+    Command,
+    data_option,
+    drop_option,
+    eps_option,
+    folder_option,
+    json_option,
+    own_data,
+    root_option,
+    seed_option,
+    target_option,
+)
+from .results import data_files, finish_run, part_of, warn_too_large
 
 if TYPE_CHECKING:
     from sortnet.evaluation.accuracy import Evaluation
+    from sortnet.training.recipe import Preset
+
+
+_UNIT = (
+    "What eps is a multiple of, for each feature: its range in training, its std, or a number "
+    "[default: range] (own)."
+)
 
 
 @click.command(cls=Command)
@@ -25,6 +43,16 @@ if TYPE_CHECKING:
 @folder_option("Run folder [default: runs/PRESET].")
 @data_option("Train on this data set, folder:PATH or file instead of the preset's.")
 @root_option
+@target_option
+@drop_option
+@eps_option()
+@click.option("--unit", metavar="UNIT", help=_UNIT)
+@click.option(
+    "--immutable",
+    multiple=True,
+    metavar="COLUMN",
+    help="A feature that nobody can change: its unit is 0; several allowed (own).",
+)
 @click.option("--download", is_flag=True, help="Fetch MNIST, Fashion-MNIST or CIFAR if missing.")
 @seed_option
 @click.option("--epochs", type=float, help="Squeeze or stretch the recipe to this length.")
@@ -63,6 +91,11 @@ def train_command(
     out: Path | None,
     data: str | None,
     data_root: Path | None,
+    target: str | None,
+    drop: tuple[str, ...],
+    eps: tuple[str, ...],
+    unit: str | None,
+    immutable: tuple[str, ...],
     download: bool,
     seed: int,
     epochs: float | None,
@@ -75,6 +108,10 @@ def train_command(
     json_file: Path | None,
 ) -> None:
     """Train PRESET (`sortnet presets` lists them) and leave a run folder.
+
+    PRESET may also be the data itself (folder:PATH, npz:FILE, table:FILE), or `own` with --data:
+    network and recipe are then chosen by its kind and size, and said. Data of one split are parted,
+    each class in proportion. Classes are kept by name.
 
     \b
     The folder holds
@@ -92,27 +129,47 @@ def train_command(
       sortnet train digits
       sortnet train fashion-mnist-0.1 --seed 1 --out runs/fashion-1
       sortnet train cifar10-8/255 --root ~/data --download
+      sortnet train folder:photos
+      sortnet train own --data table:wine.csv --target cultivar --eps 0.05
       sortnet train fashion-mnist-0.1 --data folder:photos --epochs 10 --hold-out 0.1
       torchrun --nproc-per-node 2 --no-python sortnet train mnist-0.1 --root ~/data
     """
     from sortnet.data.sets import load, resolve, user_folder
-    from sortnet.training import presets, runs
+    from sortnet.training import own, presets, runs
     from sortnet.training.distributed import processes
     from sortnet.training.trainer import InterruptedTrainingError, Trainer
 
-    chosen = presets.get_preset(preset).override(settings)
-    if epochs is not None:
-        if not 0 < epochs < float("inf"):
-            raise click.UsageError(f"--epochs must be finite and > 0, got {epochs}")
-        chosen = chosen.scaled(epochs)
+    if epochs is not None and not 0 < epochs < float("inf"):
+        raise click.UsageError(f"--epochs must be finite and > 0, got {epochs}")
+
+    def changed(base: Preset) -> Preset:
+        preset = base.override(settings)
+        return preset if epochs is None else preset.scaled(epochs)
+
+    title, data = own_data(preset, data)
+    mine = title is not None
+    if not mine and (eps or unit is not None or immutable):
+        raise click.UsageError(
+            "--eps, --unit and --immutable are for `sortnet train own`; a preset's radii are "
+            "recipe.eps_train and recipe.eps_test of --set"
+        )
+    number = _unit(unit)
     if not 0 <= hold_out < 1:
         raise click.UsageError(f"--hold-out must be in [0, 1), got {hold_out}")
-    folder = out or runs.default_folder(preset)
+    folder = out or runs.default_folder(title or preset)
+    known = None if mine else changed(presets.get_preset(preset))
     config: runs.RunConfig | None = None
     if resume:
         config = runs.read_config(folder)
-        if config.preset.name != preset:
-            raise click.UsageError(f"{folder} holds a run of {config.preset.name}, not of {preset}")
+        name = own.NAME if mine else preset
+        if config.preset.name != name:
+            raise click.UsageError(f"{folder} holds a run of {config.preset.name}, not of {name}")
+        if eps or unit is not None or immutable:
+            raise click.UsageError(
+                f"--eps, --unit and --immutable were chosen when {folder} was begun: resume it "
+                "without them"
+            )
+        known = changed(config.preset) if known is None else known
         if config.loss is not None:
             raise click.UsageError(
                 f"{folder} trains with the loss {config.loss}, which only Python code has: resume "
@@ -120,27 +177,43 @@ def train_command(
             )
         spec, root = resolve(config.preset.data, data_root or config.data_root)
         wanted = None if data is None else resolve(data, data_root)[0]
-        _refuse_changes(folder, config, chosen, settings, wanted)
+        _refuse_changes(folder, config, known, settings, wanted)
         config = dataclasses.replace(config, data_root=root)
+        target, drop = config.target, config.drop
     elif (folder / runs.CONFIG).exists():
         raise click.UsageError(f"{folder} holds a run already; add --resume or change --out")
     else:
-        spec, root = resolve(data or chosen.data, data_root)
+        asked = data if known is None else data or known.data
+        if asked is None:
+            raise click.UsageError("`own` needs --data, such as --data table:FILE.csv")
+        spec, root = resolve(asked, data_root)
     check_outputs(
         {"--json": json_file},
         folder=folder,
         inputs=[*runs.own_files(folder), *data_files(spec, root)],
         data=user_folder(spec, root),
     )
-    if not resume:
-        chosen = dataclasses.replace(chosen, data=spec)
 
     def work(device: Any) -> tuple[Evaluation, float] | None:
         nonlocal config
-        loaded = part_of(load(spec, root, download), config.hold_out if config else hold_out)
+        whole = load(spec, root, download, target=target, drop=drop)
+        loaded = part_of(whole, config.hold_out if config else hold_out)
+        said = list(loaded.notes)
         if config is None:
+            if known is None:
+                chosen = changed(own.own_preset(loaded, spec, eps, number, immutable))
+                said += own.choices(chosen, loaded)
+            else:
+                chosen = dataclasses.replace(known, data=spec)
             config = runs.new_config(
-                chosen, loaded, seed=seed, hold_out=hold_out, data_root=root, precision=precision
+                chosen,
+                loaded,
+                seed=seed,
+                hold_out=hold_out,
+                data_root=root,
+                target=target,
+                drop=drop,
+                precision=precision,
             )
         trainer = Trainer(config, loaded, folder, device=device, compile=compiled)
         if resume:
@@ -151,6 +224,9 @@ def train_command(
             except InterruptedTrainingError as stop:
                 sys.exit(128 + stop.signal)  # the first process says it
             return None
+        for line in said:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        warn_too_large(config.model.input, config.preset.recipe.eps_test)
         with training_bar(preset) as listener:
             model = trainer.run(listener)
         result = finish_run(folder, config, model, loaded, trainer.seconds, pgd_samples)
@@ -162,6 +238,15 @@ def train_command(
         result, seconds = done
         write_json(json_file, {**result.summary(), "seconds": seconds, "run": str(folder)})
         result.check()  # last: nothing of a finished training is lost
+
+
+def _unit(text: str | None) -> str | float | None:
+    if text in (None, "range", "std"):
+        return text
+    try:
+        return float(text or "")
+    except ValueError:
+        raise click.UsageError(f"--unit is range, std or a number above 0, got {text!r}") from None
 
 
 def _refuse_changes(
@@ -185,7 +270,7 @@ def _refuse_changes(
             pairs.append((f"--set {key}", before, after))
     if named("epochs"):
         pairs.append(("--epochs", config.preset.recipe.epochs, given.params["epochs"]))
-    for option in ("seed", "precision", "hold_out"):
+    for option in ("seed", "precision", "hold_out", "target", "drop"):
         if named(option):
             name = "--" + option.replace("_", "-")
             pairs.append((name, getattr(config, option), given.params[option]))

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 from sortnet.certificate.inputs import InputError
 from sortnet.data.box import Box
+from sortnet.data.convert import encode_labels
 from sortnet.evaluation import Certifier
 from sortnet.models import BoxConfig, CertifiedNet, ModelConfig, build_model
 
@@ -320,7 +321,15 @@ class SortNetEstimator(BaseEstimator):
         check_is_fitted(self, "network_")
         if eps is None and self.network_.config.regression:
             eps = self.eps
-        export_model(self.network_, path, eps)
+        classes = getattr(self, "classes_", None)
+        export_model(
+            self.network_,
+            path,
+            eps,
+            # As the commands and `sortnet.data` spell classes, so that tables find them by name.
+            class_names=None if classes is None else encode_labels(classes)[1],
+            feature_names=self._names(),
+        )
 
 
 def _float32(X: npt.NDArray[np.float64]) -> FloatArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sortnet.base.names import did_you_mean
-from sortnet.base.units import parse_eps
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 
 from .recipe import Preset, Recipe
 
@@ -74,7 +74,9 @@ def comparison_row(preset: Preset, row: str) -> Preset:
         recipe = dataclasses.replace(recipe, keep_ramp=(0, 0))
     if family.affine:
         width = max(preset.model["width"], family.group)
-        kept = ("depth", "input_shape", "classes")
+        # Where features have a unit each, the normalisation belongs to it.
+        units = ("box", "mean", "std") if "box" in preset.model else ()
+        kept = ("depth", "input_shape", "classes", *units)
         model = {key: value for key, value in model.items() if key in kept}
         model["width"] = width - width % family.group
         recipe = _affine_recipe(recipe, preset)
@@ -108,7 +110,7 @@ def _affine_recipe(recipe: Recipe, preset: Preset) -> Recipe:
         # Affine rows are 1-Lipschitz as a whole: they have no head.
         objective="margin",
         eps_ramp=0,
-        eps_train=eps_train if headed else str(parse_eps(eps_train) / 2),
+        eps_train=eps_train if headed else str(parse_eps(eps_train, MAX_UNITS_OF_RADIUS) / 2),
         lr=0.0005,
         weight_decay=0.0,
         adam_eps=1e-8,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sortnet.base.units import eps_to_float
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, eps_to_float
 from sortnet.evaluation.intervals import margin_bounds
 from sortnet.evaluation.margins import margins
 from sortnet.evaluation.naive import lipschitz_constant
@@ -55,11 +55,19 @@ class Objective(nn.Module):
         # The constant of all that comes before an MLP head; of the logits without one.
         body = net.layers[: len(net.layers) - len(net.head)]
         self.lipschitz = lipschitz_constant(body, net.config.input) if self.kind != "ibp" else 1.0
-        self.eps_test = eps_to_float(recipe.eps_test[0])
+        self.eps_test = eps_to_float(recipe.eps_test[0], MAX_UNITS_OF_RADIUS)
         # Logits are 1-Lipschitz, so the cross entropy needs a scale of its own.
         unused = self.kind == "ibp" or loss is not None
         scale = None if unused else nn.Parameter(torch.ones(()))
         self.register_parameter("scale", scale)
+
+    def _ball(self, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """Ends of the ball of radius eps in the box, up to rounding."""
+        spec = self.net.config.input
+        if spec.images:
+            return (x - eps).clamp(0, 1), (x + eps).clamp(0, 1)
+        low, high, unit = (torch.tensor(n).to(x) for n in (spec.low, spec.high, spec.unit))
+        return torch.maximum(x - eps * unit, low), torch.minimum(x + eps * unit, high)
 
     def forward(
         self,
@@ -103,7 +111,7 @@ class Objective(nn.Module):
             loss = loss + ce_weight * F.cross_entropy(self.scale * logits, y)
         else:
             logits = self.net(x)
-            low, high = (x - eps).clamp(0, 1), (x + eps).clamp(0, 1)
+            low, high = self._ball(x, eps)
             worst = margin_bounds(self.net.layers, low, high, y)
             loss = losses.interval_cross_entropy(logits, worst, y, eps_progress)
         smallest = worst.scatter(1, y[:, None], float("inf")).amin(1)

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from sortnet.base.names import did_you_mean
-from sortnet.base.units import eps_to_float, parse_eps
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, eps_to_float, parse_eps
 
 _STRICT = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
@@ -97,16 +97,16 @@ class Recipe:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if min(self.ce_weight) <= 0:
             raise ValueError(f"ce_weight must be > 0, got {self.ce_weight}")
-        parse_eps(self.eps_train)
+        parse_eps(self.eps_train, MAX_UNITS_OF_RADIUS)  # of pixels: see `model_config`
         if not self.eps_test:
             raise ValueError("eps_test must name at least one radius")
         for eps in self.eps_test:
-            parse_eps(eps)
+            parse_eps(eps, MAX_UNITS_OF_RADIUS)
 
     @property
     def eps_train_float(self) -> float:
         """`eps_train` as the smallest float32 not below it."""
-        return eps_to_float(self.eps_train)
+        return eps_to_float(self.eps_train, MAX_UNITS_OF_RADIUS)
 
     def scaled(self, epochs: float) -> Recipe:
         """The same recipe stretched or squeezed to another number of epochs."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sortnet.base.units import eps_to_float
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, eps_to_float
 from sortnet.data.sets import DataSet
 from sortnet.evaluation.attack import pgd
 from sortnet.models import CertifiedNet, set_dropping, set_p
@@ -48,6 +48,7 @@ class Reproduction:
         pgd_samples: attack at most so many test images.
         folder: of the tables and of one run folder for each row and seed.
         data_root: folder of the data set's files, or None.
+        target, drop: columns of a table, see `RunConfig`.
     """
 
     base: Preset
@@ -57,6 +58,8 @@ class Reproduction:
     pgd_samples: int
     folder: Path
     data_root: str | None = None
+    target: str | None = None
+    drop: tuple[str, ...] = ()
 
     def runs(self) -> Iterator[tuple[int, Preset, Path]]:
         """(seed, row, folder) of every run, in the order in which they are trained."""
@@ -210,7 +213,14 @@ class Reproduction:
         }
 
     def _config(self, row: Preset, data: DataSet, seed: int) -> RunConfig:
-        return runs.new_config(row, data, seed=seed, data_root=self.data_root)
+        return runs.new_config(
+            row,
+            data,
+            seed=seed,
+            data_root=self.data_root,
+            target=self.target,
+            drop=self.drop,
+        )
 
 
 @dataclass(frozen=True)
@@ -263,7 +273,7 @@ def _attack_seconds(net: CertifiedNet, data: DataSet, eps: tuple[str, ...]) -> f
     steps, times = 4, []
     for _ in range(2):  # the first use allocates
         started = time.monotonic()
-        pgd(net, x, y, eps_to_float(eps[0]), steps)
+        pgd(net, x, y, eps_to_float(eps[0], MAX_UNITS_OF_RADIUS), steps)
         times.append(time.monotonic() - started)
     return min(times) / len(index) * ATTACK_STEPS / steps * len(eps)
 

@@ -26,10 +26,12 @@ from torch import Tensor
 
 from sortnet import __version__
 from sortnet.base.files import atomic_write
+from sortnet.base.units import parse_eps
 from sortnet.data.schema import Schema
 from sortnet.data.sets import DataSet
 from sortnet.models import CertifiedNet, ModelConfig, build_model
 
+from .own import regression_text
 from .recipe import Preset, first_problem
 
 _T = TypeVar("_T")
@@ -57,6 +59,7 @@ class RunConfig:
             0 evaluates on the test split.
         data_root: folder of the data set's files, absolute; None where it needs none. The
             preset's `data` has an absolute path too, if it has one.
+        target, drop: of a table: the column of classes, and those that are left out.
         data_schema: shape, classes, class names ... of the data, `sortnet.data.Schema` as JSON;
             None in runs of version 0.1.
         loss: name of the user's own loss, or None for the preset's.
@@ -68,6 +71,8 @@ class RunConfig:
     seed: int = Field(default=0, ge=0, lt=2**63)
     hold_out: float = Field(default=0.0, ge=0, lt=1)
     data_root: str | None = None
+    target: str | None = None
+    drop: tuple[str, ...] = ()
     data_schema: dict[str, Any] | None = None
     loss: str | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -93,6 +98,12 @@ class RunConfig:
         """Names of the classes, in the order of the labels, where the data has names."""
         schema = self.schema
         return None if schema is None else schema.class_names
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of a table's columns, in the order of the features."""
+        schema = self.schema
+        return None if schema is None else schema.feature_names
 
 
 def new_config(preset: Preset, data: DataSet, **more: Any) -> RunConfig:
@@ -200,11 +211,12 @@ def model_config(preset: Preset, data: DataSet) -> ModelConfig:
     Raises:
         ValueError: a field is unknown or out of range; one line.
     """
-    if len(data.input_shape) != 3 or data.schema.regression:
-        what = "a number for" if data.schema.regression else "classes of"
+    if data.regression:
+        raise ValueError(regression_text(data.name))
+    if len(data.input_shape) != 3 and "box" not in preset.model:
         raise ValueError(
-            f"preset {preset.name} classifies images [C, H, W]; {data.name} is {what} samples "
-            f"{list(data.input_shape)}"
+            f"preset {preset.name} classifies images [C, H, W]; {data.name} is classes of samples "
+            f"{list(data.input_shape)}: `sortnet train own --data ...` chooses a network for them"
         )
     fields = dict(preset.model)
     fields.setdefault("input_shape", data.input_shape)
@@ -213,7 +225,11 @@ def model_config(preset: Preset, data: DataSet) -> ModelConfig:
         mean, std = data.statistics()
         fields.setdefault("mean", round(sum(mean) / len(mean), 6))
         fields.setdefault("std", std)
-    return validated(ModelConfig, fields, f"model of preset {preset.name}")
+    config = validated(ModelConfig, fields, f"model of preset {preset.name}")
+    if config.input.images:
+        for eps in (preset.recipe.eps_train, *preset.recipe.eps_test):
+            parse_eps(eps)  # of pixels: at most 1
+    return config
 
 
 def write_model(folder: Path, model: CertifiedNet) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sortnet.base.units import eps_to_float
+from sortnet.base.units import MAX_UNITS_OF_RADIUS, eps_to_float
 
 from .recipe import Recipe
 
@@ -41,7 +41,7 @@ def settings_at(recipe: Recipe, epoch: float) -> Settings:
         p=p,
         dropping=linear_ramp(epoch, *recipe.keep_ramp),
         ce_weight=exponential_ramp(epoch, start, end, *recipe.ce_weight),
-        eps=eps_to_float(recipe.eps_train) * progress,
+        eps=eps_to_float(recipe.eps_train, MAX_UNITS_OF_RADIUS) * progress,
         eps_progress=progress,
     )
 

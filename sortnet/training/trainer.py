@@ -101,8 +101,9 @@ class Trainer:
         self.device = torch.device(device)
         self.rank, self.world = rank_and_world()
         self.checkpoint_seconds, self.log_steps = checkpoint_seconds, log_steps
+        spec = config.model.input
         for split in (data.train, data.test):
-            split.check(config.model.input_shape, config.model.classes)
+            split.check(spec.shape, config.model.classes, spec.low, spec.high)
         self.batches = TrainingBatches(data.train, self.recipe, config.seed, self.rank, self.world)
         if self.world > 1 and (self.batches.batch_size // self.world) % MASK_GROUP:
             raise ValueError(
