@@ -105,6 +105,8 @@ def features(session: CertifiedSession, x: FloatArray, eps: float) -> tuple[Feat
         At most `FEATURES`, the largest change of the margin downwards first (of a value: the
         largest change either way); only those with such a change.
     """
+    if not session.in_box(x[None])[0]:
+        return ()  # there is no ball around it
     spec = session.network.input
     size = math.prod(spec.shape)
     label = 0 if session.network.regression else int(session.predict(x[None]).label[0])
