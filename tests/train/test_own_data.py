@@ -18,7 +18,7 @@ from sortnet.models import ModelConfig
 from sortnet.training import runs
 from sortnet.training.own import feature_fields, own_preset
 
-QUICK = ("--epochs", "6", "--pgd-samples", "8", "--set", "model.width=16")
+QUICK = ("--epochs", "150", "--pgd-samples", "8", "--set", "model.width=16")
 
 
 def rows(count=90, seed=0):
@@ -170,7 +170,7 @@ def test_float_images_signals_and_a_folder(run_cli, tmp_path):
         (None, ("--unit", "0"), ("a number above 0",)),
         (None, ("--unit", "metres"), ("--unit is range, std or a number",)),
         (None, ("--target", "temperature"), ("no target 'temperature'", "'kelvin'")),
-        (None, ("--target", "noise"), ("SortNetRegressor",)),
+        (None, ("--target", "noise", "--drop", "state"), ("SortNetRegressor",)),
         (None, ("--eps", "0"), ("a radius",)),
     ],
 )  # fmt: skip
