@@ -138,7 +138,9 @@ def test_data_that_does_not_fit_the_preset_is_refused(run_cli, tmp_path, photos,
     monkeypatch.setitem(presets.PRESETS, "fixed", fixed)
     result = run_cli("train", "fixed", "--data", "folder:photos", "--out", "run")
     one_line_error(result, "[1, 5, 5]", "[1, 6, 6]")
-    for data in ("wine", "diabetes", "vibration"):
+    result = run_cli("train", "digits", "--data", "diabetes", "--out", "run")
+    one_line_error(result, "numbers to be predicted", "SortNetRegressor")
+    for data in ("wine", "vibration"):
         result = run_cli("train", "digits", "--data", data, "--out", "run")
         one_line_error(result, "preset digits classifies images [C, H, W]", data)
     assert not (tmp_path / "run").exists()
