@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from sortnet.certificate.inputs import InputError
 
     from .from_torch import ExportError, export_model, network_from_torch
+    from .lake.certifier import BatchCertifier
     from .session import CertifiedSession, NotProvedError, Prediction, ValueBounds
     from .verifier import Proof, verify
 
 _HOME = {
+    "BatchCertifier": "lake.certifier",
     "CertifiedSession": "session",
     "ExportError": "from_torch",
     "InputError": "session",
@@ -30,6 +32,7 @@ _HOME = {
 }
 
 __all__ = [
+    "BatchCertifier",
     "CertifiedSession",
     "ExportError",
     "InputError",

@@ -145,7 +145,7 @@ class CertifiedSession:
                 self._measure(form.promise)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self._path, self.sha256, self._names, self._library, self._threads)
+        return reopen, (self._path, self.sha256, self._names, self._library, self._threads)
 
     def in_box(self, x: FloatArray) -> BoolArray:
         """Which inputs lie in the box of the file: bool [N]; False for NaN.
@@ -368,10 +368,14 @@ def _names(metadata: dict[str, str], what: str, count: int) -> tuple[str, ...] |
     return tuple(names) if fits and all(isinstance(name, str) for name in names) else None
 
 
-def _reopen(
-    path: Path, digest: str, providers: list[str], library: bool, threads: int | None
+def reopen(
+    path: str | os.PathLike[str],
+    digest: str,
+    providers: str | Sequence[str] | None,
+    library: bool,
+    threads: int | None,
 ) -> CertifiedSession:
-    """A session like the one that was pickled, on the same file.
+    """A session on the file of this SHA-256, such as one that was pickled.
 
     Raises:
         NotProvedError: the file has changed. And what `CertifiedSession` raises.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         margin_radius,
         pgd,
     )
-    from sortnet.export import CertifiedSession, export_model, verify
+    from sortnet.export import BatchCertifier, CertifiedSession, export_model, verify
     from sortnet.models import CertifiedNet, ModelConfig, StemConfig, build_model, network_of
     from sortnet.training import (
         Preset,
@@ -49,6 +49,7 @@ _moved.install()
 
 # Where each public name lives; "module:name" where its name there is another.
 _HOMES = {
+    "BatchCertifier": "sortnet.export",
     "CertifiedNet": "sortnet.models",
     "CertifiedSession": "sortnet.export",
     "Certifier": "sortnet.evaluation",
@@ -82,6 +83,7 @@ _HOMES = {
 _MODULES = ("data", "estimators", "evaluation", "export", "models", "nn", "theory", "training")
 
 __all__ = [
+    "BatchCertifier",
     "CertifiedNet",
     "CertifiedSession",
     "Certifier",

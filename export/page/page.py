@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import jinja2
@@ -18,6 +17,7 @@ import onnxruntime
 
 from sortnet import __version__
 from sortnet.base.files import atomic_write
+from sortnet.base.intervals import wilson
 from sortnet.base.units import text_down, text_up
 from sortnet.data.sets import Split
 
@@ -103,19 +103,6 @@ def plain(text: object) -> str:
         for c in str(text)
     )
     return shown if shown.strip() else "(no name)"
-
-
-def wilson(fraction: float, count: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval for a probability, of which `count` draws gave this fraction.
-
-    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
-    Journal of the American Statistical Association 22 (1927).
-    """
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    scale = 1 + z * z / count
-    middle = (fraction + z * z / (2 * count)) / scale
-    half = z / scale * math.sqrt(fraction * (1 - fraction) / count + (z / (2 * count)) ** 2)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _provenance(session: CertifiedSession, source: Source, count: int) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
 from sortnet.base.files import check_outputs, write_json
 
+from .certify_lake import certify_lake_command, lake_options, wants_lake
 from .console import console, plain_bar
 from .options import (
     ONNX_FILE,
@@ -64,6 +65,7 @@ _FILES = (".npz", ".csv", ".tsv", ".parquet")
     metavar="FILE",
     help="Write all of it as one .html page with charts and samples.",
 )
+@lake_options
 @json_option
 def certify_command(
     model: Path,
@@ -78,6 +80,7 @@ def certify_command(
     plot_file: Path | None,
     report_file: Path | None,
     json_file: Path | None,
+    **lake: Any,
 ) -> None:
     """Certify the test samples of DATA with the ONNX file MODEL, at one or more radii.
 
@@ -89,13 +92,22 @@ def certify_command(
     exact fractions, rounded up: a sample counts only if its whole ball is certified. A sample
     outside of the box has radius 0, and is named.
 
+    With --out, DATA is parquet:DIR, more than fits into memory: each row group becomes a Parquet
+    file in the folder, and an interrupted job goes on where it stopped.
+
     \b
     Examples:
       sortnet certify digits.onnx --data digits --eps 0.05 --eps 0.1
       sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
       sortnet certify digits.onnx --data digits --eps 0.1 --report report.html
       sortnet certify wine.onnx --data table:new.csv --target cultivar --eps 0.05
+      sortnet certify cifar.onnx --data parquet:lake --eps 8/255 --out results --engine ray
     """
+    given = {"--limit": limit, "--pgd-steps": pgd_steps, "--samples": samples, "--plot": plot_file}
+    given["--report"] = report_file
+    if wants_lake(lake):
+        certify_lake_command(model, data, data_root, target, eps, library, json_file, given, **lake)
+        return
     from sortnet.data.sets import load_samples, user_folder
     from sortnet.export.report import Report, certify_split, plot, summary, write_samples
     from sortnet.export.session import CertifiedSession

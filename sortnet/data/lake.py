@@ -8,7 +8,7 @@ them out to machines names them by `Part`, which is small and picklable.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,22 @@ class Rows:
     keys: Any | None
 
 
+def files(path: str | Path) -> list[Path]:
+    """The Parquet files of a folder and its subfolders, in order; or the one file.
+
+    Raises:
+        FileNotFoundError: no `.parquet` file in the folder.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        return [root]
+    found = (p for p in root.rglob("*") if p.suffix.lower() == ".parquet" and p.is_file())
+    chosen = sorted(p for p in found if not _is_skipped(p.relative_to(root)))
+    if not chosen:
+        raise FileNotFoundError(f"{root}: no .parquet files in this folder")
+    return chosen
+
+
 def parts(path: str | Path) -> list[Part]:
     """All row groups of a Parquet file, or of the files in a folder and its subfolders, in order.
 
@@ -64,15 +80,8 @@ def parts(path: str | Path) -> list[Part]:
         ValueError: a damaged file; names it.
         ImportError: pyarrow is not installed.
     """
-    root = Path(path)
-    files = [root]
-    if root.is_dir():
-        found = (p for p in root.rglob("*") if p.suffix.lower() == ".parquet" and p.is_file())
-        files = sorted(p for p in found if not _is_skipped(p.relative_to(root)))
-        if not files:
-            raise FileNotFoundError(f"{root}: no .parquet files in this folder")
     out = []
-    for file in files:
+    for file in files(path):
         metadata = _open(file).metadata
         first = 0
         for group in range(metadata.num_row_groups):
@@ -108,6 +117,40 @@ def read_part(
         return rows_of(table, schema, target=target, key=key, first=part.first)
     except ValueError as error:
         raise ValueError(f"{part.file}: {error}") from None
+
+
+def part_tables(part: Part, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    """A row group as Arrow tables of at most so many rows, for those that do not fit into memory.
+
+    Args:
+        columns: those to read; what the file lacks is left out.
+
+    Raises:
+        FileNotFoundError: the file is gone.
+        ValueError: damaged, or changed since `parts`; names file and row group. Tables that came
+            before it are not to be trusted with being all.
+    """
+    file = _open(Path(part.file))
+    done = 0
+    try:
+        if part.group < file.metadata.num_row_groups:
+            have = file.schema_arrow.names
+            wanted = [name for name in columns if name in have]
+            for batch in file.iter_batches(
+                rows, row_groups=[part.group], columns=wanted, use_threads=False
+            ):
+                done += batch.num_rows
+                yield _table(batch)
+    except GeneratorExit:
+        raise
+    except Exception as error:  # Arrow's decoders raise a dozen kinds on damage
+        raise ValueError(
+            f"{part.file}: row group {part.group} is damaged ({_line(error)})"
+        ) from None
+    finally:
+        file.close()
+    if done != part.rows:
+        raise ValueError(f"{part.file}: the file has changed")
 
 
 def rows_of(
@@ -275,9 +318,16 @@ def _open(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        return parquet.ParquetFile(path)
+        # Checksums are verified where the writer left some.
+        return parquet.ParquetFile(path, page_checksum_verification=True)
     except Exception as error:
         raise ValueError(f"{path}: not a readable Parquet file ({_line(error)})") from None
+
+
+def _table(batch: Any) -> Any:
+    import pyarrow
+
+    return pyarrow.Table.from_batches([batch])
 
 
 def _line(error: Exception) -> str:

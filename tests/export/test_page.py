@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import F32, normalization
 
+from sortnet.base.intervals import wilson
 from sortnet.base.units import text_down, text_up
 from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.operations import Flatten, Negate, SortNeuron
@@ -27,7 +28,7 @@ from sortnet.cli.main import cli
 from sortnet.data.box import Box
 from sortnet.data.sets import Split
 from sortnet.export.page import Source, write_page
-from sortnet.export.page.page import plain, wilson
+from sortnet.export.page.page import plain
 from sortnet.export.page.samples import features
 from sortnet.export.report import certify_split
 from sortnet.export.session import CertifiedSession
