@@ -1,4 +1,4 @@
-"""Who carries tasks to processes: this machine's own pool, Ray or Spark. Each is an adapter.
+"""Who carries tasks to processes: this machine's own pool, or Spark. Each is an adapter.
 
 An engine calls the worker with every task at least once, on whatever machine; the worker writes
 whole files and passes over what is done, so that a task that is tried again is not counted twice.
@@ -72,58 +72,6 @@ def _call(number: int, task: Task) -> Outcome:
     return _worker(number, task)
 
 
-class RayWorker:
-    """An actor of Ray Data: a batch of tasks in, their outcomes out."""
-
-    def __init__(self, worker: bytes) -> None:
-        self.worker: Worker = pickle.loads(worker)
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        tasks = zip(batch["task"], batch["what"], strict=True)
-        outcomes = [self.worker(int(number), pickle.loads(what)) for number, what in tasks]
-        return {name: [getattr(o, name) for o in outcomes] for name in ("task", "failed", "fatal")}
-
-
-def run_ray(worker: Worker, tasks: Numbered, workers: int | None) -> Iterator[Outcome]:
-    """On Ray: the cluster of `RAY_ADDRESS` or of this session, else one on this machine.
-
-    Raises:
-        ImportError: ray is not installed. JobError: what Ray gave up on.
-    """
-    _package("ray")
-    import ray
-    from ray import data as ray_data
-
-    started = not ray.is_initialized()
-    if started:
-        ray.init(log_to_driver=False)
-    threads = worker.certifier.threads or 1
-    count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
-    count = min(count, len(tasks))
-    ray_data.DataContext.get_current().enable_progress_bars = False
-    try:
-        blocks = min(len(tasks), _BLOCKS)
-        numbers = ray_data.from_items(
-            [{"task": number, "what": pickle.dumps(task)} for number, task in tasks],
-            override_num_blocks=blocks,
-        )
-        # As bytes: what Ray would put into its store may be lost with the actor to be restarted.
-        outcomes = numbers.map_batches(
-            RayWorker,
-            fn_constructor_args=(pickle.dumps(worker),),
-            batch_size=1,
-            num_cpus=threads,
-            compute=ray_data.ActorPoolStrategy(size=count),
-        )
-        for row in outcomes.iter_rows():
-            yield Outcome(row["task"], row["failed"], row["fatal"])
-    except ray.exceptions.RayError as error:
-        raise JobError(f"Ray gave up: {_short(error)}") from None
-    finally:
-        if started:
-            ray.shutdown()
-
-
 _of_process: dict[bytes, Worker] = {}
 """Spark hands a function to a process for each task: its session is kept here."""
 
@@ -185,7 +133,7 @@ def spark_outcomes(packed: bytes, frames: Iterator[Any]) -> Iterator[Any]:
             yield pandas.DataFrame({"task": [outcome.task], "failed": [outcome.failed]})
 
 
-ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_ray, "spark": run_spark}
+ENGINES: dict[str, Engine] = {"local": run_local, "spark": run_spark}
 
 
 def _package(name: str) -> Any:

@@ -34,7 +34,7 @@ def certify_lake(
     all. The folders must have the same paths on every machine.
 
     Args:
-        engine: "local", "ray" or "spark". workers: processes at a time; None for what there is.
+        engine: "local" or "spark". workers: processes at a time; None for what there is.
         target, key: names of the columns of labels and keys.
         progress: called with row groups done and in all.
 

@@ -101,7 +101,7 @@ def certify_command(
       sortnet certify cifar.onnx --data test.npz --eps 8/255 --json result.json
       sortnet certify digits.onnx --data digits --eps 0.1 --report report.html
       sortnet certify wine.onnx --data table:new.csv --target cultivar --eps 0.05
-      sortnet certify cifar.onnx --data parquet:lake --eps 8/255 --out results --engine ray
+      sortnet certify cifar.onnx --data parquet:lake --eps 8/255 --out results --engine spark
     """
     given = {"--limit": limit, "--pgd-steps": pgd_steps, "--samples": samples, "--plot": plot_file}
     given["--report"] = report_file

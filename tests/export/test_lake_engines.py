@@ -1,4 +1,4 @@
-"""Ray and Spark on this machine: 10^5 rows, a killed worker, a full disk, damage, resumption."""
+"""Spark on this machine: 10^5 rows, a killed worker, a full disk, damage, resumption."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ENGINES = [
     pytest.param(
-        "ray", marks=pytest.mark.skipif(find_spec("ray") is None, reason="extra ray is missing")
-    ),
-    pytest.param(
         "spark",
         marks=pytest.mark.skipif(
             find_spec("pyspark") is None or shutil.which("java") is None,
@@ -31,7 +28,7 @@ ENGINES = [
     ),
     "local",
 ]
-OF_WORKER = {"ray": b"ray::", "spark": b"pyspark.daemon"}
+OF_WORKER = {"spark": b"pyspark.daemon"}
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +75,7 @@ def workers_of(pid: int, engine: str) -> list[int]:
         return False
 
     chosen = [p for p, (_, line) in there.items() if OF_WORKER[engine] in line and below(p)]
-    if engine == "spark":
-        return [p for p in chosen if there[p][0] in chosen]
-    return [p for p in chosen if b"RayWorker" in there[p][1]]
+    return [p for p in chosen if there[p][0] in chosen]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -104,7 +99,7 @@ def test_a_hundred_thousand_rows_are_those_of_one_session(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("engine", ENGINES[:2])
+@pytest.mark.parametrize("engine", ENGINES[:1])
 def test_a_killed_worker_loses_and_repeats_nothing(
     engine: str, model: Path, tmp_path: Path
 ) -> None:

@@ -83,7 +83,7 @@ def test_what_is_refused(model: Path, tmp_path: Path) -> None:
     lake, out = write_lake(tmp_path / "lake", X[:30], 1, 10), tmp_path / "out"
     base = [model, "--data", f"parquet:{lake}", "--eps", "0.1"]
     for more, words in (
-        (["--engine", "ray"], "--engine is for lakes: add --out DIR"),
+        (["--engine", "spark"], "--engine is for lakes: add --out DIR"),
         (["--strict"], "--strict is for lakes"),
         (["--out", out, "--limit", 3], "--limit has no meaning with --out"),
         (["--out", out, "--pgd-steps", 3], "--pgd-steps has no meaning with --out"),
