@@ -16,7 +16,7 @@ from sortnet.data.box import Box
 from sortnet.data.lake import rows_of
 from sortnet.data.schema import Schema
 
-from ..session import CertifiedSession, FloatArray, Prediction, reopen
+from ..session import BoolArray, CertifiedSession, FloatArray, Prediction, reopen
 from ..wire import RefusedError, read_bytes
 
 _LEFT_BEHIND: list[CertifiedSession] = []
@@ -179,12 +179,12 @@ class BatchCertifier:
             for eps, flags in self._flags(found, prediction).items():
                 certified[eps][part] = flags
         hashes = np.full(size, self.sha256, object)
-        flags = {f"certified@{eps}": values for eps, values in certified.items()}
-        return {"label": label, "radius": radius, **flags, "error": errors, "model_sha256": hashes}
+        named = {f"certified@{eps}": values for eps, values in certified.items()}
+        return {"label": label, "radius": radius, **named, "error": errors, "model_sha256": hashes}
 
     def _flags(self, x: FloatArray, prediction: Prediction) -> dict[str, np.ndarray]:
         """Whether each row is certified at each eps; at one radius is at every smaller one."""
-        proved = np.zeros(len(x), np.bool_)
+        proved: BoolArray = np.zeros(len(x), np.bool_)
         flags = {}
         for eps in sorted(self.eps, key=lambda e: parse_eps(e, MAX_UNITS_OF_RADIUS), reverse=True):
             rest = np.flatnonzero(~proved)
