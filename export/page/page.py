@@ -107,6 +107,7 @@ def plain(text: object) -> str:
 
 def _provenance(session: CertifiedSession, source: Source, count: int) -> dict[str, Any]:
     spec, proof = session.network.input, session.proof.to_json()
+    box = [] if spec.images else _box(session)
     time = datetime.now(timezone.utc) if source.time is None else source.time
     return {
         "source": source,
@@ -128,8 +129,8 @@ def _provenance(session: CertifiedSession, source: Source, count: int) -> dict[s
             ("Python", platform.python_version()),
             ("system", f"{platform.system()} {platform.machine()}"),
         ],
-        "box": [] if spec.images else _box(session),
-        "features_left_out": max(0, math.prod(spec.shape) - _BOX_ROWS),
+        "box": box,
+        "features_left_out": max(0, math.prod(spec.shape) - _BOX_ROWS) if len(box) > 1 else 0,
     }
 
 
@@ -139,5 +140,8 @@ _BOX_ROWS = 100
 def _box(session: CertifiedSession) -> Sequence[tuple[str, float, float, float]]:
     """Name, ends and unit of the first features."""
     spec = session.network.input
+    if all((array == array.flat[0]).all() for array in (spec.low, spec.high, spec.unit)):
+        low, high, unit = (float(a.flat[0]) for a in (spec.low, spec.high, spec.unit))
+        return [("every feature", low, high, unit)]
     ends = (array.reshape(-1)[:_BOX_ROWS].tolist() for array in (spec.low, spec.high, spec.unit))
     return list(zip(samples.feature_names(session)[:_BOX_ROWS], *ends, strict=True))

@@ -146,8 +146,14 @@ def certify_command(
     if report_file is not None:
         from sortnet.export.page import Source, write_page
 
-        words = f"PGD with {pgd_steps} steps" if pgd_steps else None
-        write_page(report_file, report, session, split, Source(model.name, data, words))
+        words = f"PGD on the gradient, {pgd_steps} steps from one random start for each ε"
+        write_page(
+            report_file,
+            report,
+            session,
+            split,
+            Source(model.name, data, words if pgd_steps else None),
+        )
     write_json(json_file, document)
     if isinstance(report, Report):
         _print_report(report, model.name)
