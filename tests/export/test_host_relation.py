@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx.reference
@@ -12,6 +14,7 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from javascript import WEB, JavaScriptHost, javascript_host
 from networks import F32, images, networks, neuron, start
 from onnx import ModelProto, TensorProto, helper
 from relation import allowed, nearest, proved, radius
@@ -57,6 +60,34 @@ HOSTS: dict[str, Host] = {
 }
 
 
+WEBASSEMBLY = {"WebAssembly": True, "WebAssembly, as written": False}
+"""ONNX Runtime in the browser's virtual machine, under Node: whether it optimizes."""
+
+
+def webassembly(
+    started: JavaScriptHost, folder: Path, optimize: bool, model: ModelProto, x: np.ndarray
+) -> list[np.ndarray]:
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    found = started.run(path, x, optimize)
+    return [found[output.name] for output in model.graph.output]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*HOSTS, *(pytest.param(name, marks=pytest.mark.slow) for name in WEBASSEMBLY)],
+)
+def host(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    if request.param in HOSTS:
+        yield HOSTS[request.param]
+        return
+    folder = tmp_path_factory.mktemp("webassembly")
+    with javascript_host(WEB, folder) as started:
+        yield partial(webassembly, started, folder, WEBASSEMBLY[request.param])
+
+
 def fractions(values: np.ndarray) -> list[Fraction]:
     return [Fraction(float(value)) for value in values.reshape(-1)]
 
@@ -90,11 +121,10 @@ def examine(network: Network, x: np.ndarray, host: Host) -> None:
         assert low <= Fraction(float(found[sample])) <= high
 
 
-@pytest.mark.parametrize("host", HOSTS)
 @settings(max_examples=5)
 @given(network=networks().filter(proved), seed=st.integers(0, 2**32 - 1))
-def test_hosts_stay_within_the_relation(host: str, network: Network, seed: int) -> None:
-    examine(network, images(np.random.default_rng(seed), network, 2), HOSTS[host])
+def test_hosts_stay_within_the_relation(host: Host, network: Network, seed: int) -> None:
+    examine(network, images(np.random.default_rng(seed), network, 2), host)
 
 
 def edges(kind: str) -> Network:
@@ -114,13 +144,12 @@ def edges(kind: str) -> Network:
     return Network((1, 2, 3), tuple(ops))
 
 
-@pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("kind", ["far", "tiny", "flat"])
-def test_the_edges_of_floats(host: str, kind: str) -> None:
+def test_the_edges_of_floats(host: Host, kind: str) -> None:
     x = images(np.random.default_rng(0), edges(kind), 3)
     x[1] = 0
     x[2, 0, 0, 0] = F32(1e-40)
-    examine(edges(kind), x, HOSTS[host])
+    examine(edges(kind), x, host)
 
 
 def test_the_relation_is_not_everything() -> None:
