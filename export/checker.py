@@ -17,11 +17,21 @@ HOME = Path(__file__).parents[1] / "checker"
 """Its sources, beside this package; a built checker is looked for here first."""
 
 NEEDED = {
-    "coqc": "coq and libcoq-flocq",
+    "coqc": "coq",
     "make": "make",
-    "ocamlfind": "ocaml-findlib and libzarith-ocaml-dev",
+    "ocamlfind": "ocaml-findlib",
+    "ocamlopt": "ocaml",
 }
-"""What a build needs, and the Debian packages that bring it."""
+"""The programs that a build needs, and the Debian packages that bring them."""
+
+LIBRARIES = {
+    "Flocq": (
+        "libcoq-flocq",
+        ["coqtop", "-q", "-batch", "-require-import-from", "Flocq", "Core.Core"],
+    ),
+    "zarith": ("libzarith-ocaml-dev", ["ocamlfind", "query", "zarith"]),
+}
+"""The libraries, their Debian packages, and commands that fail where they are missing."""
 
 TIMEOUT = 3600.0
 """Seconds after which a check counts as refused; the largest files take minutes."""
@@ -58,6 +68,19 @@ def find_checker() -> Path:
     raise CheckerMissing(f"no {NAME} beside the package or on the PATH: sortnet checker build")
 
 
+def missing_tools() -> dict[str, str]:
+    """What a build needs and this machine lacks: programs and libraries -> Debian packages."""
+    missing = {tool: NEEDED[tool] for tool in NEEDED if shutil.which(tool) is None}
+    for library, (package, probe) in LIBRARIES.items():
+        # A missing program cannot be asked; its library is most likely missing too.
+        if (
+            shutil.which(probe[0]) is None
+            or subprocess.run(probe, capture_output=True, stdin=subprocess.DEVNULL).returncode
+        ):
+            missing[library] = package
+    return missing
+
+
 def build_checker(output: str | os.PathLike[str] | None = None) -> Path:
     """Compile the proofs, extract the checker and compile it; takes some minutes.
 
@@ -65,16 +88,19 @@ def build_checker(output: str | os.PathLike[str] | None = None) -> Path:
         output: where to put the program; beside the package by default.
 
     Raises:
-        CheckerMissing: a tool that this needs is not installed.
+        CheckerMissing: a tool or library that this needs is not installed; the message lists
+            all of them, and Debian's packages.
         RuntimeError: the build failed, with the last line that it printed.
     """
-    if missing := [tool for tool in NEEDED if shutil.which(tool) is None]:
-        packages = " and ".join(NEEDED[tool] for tool in missing)
-        raise CheckerMissing(f"building needs {', '.join(missing)} (Debian/Ubuntu: {packages})")
+    if missing := missing_tools():
+        names, packages = ", ".join(missing), " ".join(missing.values())
+        raise CheckerMissing(f"building needs {names} (Debian/Ubuntu: apt install {packages})")
     target = Path(HOME / NAME if output is None else output).absolute()
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent} is not a folder")
-    done = subprocess.run(["sh", HOME / "build.sh", target], capture_output=True, text=True)
+    done = subprocess.run(
+        ["sh", HOME / "build.sh", target], capture_output=True, encoding="utf-8", errors="replace"
+    )
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise RuntimeError(f"the checker could not be built: {last}")
@@ -93,7 +119,11 @@ def run_checker(
     program = checker or find_checker()
     try:
         done = subprocess.run(
-            [program, os.fspath(path)], capture_output=True, text=True, timeout=timeout
+            [program, os.fspath(path)],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired:
         return Verdict(False, (f"refused: no verdict within {timeout:g} seconds",))

@@ -62,6 +62,22 @@ def test_the_independent_checker_agrees(compiled: tuple[Path, list[ProofRow]]) -
     assert len(re.findall(r"<none>", done.stderr)) == 3
 
 
+@needs_coq
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_where_the_excluded_middle_comes_from(tmp_path: Path) -> None:
+    """With the numbers that floats are defined by, not with the functions that a network needs."""
+    rests = {"exp": False, "Rtrigo_def.tanh": False, "ln": True, "mag": True, "round": True}
+    source = "From Coq Require Import Reals.\nFrom Flocq Require Import Core.\n"
+    source += "".join(f"Print Assumptions {name}.\n" for name in rests)
+    (tmp_path / "axioms.v").write_text(source)
+    done = subprocess.run(
+        ["coqc", "-q", "axioms.v"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    parts = done.stdout.split("Axioms:")[1:]
+    assert ["Classical_Prop.classic" in part for part in parts] == list(rests.values())
+
+
 def test_every_source_is_in_the_project_file() -> None:
     listed = (SOURCES / FLOAT).read_text().split()
     # Extract.v proves nothing: it writes the checker.

@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -360,7 +361,7 @@ def test_a_missing_checker_is_said_clearly(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CheckerMissing, match="sortnet checker build"):
         find_checker()
-    with pytest.raises(CheckerMissing, match="needs coqc, make, ocamlfind"):
+    with pytest.raises(CheckerMissing, match="needs coqc, make, ocamlfind, ocamlopt, Flocq, zar"):
         build_checker(tmp_path / NAME)
     path = tmp_path / "model.onnx"
     path.write_bytes(MODELS["margin"].SerializeToString())
@@ -381,12 +382,53 @@ def test_a_program_that_gives_no_verdict(tmp_path: Path) -> None:
     assert not verdict.accepted and "0.2 seconds" in verdict.lines[0]
 
 
+@pytest.mark.parametrize(
+    ("absent", "message"),
+    [
+        ("ocamlfind", "ocamlfind, zarith (Debian/Ubuntu: apt install ocaml-findlib libzarith"),
+        ("zarith", "zarith (Debian/Ubuntu: apt install libzarith-ocaml-dev)"),
+        ("Flocq", "Flocq (Debian/Ubuntu: apt install libcoq-flocq)"),
+        ("coqtop coqc", "coqc, Flocq (Debian/Ubuntu: apt install coq libcoq-flocq)"),
+    ],
+)
+def test_the_build_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: str, message: str
+) -> None:
+    """Before it starts, in one line with the packages to install; and it leaves nothing."""
+    for tool in {*NEEDED, "coqtop"} - set(absent.split()):
+        program = tmp_path / tool
+        library = {"ocamlfind": "zarith", "coqtop": "Flocq"}.get(tool)
+        program.write_text(f"#!/bin/sh\nexit {int(library == absent)}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = CliRunner().invoke(build_command, ["-o", str(tmp_path / NAME)])
+    assert result.exit_code == 1 and isinstance(result.exception, CheckerMissing)
+    assert f"building needs {message}" in str(result.exception)
+    assert not (tmp_path / NAME).exists()
+
+
 @needs_coq
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_the_build_checks_the_proofs(tmp_path: Path) -> None:
-    result = CliRunner().invoke(build_command, ["-o", str(tmp_path / NAME)])
-    assert result.exit_code == 0, result.output
-    path = tmp_path / "model.onnx"
-    path.write_bytes(MODELS["margin"].SerializeToString())
-    assert run_checker(path, tmp_path / NAME).accepted
+@pytest.mark.timeout(3000)
+def test_the_command_in_a_clean_folder(tmp_path: Path) -> None:
+    """As a user types it: build, with all proofs, then verify with the program on the PATH."""
+    folder = tmp_path / "a clean folder"
+    folder.mkdir()
+    (tmp_path / "model.onnx").write_bytes(MODELS["margin"].SerializeToString())
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "sortnet", *arguments],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert run("checker", "build", "-o", NAME) == f"{folder / NAME}: built\n"
+    assert [path.name for path in folder.iterdir()] == [NAME]
+    assert run_checker(tmp_path / "model.onnx", folder / NAME).accepted
+    if not (HOME / NAME).exists():  # it would be taken first
+        assert "checker: accepted" in run("verify", "../model.onnx", "--checker")
