@@ -51,7 +51,7 @@ def lowest(session: nox.Session) -> None:
     """The fast suite with the lowest versions that pyproject.toml declares."""
     floors = session.run("python", str(ROOT / "tools" / "lowest.py"), silent=True)
     constraints = Path(session.create_tmp()) / "lowest.txt"
-    constraints.write_text(str(floors))
+    constraints.write_text(str(floors), encoding="utf-8")
     session.install("-c", str(constraints), ".[test]")
     session.run("pytest", *session.posargs, env={"SORTNET_LOWEST": "1"})
 

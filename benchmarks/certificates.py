@@ -109,7 +109,7 @@ def main() -> None:
     }
     print(json.dumps(row, indent=2))
     if options.rows is not None:
-        with open(options.rows, "a") as file:
+        with open(options.rows, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
 

@@ -85,7 +85,7 @@ def run(minutes: float, resume: bool, only: tuple[str, ...], output: Path, **opt
         path = output / f"{stage}.json"
         if only and stage not in only:
             continue
-        if resume and path.exists() and json.loads(path.read_text())["done"]:
+        if resume and path.exists() and json.loads(path.read_text(encoding="utf-8"))["done"]:
             continue
         left = min(limit, deadline - time.monotonic() - 5)
         if left < 10:

@@ -307,13 +307,13 @@ def measure(pair: Pair, size: tuple[int, int, int], repeat: int, threads: int) -
 
 def _commit() -> str:
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     return result.stdout.strip()
 
 
 def _device() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:
@@ -330,7 +330,7 @@ def append_csv(rows: list[Row], size: tuple[int, int, int], threads: int, path: 
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*head, *asdict(rows[0])])
         if new:
             writer.writeheader()
@@ -442,7 +442,8 @@ def main(
     if json_file is not None:
         keys = ("kernel", "beside", "ratio", "seconds", "ceiling_fraction")
         json_file.write_text(
-            json.dumps([{k: asdict(r)[k] for k in keys} for r in result], indent=2)
+            json.dumps([{k: asdict(r)[k] for k in keys} for r in result], indent=2),
+            encoding="utf-8",
         )
     if plots is not None:
         plot(plots, threads)

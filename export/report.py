@@ -236,7 +236,7 @@ def write_samples(report: PerSample, path: Path) -> None:
     columns = report.columns()
     if path.suffix == ".jsonl":
         rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-        with atomic_write(path) as temporary, open(temporary, "w") as file:
+        with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             for row in rows:
                 file.write(json.dumps(dict(zip(columns, row, strict=True))) + "\n")
     elif path.suffix == ".parquet":

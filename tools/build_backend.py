@@ -39,7 +39,7 @@ def working_compiler() -> str | None:
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.cpp"
-        source.write_text(_PROBE)
+        source.write_text(_PROBE, encoding="utf-8")
         output = str(Path(folder) / "probe.so")
         for name in _COMPILERS:
             compiler = shutil.which(name)

@@ -26,7 +26,7 @@ def floors(pyproject: Path) -> dict[str, str]:
     Raises:
         ValueError: a requirement without a lowest version, or two for one package.
     """
-    project = tomllib.loads(pyproject.read_text())["project"]
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = [*project["dependencies"], *(r for extra in TESTED for r in extras[extra])]
     found: dict[str, str] = {}

@@ -35,7 +35,7 @@ def vendor(target: Path) -> None:
         raise SystemExit("the page 'Try it' needs npm, to fetch " + PACKAGE)
     with tempfile.TemporaryDirectory() as folder:
         command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", PACKAGE]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
         if done.returncode:
             raise SystemExit(f"npm could not fetch {PACKAGE}: {done.stderr.strip()[-500:]}")
         package = Path(folder, "node_modules", "onnxruntime-web")
@@ -64,7 +64,8 @@ def model(target: Path, run: Path | None) -> None:
         "labels": held_out.labels.tolist(),
         "native": {"label": answer.label.tolist(), "radius": answer.radius.tolist()},
     }
-    (target / "scans.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    text = json.dumps(document, separators=(",", ":")) + "\n"
+    (target / "scans.json").write_text(text, encoding="utf-8")
 
 
 def main() -> None:

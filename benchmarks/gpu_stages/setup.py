@@ -54,7 +54,7 @@ class Record:
             "rows": [],
         }
         if self.path.exists():
-            before = json.loads(self.path.read_text())
+            before = json.loads(self.path.read_text(encoding="utf-8"))
             if before["device"] == self.document["device"]:
                 self.document["rows"] = [r for r in before["rows"] if "failure" not in r]
         self.write()
@@ -84,4 +84,4 @@ class Record:
 
     def write(self) -> None:
         with atomic_write(self.path) as temporary:
-            temporary.write_text(json.dumps(self.document, indent=1) + "\n")
+            temporary.write_text(json.dumps(self.document, indent=1) + "\n", encoding="utf-8")

@@ -85,7 +85,7 @@ def count_instructions(arch: int) -> Table:
                 source = str(DEVICE / "program.cu")
                 subprocess.run([nvcc, *options, source, "-o", str(cubin)], check=True)
                 dump = subprocess.run(
-                    [cuobjdump, "-sass", str(cubin)], capture_output=True, text=True
+                    [cuobjdump, "-sass", str(cubin)], capture_output=True, encoding="utf-8"
                 )
                 dumps[program, parameter] = dump.stdout
             names = inner_loop(dumps[program, parameter], kernel)

@@ -22,11 +22,14 @@ def summarize(output: Path, console: Console) -> None:
     for stage in STAGES:
         path = output / f"{stage}.json"
         if path.exists():
-            document = json.loads(path.read_text())
+            document = json.loads(path.read_text(encoding="utf-8"))
             head = {k: document[k] for k in ("device", "date", "torch", "stage")}
             rows += [{**head, **row} for row in document["rows"]]
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with atomic_write(output / "rows.csv") as temporary, temporary.open("w", newline="") as file:
+    with (
+        atomic_write(output / "rows.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

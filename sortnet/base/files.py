@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+_WINDOWS = os.name == "nt"
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -40,7 +42,7 @@ def write_json(path: Path | None, document: object) -> None:
     """Write a JSON file (atomically) if a path is given."""
     if path is not None:
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=2) + "\n")
+            temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def check_outputs(
@@ -126,7 +128,11 @@ def _temporary(folder: Path, target: Path) -> Path:
 
 def _sync(path: Path) -> None:
     """Have the disk hold what was written to a file, or the names in a folder."""
-    handle = os.open(path, os.O_RDONLY)
+    if _WINDOWS and path.is_dir():
+        return  # Windows opens no folders, and its file system keeps a journal of names
+    handle = os.open(
+        path, os.O_RDWR if _WINDOWS else os.O_RDONLY
+    )  # it syncs only what it may write
     try:
         os.fsync(handle)
     except OSError as error:

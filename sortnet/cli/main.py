@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import traceback
@@ -76,6 +77,7 @@ class SortnetGroup(click.Group):
         Ctrl-C exits with 130, SIGTERM with 143.
         """
         self.debug = False
+        _write_any_text()
         try:
             with _terminated_by_signal():
                 code = super().main(args, prog_name="sortnet", standalone_mode=False)
@@ -130,6 +132,15 @@ def _add_debug(command: click.Command) -> None:
         command.params.append(_debug_option())
     for sub in command.commands.values() if isinstance(command, click.Group) else ():
         _add_debug(sub)
+
+
+def _write_any_text() -> None:
+    """A character that the output's encoding lacks is written escaped, and fails no command.
+
+    Pipes are not UTF-8 on Windows, and file names may be anything.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

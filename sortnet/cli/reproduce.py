@@ -174,5 +174,5 @@ def _write_tables(folder: Path, document: dict[str, Any]) -> None:
     as_json, as_text, as_plot = (folder / name for name in TABLES)
     write_json(as_json, document)
     with atomic_write(as_text) as path:
-        path.write_text(_markdown(document))
+        path.write_text(_markdown(document), encoding="utf-8")
     plots.comparison_plot(as_plot, document["data"], document["eps"], document["rows"])

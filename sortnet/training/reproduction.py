@@ -80,7 +80,7 @@ class Reproduction:
         table = self.folder / TABLES[0]
         if table.is_file():
             try:
-                document = json.loads(table.read_text())
+                document = json.loads(table.read_text(encoding="utf-8"))
                 budget = float(document["budget_seconds"])
                 asked = document.get("pgd_samples_asked", self.pgd_samples)
             except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -170,7 +170,7 @@ def own_files(folder: Path) -> list[Path]:
 def write_config(folder: Path, config: RunConfig) -> None:
     """Write config.json (atomically)."""
     with clear_disk_errors(folder), atomic_write(folder / CONFIG) as path:
-        path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+        path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n", encoding="utf-8")
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -185,7 +185,7 @@ def read_config(folder: Path) -> RunConfig:
     if not path.is_file():
         raise RunError(f"{folder} is no run folder: {CONFIG} is missing")
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: not readable as JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -309,21 +309,23 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def append_metrics(folder: Path, row: dict[str, Any]) -> None:
     """Append one line to metrics.jsonl."""
-    with clear_disk_errors(folder), open(folder / METRICS, "a") as file:
+    with clear_disk_errors(folder), open(folder / METRICS, "a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
 def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Replace metrics.jsonl (atomically)."""
     with clear_disk_errors(folder), atomic_write(folder / METRICS) as path:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The whole lines of metrics.jsonl, up to the first that is cut by a crash or damaged."""
     path = folder / METRICS
     rows: list[dict[str, Any]] = []
-    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+    for line in (
+        path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
+    ):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):

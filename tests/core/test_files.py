@@ -1,10 +1,12 @@
 """Files written whole or not at all, and outputs checked before the work."""
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
+from sortnet.base import files
 from sortnet.base.files import atomic_write, check_outputs
 
 
@@ -55,6 +57,25 @@ def test_bytes_are_on_the_disk_before_the_name_is_and_then_the_name(tmp_path, mo
         temporary.write_text("new")
     path = str(tmp_path / "a.txt")
     assert done == [str(temporary), (str(temporary), path), str(tmp_path)]
+
+
+def test_windows_syncs_no_folder_and_only_what_it_may_write(tmp_path, monkeypatch):
+    """There os.open refuses folders, and os.fsync handles that only read."""
+    opened, synced = os.open, []
+
+    def strict(path, flags, *mode):
+        assert not os.path.isdir(path)
+        return opened(path, flags, *mode)
+
+    def sync(handle):
+        synced.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    monkeypatch.setattr(os, "open", strict)
+    monkeypatch.setattr(os, "fsync", sync)
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new" and synced == [os.O_RDWR]
 
 
 def test_a_disk_that_fails_keeps_the_old_file(tmp_path, monkeypatch):

@@ -100,23 +100,30 @@ def check_proofs(
 
 
 def _check(coqc: str, sources: Path, project: str, workdir: Path) -> list[ProofRow]:
-    order = [line for line in (sources / project).read_text().split("\n") if line.endswith(".v")]
+    order = [
+        line
+        for line in (sources / project).read_text(encoding="utf-8").split("\n")
+        if line.endswith(".v")
+    ]
     statements = [name for name in order if Path(name).name == "Statements.v"][-1]
     seconds: dict[str, float] = {}
     text: dict[str, str] = {}
     problem = ""
     output = ""
     for name in order:
-        source = (sources / name).read_text()
+        source = (sources / name).read_text(encoding="utf-8")
         (workdir / name).parent.mkdir(exist_ok=True)
-        (workdir / name).write_text(source)
+        (workdir / name).write_text(source, encoding="utf-8")
         text[name] = _without_comments(source)
         if found := _FORBIDDEN.search(text[name]):
             problem = problem or f"{name} contains {found.group()!r}"
     for name in order:
         start = time.perf_counter()
         done = subprocess.run(
-            [coqc, "-q", "-Q", ".", "SortNet", name], cwd=workdir, capture_output=True, text=True
+            [coqc, "-q", "-Q", ".", "SortNet", name],
+            cwd=workdir,
+            capture_output=True,
+            encoding="utf-8",
         )
         seconds[name] = time.perf_counter() - start
         if done.returncode != 0:
@@ -141,7 +148,7 @@ def _check(coqc: str, sources: Path, project: str, workdir: Path) -> list[ProofR
     audited = set(re.findall(r"\w+", _audit_list(text[order[-1]])))
     words = {
         theorem: " ".join(comment.split())
-        for comment, theorem in _COMMENT.findall((workdir / statements).read_text())
+        for comment, theorem in _COMMENT.findall((workdir / statements).read_text(encoding="utf-8"))
     }
     rows = []
     for theorem in _STATEMENT.findall(text[statements]):
