@@ -87,6 +87,7 @@ def test_every_statement_is_proved(compiled: tuple[Path, list[ProofRow]]) -> Non
 
 @needs_coq
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_each_theorem_uses_only_the_axioms_of_the_reals(
     compiled: tuple[Path, list[ProofRow]],
 ) -> None:
@@ -111,7 +112,7 @@ def test_each_theorem_uses_only_the_axioms_of_the_reals(
 
 @needs_coq
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_independent_checker_agrees(compiled: tuple[Path, list[ProofRow]]) -> None:
     """coqchk reads the compiled files again with a kernel of its own."""
     workdir, _ = compiled
@@ -275,6 +276,7 @@ MUTATIONS = {
 
 @needs_coq
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", MUTATIONS)
 def test_a_changed_theorem_loses_its_proof(tmp_path: Path, case: str) -> None:
     name, old, new = MUTATIONS[case]
