@@ -56,7 +56,9 @@ class BatchCertifier:
         levels: int = 255,
         strict: bool = False,
     ) -> None:
-        several = eps if isinstance(eps, list | tuple) else [eps]
+        several: list[str | float | Fraction] = (
+            [eps] if isinstance(eps, str | float | int | Fraction | np.number) else list(eps)
+        )
         self.eps = tuple(dict.fromkeys(str(one) for one in several))
         if not self.eps:
             raise ValueError("expected at least one radius")
@@ -191,7 +193,9 @@ class BatchCertifier:
             if len(rest) == len(x):
                 proved = self.session.certify(x, eps, prediction)
             elif len(rest):
-                some = Prediction(*(values[rest] for values in prediction))
+                some = Prediction(
+                    prediction.label[rest], prediction.radius[rest], prediction.logits[rest]
+                )
                 proved[rest] = self.session.certify(x[rest], eps, some)
             flags[eps] = proved.copy()
         return flags
