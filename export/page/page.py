@@ -88,6 +88,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["plain"] = plain
     environment.filters["percent"] = lambda value: f"{value:.2%}"
     environment.filters["number"] = lambda value: f"{value:.4g}"
+    environment.filters["float32"] = lambda value: str(np.float32(value))
     environment.filters["down"] = text_down
     environment.filters["up"] = text_up
     environment.filters["wilson"] = lambda value, count: "{:.1%} to {:.1%}".format(

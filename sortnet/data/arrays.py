@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ def load_npz(
         path: the file.
         levels, layout: as for `Split`; go before those of the file.
         like: of the data that the network learned from: its class names number the labels, its
-            box is the box, its levels those of integer pixels.
+            box is the box, its levels those of integer pixels. Features that the file names are
+            put in its order, labels that the file names in its numbers.
         widen: as for `Split`.
 
     Raises:
@@ -113,6 +115,9 @@ def load_npz(
         names, box, regression = settings["class_names"], _given_box(arrays), False
         levels, layout = settings["levels"], settings["layout"]
         if like is not None:
+            if names is not None and like.class_names is not None:
+                labels = np.asarray(names)[encode_labels(labels, names)[0]]
+            inputs = _in_order(inputs, settings["feature_names"], like.feature_names)
             names, box, regression = like.class_names, like.box, like.regression
             levels = like.levels if levels is None and like.levels > 1 else levels
             layout = _layout_of(inputs.shape, like.input_shape) if layout is None else layout
@@ -126,6 +131,26 @@ def load_npz(
         return Split(inputs, labels, levels, box, layout, widen=widen)
     except ValueError as error:
         raise _named(path, error) from None
+
+
+def _in_order(
+    inputs: np.ndarray, names: Sequence[str] | None, order: Sequence[str] | None
+) -> np.ndarray:
+    """The features of [N, D] in the order that the network knows, where both have names."""
+    if names is None or order is None or list(names) == list(order):
+        return inputs
+    if inputs.ndim != 2 or len(names) != inputs.shape[1] or len({*names}) != len(names):
+        raise ValueError(
+            f"feature_names must be one name a feature: {len(names)} names for x "
+            f"{list(inputs.shape)}"
+        )
+    missing = [name for name in order if name not in names]
+    if missing:
+        raise ValueError(
+            f"the network learned from the feature {missing[0]!r}; the file names "
+            f"{', '.join(names)}"
+        )
+    return inputs[:, [names.index(name) for name in order]]
 
 
 def _layout_of(shape: tuple[int, ...], sample: tuple[int, ...]) -> Layout | None:

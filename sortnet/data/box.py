@@ -52,8 +52,8 @@ class Box:
             names: of the features, for errors.
 
         Raises:
-            ValueError: no sample, NaN or infinity, or a feature with one value only (its range
-                tells nothing about what values it can take).
+            ValueError: no sample, NaN or infinity, or a feature with one value only, as float32
+                (its range tells nothing about what values it can take).
         """
         filled = [np.asarray(part, np.float64) for part in samples if len(part)]
         if not filled:
@@ -69,13 +69,14 @@ class Box:
                 )
         low = np.min([part.min(axis=0) for part in filled], axis=0)
         high = np.max([part.max(axis=0) for part in filled], axis=0)
-        constant = np.flatnonzero(low == high)
+        with np.errstate(over="ignore"):  # beyond float32 is refused below, by the box itself
+            constant = np.flatnonzero(low.astype(np.float32) == high.astype(np.float32))
         if len(constant):
             shown = [feature_name(at, names) for at in constant[:5].tolist()]
             more = f" and {len(constant) - 5} more" if len(constant) > 5 else ""
             raise ValueError(
-                f"constant features: {', '.join(shown)}{more}; leave them out, or give the box "
-                "(low and high) of every feature"
+                f"constant features: {', '.join(shown)}{more} (in float32); leave them out, or "
+                "give the box (low and high) of every feature"
             )
         margin = WIDEN * (high - low)
         return cls(_down(low - margin), -_down(-(high + margin)))

@@ -224,6 +224,12 @@ def load_samples(
         raise ValueError(
             f"{spec} has the classes {_shown(data.schema)}, the network learned {_shown(like)}"
         )
+    learned = None if like is None else like.feature_names
+    if learned and data.feature_names and tuple(data.feature_names) != tuple(learned):
+        raise ValueError(
+            f"{spec} has the features {', '.join(data.feature_names[:5])} ..., the network learned "
+            f"from {', '.join(learned[:5])} ... (in this order)"
+        )
     return data.test
 
 

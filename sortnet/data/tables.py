@@ -112,6 +112,10 @@ def table_samples(
     path = Path(path)
     if like.feature_names is None:
         raise ValueError(f"{path}: a table, but the network learned from no features with names")
+    if target in like.feature_names:
+        raise ValueError(
+            f"{path}: {target!r} is a feature that the network takes, so it cannot be the target"
+        )
     columns = read_table(path, target, keep=like.feature_names)
     try:
         y: Any = columns.target

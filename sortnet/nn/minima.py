@@ -53,9 +53,12 @@ class WindowMinima2d(Layer):
     def __init__(self, channels: int, maps: Sequence[MinimumMap | tuple[int, int, int]]) -> None:
         super().__init__()
         self.in_channels = positive("channels", channels)
+        if not isinstance(maps, Sequence) or not maps:
+            raise ValueError(f"expected a sequence of at least one map, got {maps!r}")
+        strange = [each for each in maps if not isinstance(each, tuple) or not 1 <= len(each) <= 3]
+        if strange:
+            raise ValueError(f"a map is (channel, side, stride), got {strange[0]!r}")
         self.maps = tuple(MinimumMap(*map(integer, each)) for each in maps)  # type: ignore[arg-type]
-        if not self.maps:
-            raise ValueError("need at least one map")
         for each, given in zip(self.maps, maps, strict=True):
             if (
                 None in each

@@ -130,8 +130,9 @@ def test_what_is_no_map_is_refused(bad: tuple[int, int, int]) -> None:
 
 
 def test_minima_refuse_no_map_and_other_inputs() -> None:
-    with pytest.raises(ValueError, match="at least one map"):
-        snn.WindowMinima2d(1, [])
+    for bad in ([], 5, [5], [(0, 1, 1, 1)], [()]):
+        with pytest.raises(ValueError, match=r"at least one map|a map is"):
+            snn.WindowMinima2d(1, bad)  # type: ignore[arg-type]
     layer = snn.WindowMinima2d(2, [snn.MinimumMap(1)])
     for shape in ((1, 1, 3, 3), (1, 2, 3), (1, 2, 0, 3)):
         with pytest.raises(ValueError, match="expected images"):

@@ -1,9 +1,13 @@
 """Arrays in `.npz` files: what each means, and what is refused by name."""
 
 import contextlib
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import datasets
 
 from sortnet.data import load, load_samples
@@ -211,3 +215,41 @@ def test_damaged_files_name_themselves(tmp_path):
         load_npz(tmp_path / "absent.npz")
     with pytest.raises(FileNotFoundError, match="no such file"):
         load(f"npz:{tmp_path / 'absent.npz'}")
+
+
+@given(st.permutations(range(4)), st.permutations(range(3)))
+def test_names_of_another_file_put_features_and_classes_in_order(
+    order: list[int], classes: list[int]
+) -> None:
+    features, kinds = np.array(["a", "b", "c", "d"]), np.array(["cat", "dog", "eel"])
+    x, y = np.random.default_rng(0).random((30, 4)), np.arange(30) % 3
+    with tempfile.TemporaryDirectory() as folder:
+        first = save(Path(folder) / "a.npz", x=x, y=kinds[y], feature_names=features)
+        learned = load(f"npz:{first}").schema
+        places = np.argsort(classes)[y]  # of each label's name among the permuted names
+        other = save(
+            Path(folder) / "b.npz",
+            **{"x": x[:, order], "y": places},
+            **{"feature_names": features[order], "class_names": kinds[classes]},
+        )
+        samples = load_npz(other, like=learned)
+    assert np.array_equal(samples.inputs, x.astype(np.float32))
+    assert np.array_equal(samples.labels, y)
+
+
+def test_names_that_the_network_does_not_know_are_refused(tmp_path):
+    x, y = np.random.default_rng(0).random((30, 2)), np.arange(30) % 2
+    names = {"feature_names": ["a", "b"], "class_names": ["cat", "dog"]}
+    learned = load(f"npz:{save(tmp_path / 'a.npz', x=x, y=y, **names)}").schema
+    with pytest.raises(ValueError, match=r"b\.npz: the network learned from the feature 'a'"):
+        load_npz(save(tmp_path / "b.npz", x=x, y=y, feature_names=["u", "v"]), like=learned)
+    with pytest.raises(ValueError, match="one name a feature"):
+        load_npz(save(tmp_path / "b.npz", x=x, y=y, feature_names=["a"]), like=learned)
+    with pytest.raises(ValueError, match="unseen classes 'blue', 'red'"):
+        load_npz(save(tmp_path / "b.npz", x=x, y=y, class_names=["red", "blue"]), like=learned)
+
+
+def test_what_float32_cannot_tell_apart_is_constant(tmp_path):
+    x = np.random.default_rng(0).random((30, 2)) * 1e-3 + [1e9, 0]
+    with pytest.raises(ValueError, match="constant features: feature 0"):
+        load(f"npz:{save(tmp_path / 'a.npz', x=x, y=np.arange(30) % 2)}")

@@ -1,5 +1,6 @@
 """What users write after --data, and where it is looked for."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -147,3 +148,13 @@ def test_the_package_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_set_with_features_in_another_order_is_refused() -> None:
+    learned = load("wine").schema
+    names = learned.feature_names
+    assert names is not None
+    other = dataclasses.replace(learned, feature_names=names[::-1])
+    assert len(load_samples("wine", like=learned))
+    with pytest.raises(ValueError, match="the network learned from"):
+        load_samples("wine", like=other)

@@ -93,6 +93,8 @@ def test_other_files_are_read_by_the_names_of_the_first(tmp_path):
         load_samples(str(tmp_path / "b.csv"), like=learned, target="state")
     with pytest.raises(ValueError, match="needs the data that the network learned from"):
         load_samples(str(tmp_path / "b.csv"), target="state")
+    with pytest.raises(ValueError, match="'hours' is a feature that the network takes"):
+        load_samples(str(tmp_path / "a.csv"), like=learned, target="hours")
 
 
 def test_numbers_to_be_predicted(tmp_path):

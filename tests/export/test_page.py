@@ -187,13 +187,14 @@ def test_classes_without_samples_and_one_class_only(tmp_path: Path) -> None:
 
 def test_a_file_of_one_radius_has_no_distribution(tmp_path: Path) -> None:
     net = network((1, 3, 3), 3)
-    session = session_of(tmp_path / "m.onnx", net, Fraction(1, 20))
+    session = session_of(tmp_path / "m.onnx", net, Fraction(12346, 10**6))
     split = split_of(net, np.arange(12) % 3)
-    report = certify_split(session, split, ["1/20"])
+    report = certify_split(session, split, ["0.012346"])
     write_page(tmp_path / "r.html", report, session, split, Source("m", "d"))
     page = read(tmp_path / "r.html")
     assert "certifies at one radius only" in page.text and "Quantiles" not in page.text
-    assert f"{report.certified_accuracy('1/20'):.2%}" in page.text
+    assert "a sample's radius is 0.01234 or 0" in " ".join(page.text.split())  # not above it
+    assert f"{report.certified_accuracy('0.012346'):.2%}" in page.text
 
 
 @pytest.mark.parametrize("shape", [(5,), (1, 6)])
