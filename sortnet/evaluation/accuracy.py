@@ -116,10 +116,16 @@ def evaluate(
             sample inside is refused.
 
     Raises:
+        TypeError: a model that build_model did not make.
         ValueError: an eps out of (0, 1], an empty split, images or labels of another network.
     """
     if not len(split):
         raise ValueError("cannot evaluate on an empty split")
+    if not isinstance(model, CertifiedNet):
+        raise TypeError(
+            f"expected a network of build_model or load_run, got {type(model).__name__}; for other "
+            "models use sortnet.certified_accuracy, or NaiveCertifier for layers of your own"
+        )
     spec = model.config.input
     split.check(spec.shape, model.config.classes, -np.inf, np.inf)
     inside = split.inside(spec.low, spec.high)

@@ -137,8 +137,19 @@ def check_layer(layer: nn.Module, name: str = "", *, declared: bool = False) -> 
         if isinstance(layer, Layer):
             layer.check()
         return
-    if declared and _declares(layer):
-        return
+    if _declares(layer):
+        if declared:
+            return
+        raise LayerError(
+            f"{where} is a layer of your own: what it declares is believed by NaiveCertifier only, "
+            "not by sound certificates, attacks on them, export or the theory; build it from known "
+            "layers, or add it (docs/tutorials/layer.md)"
+        )
+    if isinstance(layer, nn.Sequential):
+        raise LayerError(
+            f"{where} is a subclass of nn.Sequential and may compute something else; write a "
+            "function that returns a plain nn.Sequential of the same layers"
+        )
     base = next((known for known in kind.__mro__ if known in _FORWARD), None)
     if base is not None:
         raise LayerError(

@@ -298,7 +298,7 @@ class Method(Clamp):
 
 def test_own_layers_may_declare_and_serve_what_asks_for_declarations():
     model = replaced(4, Clamp(2.0))
-    with pytest.raises(LayerError, match="Clamp at 4 is not a layer"):
+    with pytest.raises(LayerError, match="Clamp at 4 is a layer of your own"):
         chain_of(model)
     layers = chain_of(model, declared=True)
     assert [declared_by(layer) for layer in layers if declared_by(layer)] == ["Clamp"]

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from torch import nn
 
+from sortnet.data import Split
 from sortnet.evaluation import Certifier
 from sortnet.evaluation.accuracy import (
     CertificateViolationError,
@@ -206,7 +208,7 @@ def test_wrong_presets_are_refused_in_one_line():
         (["recipe.lr=0"], "lr"),
         (["recipe.p_ramp=[5, 2]"], "p_ramp"),
         (["recipe.keep_ramp=[5, 2]"], "keep_ramp"),
-        (["recipe.eps_train=1.5"], "radius"),
+        (["recipe.eps_train=-1"], "radius"),
         (["recipe.ema=1"], "ema"),
         (["recipe.ce_weight=[0, 1]"], "ce_weight"),
         (["recipe.p_first=0.5"], "p_first"),
@@ -219,3 +221,9 @@ def test_wrong_presets_are_refused_in_one_line():
         comparison_row(get_preset("digits"), "alexnet")
     with pytest.raises(ValueError, match="invalid preset"):
         preset_from_dict({"name": "x"})
+
+
+def test_models_that_build_model_did_not_make_are_refused_in_words() -> None:
+    split = Split(np.zeros((2, 1, 2, 2), np.uint8), np.zeros(2, np.int64))
+    with pytest.raises(TypeError, match=r"expected a network of build_model or load_run, got Seq"):
+        evaluate(nn.Sequential(nn.Flatten()), split, ["0.1"])  # type: ignore[arg-type]

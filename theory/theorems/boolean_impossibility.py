@@ -46,8 +46,8 @@ from .margin import radius
 
 
 def bound(d: int, mass: Number = 1, *, norm: Number = 1) -> Fraction:
-    """The largest certified radius on the cyclic points for logits of mass <= norm * ``mass`` and
-    Lipschitz constant ``norm``: norm * min(1/2, mass/(2d)).
+    """The largest half gap on the cyclic points for logits of mass <= norm * ``mass`` and Lipschitz
+    constant ``norm``: norm * min(1/2, mass/(2d)). At norm 1 half a gap is a certified radius.
 
     Raises:
         ValueError: d < 1, or mass or norm is negative.
@@ -57,7 +57,10 @@ def bound(d: int, mass: Number = 1, *, norm: Number = 1) -> Fraction:
 
 
 def best_radius(network: Network, pairs: Pairs) -> Fraction:
-    """The certified radius on the cyclic points, after the best choice of output biases.
+    """Half the least gap on the cyclic points, after the best choice of output biases.
+
+    For 1-Lipschitz logits that is a certified radius; where the norms multiply to L =
+    ``network.norm`` it certifies only 1/L of it.
 
     Args:
         network: two logits (of more, logits 0 and 1 are looked at: the certified radius of the
@@ -65,7 +68,7 @@ def best_radius(network: Network, pairs: Pairs) -> Fraction:
         pairs: at least one; second members are to be told from first members.
 
     Returns:
-        the largest r for which a constant added to f_1 makes r a certified radius at every
+        the largest r for which a constant added to f_1 makes half the gap at least r at every
         point, in either orientation of the labels; negative if no constant separates them.
 
     Raises:
@@ -81,12 +84,13 @@ def best_radius(network: Network, pairs: Pairs) -> Fraction:
 
 
 def certified_radius(network: Network, g: SymmetricFunction) -> Fraction:
-    """The least margin radius of label g(x) over all 2^d vertices x.
+    """The least certified radius of label g(x) over all 2^d vertices x: half the gap, or, where
+    the norms of the layers multiply to more than 1, that gap over twice ``network.norm``.
 
     Raises:
         ValueError: the network does not have d inputs and at least two logits.
     """
-    return min(radius(network(x), g(x)) for x in vertices(g.d))
+    return min(radius(network(x), g(x)) for x in vertices(g.d)) / max(ONE, network.norm)
 
 
 def threshold_example(d: int, k: int) -> StandardNetwork:
@@ -149,7 +153,10 @@ def check_bound(
     norm: Number = 1,
     mass: Number | None = None,
 ) -> Comparison:
-    """Compare the best certified radius at jump k with ``factor`` times the bound.
+    """Compare the best half gap at jump k with ``factor`` times the bound.
+
+    Half a gap is a certified radius for logits that are 1-Lipschitz, the theorem's hypothesis.
+    Without it (``network.norm`` above 1) the gap may pass the bound, but certifies less.
 
     The bound is L min(1/2, M/(2d)), M the mass that the lemma allows at norm 1:
     that of the network's own layers (:attr:`.networks.Network.spread`), unless ``mass`` says whose
@@ -174,7 +181,8 @@ def check_bound(
     allowed, family = network.mass_allowed(mass)
     limit = factor * bound(d, allowed, norm=norm)
     found = Comparison(best_radius(network, cyclic_pairs(d, k)), limit, family, allowed)
-    require(found.reached <= limit, f"certified radius {found}, for k = {k}: {network}")
+    what = "certified radius" if network.norm <= 1 else "half the gap, but no certified radius,"
+    require(found.reached <= limit, f"{what} {found}, for k = {k}: {network}")
     return found
 
 
