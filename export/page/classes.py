@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,13 @@ def _first(order: Array, part: BoolArray) -> Array:
     return rows[np.argsort(order[rows], kind="stable")[: samples.SHOWN]]
 
 
+def _reach(proved: list[str], radius: float) -> str:
+    """The largest eps asked for that is proved, and by what where the margin does not reach it."""
+    if not proved:
+        return "no ε asked for"
+    return proved[-1] + (" (by interval bounds)" if exact(proved[-1]) > Fraction(radius) else "")
+
+
 def _sample(
     report: Report, session: CertifiedSession, split: Split, epsilons: list[str], i: int
 ) -> samples.Sample:
@@ -177,8 +185,8 @@ def _sample(
     facts = [
         ("truth", class_name(session, int(report.truth[i]))),
         ("answer", class_name(session, int(report.label[i]))),
-        ("radius", text_down(radius)),
-        ("certified up to", proved[-1] if proved else "no ε asked for"),
+        ("radius, by the margin", text_down(radius)),
+        ("certified up to", _reach(proved, radius)),
     ]
     if fooled:
         facts.append(("attack succeeds from", min(fooled, key=exact)))

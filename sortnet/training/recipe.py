@@ -86,7 +86,8 @@ class Recipe:
             ramp = getattr(self, name)
             if not 0 <= ramp[0] <= ramp[1] <= self.epochs:
                 raise ValueError(
-                    f"need 0 <= start <= end <= epochs = {self.epochs:g}, got {name} {ramp}"
+                    f"need 0 <= start <= end <= epochs = {self.epochs:g}, got {name} {ramp}; "
+                    "`--epochs N` stretches them all"
                 )
         if self.objective == "margin" and self.eps_ramp:
             raise ValueError(
