@@ -121,7 +121,7 @@ def _check_manifest(out: Path, manifest: dict[str, Any]) -> None:
     path = out / MANIFEST
     if path.exists():
         try:
-            old = json.loads(path.read_text())
+            old = json.loads(path.read_text(encoding="utf-8"))
             differences = _differences(old, manifest)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{path} is damaged; name another folder, or delete it") from None
