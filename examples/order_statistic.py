@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from sortnet import CertifiedSession, export_model, verify
-from sortnet.certificate.network import InputSpec
 from sortnet.nn import Abs, LipschitzLinear, OrderStatisticLinear
 from sortnet.theory.objects.convert import exact_network
 from sortnet.theory.theorems.order_statistics import bound, cyclic_error
@@ -88,7 +87,7 @@ def main(folder: Path, d: int = 8, k: int = 4, steps: int = 400, seed: int = 0) 
         exact: Fraction = cyclic_error(exact_network(net), k)
         figures[f"{name}, cyclic points"] = float(exact)
     path = folder / "order_statistic.onnx"
-    export_model(nets["sortnet"], path, EPS, input_shape=InputSpec((d,)))
+    export_model(nets["sortnet"], path, EPS, input_shape=(d,))
     proof = verify(path)
     if not proof.proved:
         raise RuntimeError(f"the file is not proved: {proof.reasons}")
