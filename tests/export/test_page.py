@@ -297,7 +297,8 @@ from sortnet.cli.main import cli
 cli({arguments!r})
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
+        # Old matplotlibs call what newer packages deprecate.
+        [sys.executable, "-W", "error", "-W", "default::DeprecationWarning", "-c", script],
         cwd=tmp_path,
         check=True,
         capture_output=True,
