@@ -13,7 +13,7 @@ import numpy as np
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 from sortnet.certificate.network import InputSpec
 from sortnet.data.box import Box
-from sortnet.data.lake import rows_of
+from sortnet.data.lake import refuse_twice, rows_of
 from sortnet.data.schema import Schema
 
 from ..session import BoolArray, CertifiedSession, FloatArray, Prediction, reopen
@@ -34,12 +34,14 @@ class BatchCertifier:
         eps: one radius or several, in input units, as for `CertifiedSession.certify`.
         threads: of one process; one for each is right where processes share a machine.
         providers, library: as for `CertifiedSession`.
-        levels: the integer that means 1 in a column `x` of integers.
+        levels: the integer that means 1 in a column `x` of integers; by default 255, unless a job
+            finds that its first pixels leave it open.
         strict: raise on a row that cannot be certified, instead of saying so in its row.
 
     Attributes:
         sha256: hash of the file when this was made.
-        eps: the radii as text, in the order given.
+        eps: the radii as text, in the order given. levels: with the default filled in.
+        levels_given: whether they were said.
 
     Raises:
         OSError, ValueError: the file cannot be read, a bad eps, or threads below 1.
@@ -53,7 +55,7 @@ class BatchCertifier:
         *,
         providers: str | Sequence[str] | None = None,
         library: bool = True,
-        levels: int = 255,
+        levels: int | None = None,
         strict: bool = False,
     ) -> None:
         several: list[str | float | Fraction] = (
@@ -66,6 +68,8 @@ class BatchCertifier:
             parse_eps(one, MAX_UNITS_OF_RADIUS)
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
+        self.levels_given = levels is not None
+        levels = 255 if levels is None else levels
         if not 1 <= levels <= 255:
             raise ValueError(f"levels must lie in 1..255, got {levels}")
         try:
@@ -109,10 +113,10 @@ class BatchCertifier:
         return Schema(
             tuple(spec.shape),
             session.network.classes,
-            self.levels if _pixels(spec) else 1,
+            self.levels if is_pixels(spec) else 1,
             session.class_names,
             session.feature_names if len(spec.shape) == 1 else None,
-            None if _pixels(spec) else Box(spec.low, spec.high),
+            None if is_pixels(spec) else Box(spec.low, spec.high),
         )
 
     def __call__(self, batch: Any, first: int = 0) -> Any:
@@ -144,6 +148,8 @@ class BatchCertifier:
             raise ValueError(
                 f"expected an Arrow table or a dict of arrays, got {type(batch).__name__}"
             )
+        if arrow:
+            refuse_twice(batch.column_names, inputs)
         others = [name for name in (batch.column_names if arrow else batch) if name not in inputs]
         found = self._columns(
             batch.select([n for n in batch.column_names if n in inputs])
@@ -157,7 +163,8 @@ class BatchCertifier:
         if not arrow:
             return {**{name: batch[name] for name in others}, **found}
         kinds = {"error": pyarrow.string()}
-        out = batch.select(others)
+        # By place: columns that do not matter may share a name.
+        out = batch.select([i for i, name in enumerate(batch.column_names) if name not in inputs])
         for name, values in found.items():
             values = values.tolist() if values.dtype == object else values
             out = out.append_column(name, pyarrow.array(values, kinds.get(name)))
@@ -250,6 +257,6 @@ def _as_table(batch: Mapping[str, Any], inputs: Sequence[str], schema: Schema) -
     return pyarrow.table(columns)
 
 
-def _pixels(spec: InputSpec) -> bool:
+def is_pixels(spec: InputSpec) -> bool:
     """Whether integers mean pixels: images, whatever their unit, in [0, 1]."""
     return len(spec.shape) == 3 and bool((spec.low == 0).all() and (spec.high == 1).all())

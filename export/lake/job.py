@@ -8,11 +8,12 @@ from typing import Any
 
 from sortnet.base.files import write_json
 from sortnet.base.intervals import wilson
+from sortnet.data.lake import columns_aside
 
 from ..report import claim
 from .certifier import BatchCertifier
 from .engines import ENGINES
-from .plan import SUMMARY, Task, make_plan
+from .plan import SUMMARY, Task, make_plan, record
 from .worker import NAMED, JobError, Worker
 
 
@@ -23,8 +24,8 @@ def certify_lake(
     *,
     engine: str = "local",
     workers: int | None = None,
-    target: str = "y",
-    key: str = "key",
+    target: str | None = None,
+    key: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Certify every row of a lake; an interrupted job goes on where it stopped.
@@ -35,7 +36,8 @@ def certify_lake(
 
     Args:
         engine: "local" or "spark". workers: processes at a time; None for what there is.
-        target, key: names of the columns of labels and keys.
+        target, key: names of the columns of labels and keys; by default y and key, unless these are
+            features of the network.
         progress: called with row groups done and in all.
 
     Returns:
@@ -45,12 +47,14 @@ def certify_lake(
         NotProvedError: the file does not prove its certificates.
         DifferentJobError: `out` holds the results of another job.
         JobError: the job cannot go on: a full disk, a dead worker. What is done stays.
-        ValueError: no row of the beginning can be certified, or an unknown engine.
+        ValueError: no row of the beginning can be certified, its integers leave open what is white,
+            target or key is a feature, or an unknown engine. Nothing has been written.
         FileNotFoundError, OSError, ImportError: as `make_plan` and the engines.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     certifier.session.network  # noqa: B018  proves the file, before anything is written
+    target, key = columns_aside(certifier.schema, target, key)
     worker = Worker(certifier, target, key)
     job = {
         "model_sha256": certifier.sha256,
@@ -66,6 +70,7 @@ def certify_lake(
     done = total - len(todo)
     if todo and not done:
         _look(worker, [task for _, task in todo])
+    record(plan)
     progress(done, total)
     failed = dict(plan.damaged)
     for outcome in ENGINES[engine](worker, todo, workers) if todo else ():
@@ -74,6 +79,8 @@ def certify_lake(
         if outcome.failed:
             task = plan.tasks[outcome.task]
             failed[f"{task.file}, row group {task.part.group}"] = outcome.failed
+            if task.done() is None:  # what it held before the damage would be counted by readers
+                Path(task.out).unlink(missing_ok=True)
         done += 1
         progress(done, total)
     summary = _summary(certifier, plan.tasks, failed)
@@ -91,7 +98,9 @@ def _look(worker: Worker, tasks: Iterable[Task]) -> None:
         except (ValueError, FileNotFoundError) as error:
             if "damaged" in str(error):  # named by the job
                 continue
-            raise ValueError(f"{task.part.file}: {error}") from None
+            text = str(error)
+            known = text.startswith(task.part.file)
+            raise ValueError(text if known else f"{task.part.file}: {text}") from None
         errors = found["error"].to_pylist() if found is not None else [None]
         if len(errors) > 1 and all(errors):
             raise ValueError(

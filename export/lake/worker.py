@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from sortnet.base.files import atomic_write
+from sortnet.data.arrays import refuse_open_levels
 from sortnet.data.convert import encode_labels
-from sortnet.data.lake import part_tables
+from sortnet.data.lake import largest_integer, part_tables
 from sortnet.data.schema import Schema
 from sortnet.data.tables import column_target
 
@@ -44,12 +45,13 @@ class Worker:
 
     Args:
         certifier: with the job's file and radii.
-        target, key: names of the columns of labels and keys, which may be missing.
+        target, key: names of the columns of labels and keys, which may be missing; None where the
+            usual name is a feature's.
     """
 
     certifier: BatchCertifier
-    target: str = "y"
-    key: str = "key"
+    target: str | None = "y"
+    key: str | None = "key"
 
     def __call__(self, number: int, task: Task) -> Outcome:
         """Certify a row group, where it is not done; never raises for what the data holds."""
@@ -74,13 +76,22 @@ class Worker:
         return Outcome(number)
 
     def first_rows(self, task: Task, rows: int = 256) -> Any:
-        """The results of the first rows of a row group, to see whether anything fits."""
-        for table in part_tables(task.part, self._wanted(self.certifier.schema), rows):
+        """The results of the first rows of a row group, to see whether anything fits.
+
+        Raises:
+            ValueError: as `BatchCertifier`; integers that leave open which of them is white.
+        """
+        schema = self.certifier.schema
+        for table in part_tables(task.part, self._wanted(schema), rows):
+            if not self.certifier.levels_given:
+                most = largest_integer(table, schema)
+                refuse_open_levels(most or 0, "pass levels={0} (--levels {0})", "pass")
             return self.certifier(table.select(self._inputs(table)), task.part.first)
         return None
 
     def _wanted(self, schema: Schema) -> list[str]:
-        return [*(schema.feature_names or ("x",)), self.target, self.key]
+        aside = [name for name in (self.target, self.key) if name is not None]
+        return [*(schema.feature_names or ("x",)), *aside]
 
     def _inputs(self, table: Any) -> list[str]:
         names = self.certifier.schema.feature_names or ("x",)
@@ -108,9 +119,9 @@ class Worker:
             size = table.num_rows
             columns = {"file": pyarrow.array([task.file] * size).dictionary_encode()}
             columns["row"] = pyarrow.array(np.arange(first, first + size))
-            for name in (self.key, self.target):
-                if name in table.column_names:
-                    columns["key" if name == self.key else "y"] = table.column(name)
+            for shown, name in (("key", self.key), ("y", self.target)):
+                if name is not None and name in table.column_names:
+                    columns[shown] = table.column(name)
             columns |= {name: found.column(name) for name in found.column_names}
             columns["error"] = pyarrow.array(errors, pyarrow.string())
             columns["model_sha256"] = found.column("model_sha256").dictionary_encode()
@@ -128,7 +139,7 @@ class Worker:
         size = table.num_rows
         truth = np.full(size, -2, np.int64)
         reasons: list[str | None] = [None] * size
-        if self.target not in table.column_names:
+        if self.target is None or self.target not in table.column_names:
             return truth, reasons
         todo = [(0, size)]
         while todo:

@@ -45,6 +45,30 @@ def write_json(path: Path | None, document: object) -> None:
             temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
+def create_json(path: Path, document: object) -> None:
+    """Write a JSON file whole, unless there is one: of several processes one succeeds.
+
+    Raises:
+        FileExistsError: there is one. OSError: the folder cannot be written.
+    """
+    temporary = _temporary(path.parent, path)
+    text = json.dumps(document, indent=2) + "\n"
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        _sync(temporary)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            with open(path, "x", encoding="utf-8") as file:
+                file.write(text)
+            _sync(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
 def check_outputs(
     outputs: Mapping[str, Path | None],
     *,

@@ -92,7 +92,7 @@ def certify_command(
     exact fractions, rounded up: a sample counts only if its whole ball is certified. A sample
     outside of the box has radius 0, and is named.
 
-    With --out, DATA is parquet:DIR, more than fits into memory: each row group becomes a Parquet
+    With --out, DATA is parquet:DIR, of more than fits into memory: each row group becomes a Parquet
     file in the folder, and an interrupted job goes on where it stopped.
 
     \b
@@ -125,7 +125,14 @@ def certify_command(
     if regression and (pgd_steps or plot_file is not None):
         raise click.UsageError("--pgd-steps and --plot are for classifiers, this is a regression")
     like = _schema(session)
-    loaded = load_samples(spec, data_root, like=like, target=target, widen=not regression)
+    loaded = load_samples(
+        spec,
+        data_root,
+        like=like,
+        target=target,
+        levels=lake["levels"],
+        widen=not regression,
+    )
     split = first(loaded, limit)
     warn_too_large(session.network.input, () if regression else eps)
     attack = _pgd(session.network, pgd_steps) if pgd_steps else None
@@ -178,6 +185,7 @@ def _schema(session: CertifiedSession) -> Schema:
     """What the data must be, as the file says. Its box is proved, its names are for people."""
     from sortnet.data.box import Box
     from sortnet.data.schema import Schema
+    from sortnet.export.lake.certifier import is_pixels
 
     network = session.network
     spec = network.input
@@ -187,7 +195,7 @@ def _schema(session: CertifiedSession) -> Schema:
         levels=1,  # pixels say their own
         class_names=session.class_names,
         feature_names=session.feature_names,
-        box=None if spec.images else Box(spec.low, spec.high),
+        box=None if is_pixels(spec) else Box(spec.low, spec.high),
     )
 
 

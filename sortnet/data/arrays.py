@@ -225,12 +225,25 @@ def _levels(levels: int | None, *inputs: np.ndarray) -> int | None:
     """The levels of integer pixels; refused where the file leaves them open."""
     if levels is None and inputs[0].dtype.kind in "iu":
         most = max((int(part.max()) for part in inputs if part.size), default=0)
-        if 0 < most < 128:
-            raise ValueError(
-                f"the largest pixel is {most}: if that is white, add an array levels={most} to the "
-                "file (or pass levels); if the images are dark, add levels=255"
-            )
+        refuse_open_levels(most, "add an array levels={} to the file (or pass levels)", "add")
     return levels
+
+
+def refuse_open_levels(most: int, how: str, dark: str) -> None:
+    """Refuse integer pixels of which nobody knows whether the largest one is white or dark.
+
+    Args:
+        most: the largest pixel, 0..255. how: to say that it is white, with {} for it.
+        dark: how to say that it is dark; `levels=255` follows.
+
+    Raises:
+        ValueError: it lies below 128; 0 is black in any case.
+    """
+    if 0 < most < 128:
+        raise ValueError(
+            f"the largest pixel is {most}: if that is white, {how.format(most)}; "
+            f"if the images are dark, {dark} levels=255"
+        )
 
 
 def _given_box(arrays: dict[str, Any]) -> Box | None:

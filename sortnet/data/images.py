@@ -78,6 +78,7 @@ def read_image(
     colour: Colour | None = None,
     shape: tuple[int, int, int] | None = None,
     name: str | None = None,
+    network: bool = False,
 ) -> np.ndarray:
     """The pixels of an image file as uint8 [C, H, W], C = 1 (grey) or 3 (RGB).
 
@@ -89,6 +90,7 @@ def read_image(
         colour: "grey" or "rgb" converts (by ITU-R 601); None keeps what the file is.
         shape: what it must have; checked before the pixels are decoded.
         name: for errors; by default the path.
+        network: for errors: whether the shape is that of a network's input, or of the first image.
 
     Raises:
         FileNotFoundError: no such file.
@@ -100,13 +102,17 @@ def read_image(
     name = str(file) if name is None else name
     try:
         with Image.open(file, formats=_FORMATS) as image:
-            _check_header(image, shape)
+            _check_header(image, shape, network)
             image.load()
             upright = ImageOps.exif_transpose(image)
             kind = _kind(upright)
             if colour is None and shape is not None and kind != ("L" if shape[0] == 1 else "RGB"):
                 kinds = {"L": "grey", "RGB": "colour"}
                 other = next(word for mode, word in kinds.items() if mode != kind)
+                if network:
+                    raise _RefusedError(
+                        f"a {kinds[kind]} image, but the network takes {other} ones; convert it"
+                    )
                 raise _RefusedError(
                     f"a {kinds[kind]} image, but the first image is {other}; convert them, or "
                     'ask for colour="rgb" (grey repeated) or colour="grey" (luminance)'
@@ -130,7 +136,8 @@ def read_image(
         raise ValueError(f"{name}: not a readable image ({reason})") from None
     planes = pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
     if shape is not None and planes.shape != shape:
-        raise ValueError(f"{name}: {_size_problem((planes.shape[2], planes.shape[1]), shape)}")
+        size = planes.shape[2], planes.shape[1]
+        raise ValueError(f"{name}: {_size_problem(size, shape, network)}")
     return np.ascontiguousarray(planes)
 
 
@@ -138,12 +145,12 @@ class _RefusedError(Exception):
     """Why an image that can be read is not."""
 
 
-def _check_header(image: Any, shape: tuple[int, int, int] | None) -> None:
+def _check_header(image: Any, shape: tuple[int, int, int] | None, network: bool) -> None:
     """Refuse what cannot become bytes without loss, or is too large, before decoding it."""
     from PIL.Image import MAX_IMAGE_PIXELS
 
     if shape is not None and {*image.size} != {*shape[1:]}:  # orientation may swap them
-        raise _RefusedError(_size_problem(image.size, shape))
+        raise _RefusedError(_size_problem(image.size, shape, network))
     if MAX_IMAGE_PIXELS is not None and image.width * image.height > MAX_IMAGE_PIXELS:
         raise _RefusedError(f"{image.width}x{image.height} pixels are too many")
     if image.format == "PPM":
@@ -202,7 +209,9 @@ def _netpbm_maximum(file: IO[bytes]) -> int | None:
     return int(match[3][:9])
 
 
-def _size_problem(size: tuple[int, int], shape: tuple[int, int, int]) -> str:
+def _size_problem(size: tuple[int, int], shape: tuple[int, int, int], network: bool) -> str:
+    if network:
+        return f"size {size[0]}x{size[1]}, but the network takes {shape[2]}x{shape[1]}"
     return (
         f"size {size[0]}x{size[1]}, but the first image has {shape[2]}x{shape[1]}; all images "
         "must have one size"

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import refuse_open_levels
 from .convert import as_inputs, as_labels, encode_labels
-from .folder import is_hidden
 from .images import read_image
+from .lake_files import files
 from .schema import Schema
 from .split import Split
 from .tables import column_numbers, column_target
@@ -52,22 +53,6 @@ class Rows:
     inputs: npt.NDArray[np.float32]
     labels: npt.NDArray[Any] | None
     keys: Any | None
-
-
-def files(path: str | Path) -> list[Path]:
-    """The Parquet files of a folder and its subfolders, in order; or the one file.
-
-    Raises:
-        FileNotFoundError: no `.parquet` file in the folder.
-    """
-    root = Path(path)
-    if not root.is_dir():
-        return [root]
-    found = (p for p in root.rglob("*") if p.suffix.lower() == ".parquet" and p.is_file())
-    chosen = sorted(p for p in found if not _is_skipped(p.relative_to(root)))
-    if not chosen:
-        raise FileNotFoundError(f"{root}: no .parquet files in this folder")
-    return chosen
 
 
 def parts(path: str | Path) -> list[Part]:
@@ -105,6 +90,7 @@ def read_part(
     file = _open(Path(part.file))
     have = file.schema_arrow.names
     wanted = [*(schema.feature_names or ("x",)), target, key]
+    refuse_twice(have, wanted, part.file)
     try:
         table = file.read_row_group(part.group, columns=[name for name in wanted if name in have])
     except Exception as error:  # Arrow's decoders raise a dozen kinds on damage
@@ -127,10 +113,12 @@ def part_tables(part: Part, columns: Sequence[str], rows: int) -> Iterator[Any]:
 
     Raises:
         FileNotFoundError: the file is gone.
-        ValueError: damaged, or changed since `parts`; names file and row group. Tables that came
-            before it are not to be trusted with being all.
+        ValueError: damaged, changed since `parts`, or two columns of one name that is asked for;
+            names file and row group. Tables that came before it are not to be trusted with being
+            all.
     """
     file = _open(Path(part.file))
+    refuse_twice(file.schema_arrow.names, columns, part.file)
     done = 0
     try:
         if part.group < file.metadata.num_row_groups:
@@ -166,18 +154,22 @@ def rows_of(
     Args:
         table: with the columns of `schema.feature_names`, where it has names; else with a column
             `x` of one of these types: lists of integers 0..levels or of floats, as long as a sample
-            has values, row by row and channel by channel; binary PNG, JPEG, ... files, plain or as
-            the field `bytes` of a struct.
+            has values, row by row and channel by channel, or nested as the sample's axes are (grey
+            images without the axis of channels too); binary PNG, JPEG, ... files, plain or as the
+            field `bytes` of a struct.
         schema: of the data that the network learned from.
-        target, key: names of the columns of labels and keys; they may be missing.
+        target, key: names of the columns of labels and keys; they may be missing. A column of the
+            input is neither.
         first: number of the first row, for errors.
 
     Raises:
-        ValueError: a column is missing or of another type, a missing value, a sample of another
-            size, NaN or a value out of range, an unseen class; names the row.
+        ValueError: a column is missing, twice there or of another type, a missing value, a sample
+            of another size, NaN or a value out of range, an unseen class; names the row.
     """
     names: Sequence[str] | None = schema.feature_names
     have = table.column_names
+    target, key = (None if name in (names or ("x",)) else name for name in (target, key))
+    refuse_twice(have, [*(names or ("x",)), target, key])
     values: np.ndarray
     if names is not None:
         lacking = [name for name in names if name not in have]
@@ -192,7 +184,7 @@ def rows_of(
     values = values.reshape(len(values), *schema.input_shape)
     layout = {1: "ND", 2: "NCT", 3: "NCHW"}[len(schema.input_shape)]
     levels = schema.levels if values.dtype.kind in "iu" and schema.box is None else None
-    if levels == 1:
+    if levels == 1 and len(schema.input_shape) != 3:  # pixels can be 0 and 1
         raise ValueError("column 'x' has integers, but the network learned from floats")
     inputs, levels = as_inputs(values, levels, schema.box, layout, names, first)  # type: ignore[arg-type]
     floats = inputs.astype(np.float32)
@@ -210,19 +202,71 @@ def rows_of(
     )
 
 
-def lake_samples(path: str | Path, schema: Schema, target: str | None = "y") -> Split:
+def columns_aside(schema: Schema, target: str | None, key: str | None) -> list[str | None]:
+    """The names of the columns of labels and keys; None where there is none.
+
+    Args:
+        target, key: as the user named them; None is `y` and `key`, unless these are features or
+            the other one.
+
+    Raises:
+        ValueError: the user named a column of the input, of which labels would be made.
+    """
+    inputs = schema.feature_names or ("x",)
+    out: list[str | None] = []
+    for what, given, usual in (("target", target, "y"), ("key", key, "key")):
+        if given in inputs:
+            raise ValueError(
+                f"the {what} {given!r} is an input of the network; name another column"
+            )
+        out.append(given or (None if usual in (*inputs, target, key) else usual))
+    return out
+
+
+def largest_integer(table: Any, schema: Schema) -> int | None:
+    """The largest integer in lists of a column `x`, of pixels; None where there are none."""
+    from pyarrow import compute, types
+
+    if schema.feature_names or schema.box is not None or "x" not in table.column_names:
+        return None
+    flat = table.column("x")
+    while _is_list(flat.type):
+        flat = compute.list_flatten(flat)
+    if not types.is_integer(flat.type):
+        return None
+    most = compute.max(flat).as_py()
+    return None if most is None else int(most)
+
+
+def lake_samples(
+    path: str | Path, schema: Schema, target: str | None = None, levels: int | None = None
+) -> Split:
     """All samples of a lake that fits into memory, which has labels.
 
     Samples are named by the column `key`, where there is one, else FILE:ROW.
 
+    Args:
+        target: column of labels; by default `y`.
+        levels: the integer that means 1. By default that of the schema; where it has none, 255,
+            unless the pixels leave it open.
+
     Raises:
         FileNotFoundError, ValueError, ImportError: as `parts` and `read_part`; no labels.
     """
+    target, key = columns_aside(schema, target, None)
     filled = [part for part in parts(path) if part.rows]
-    read = [read_part(part, schema, target=target) for part in filled]
+    if schema.box is None and len(schema.input_shape) == 3:
+        if levels is None and schema.levels == 1:
+            found = [_largest_integer_of(part, schema) for part in filled]
+            most = max((one for one in found if one is not None), default=0)
+            refuse_open_levels(most, "pass levels={0} (--levels {0})", "pass")
+        schema = replace(schema, levels=levels or (255 if schema.levels == 1 else schema.levels))
+    elif levels is not None:
+        raise ValueError(f"levels={levels} is for pixels, the network takes none")
+    read = [read_part(part, schema, target=target, key=key) for part in filled]
     labels = [rows.labels for rows in read if rows.labels is not None]
     if not read or len(labels) < len(read):
-        raise ValueError(f"{path}: no rows" if not read else f"{path}: no column {target!r}")
+        raise ValueError(f"{path}: no rows" if not read else f"{path}: no column {target or 'y'!r}")
     names: list[str] = []
     root = Path(path).absolute()
     for part, rows in zip(filled, read, strict=True):
@@ -236,6 +280,21 @@ def lake_samples(path: str | Path, schema: Schema, target: str | None = "y") -> 
         layout={1: "ND", 2: "NCT", 3: "NCHW"}[len(schema.input_shape)],  # type: ignore[arg-type]
         names=names,
     )
+
+
+def _largest_integer_of(part: Part, schema: Schema) -> int | None:
+    found = [largest_integer(table, schema) for table in part_tables(part, ["x"], 4096)]
+    return max((one for one in found if one is not None), default=None)
+
+
+def refuse_twice(have: Sequence[str], wanted: Sequence[str | None], file: str = "") -> None:
+    """Refuse two columns of one name, if it is wanted.
+
+    Raises:
+        ValueError: names the column, and the file.
+    """
+    if twice := [name for name in wanted if name is not None and have.count(name) > 1]:
+        raise ValueError(f"{file}: ".lstrip(": ") + f"two columns have the name {twice[0]!r}")
 
 
 def _samples(column: Any, schema: Schema, first: int) -> np.ndarray:
@@ -261,8 +320,11 @@ def _samples(column: Any, schema: Schema, first: int) -> np.ndarray:
     flat = column.combine_chunks()
     flat = flat.combine_chunks() if isinstance(flat, pyarrow.ChunkedArray) else flat
     count = len(flat)
+    shape: list[int] = []
     while _is_list(flat.type):
-        if not types.is_fixed_size_list(flat.type):
+        if types.is_fixed_size_list(flat.type):
+            shape.append(flat.type.list_size)
+        else:
             lengths = compute.list_value_length(flat).fill_null(-1).to_numpy(zero_copy_only=False)
             odd = np.flatnonzero(lengths != lengths[:1])
             if len(odd):
@@ -271,7 +333,15 @@ def _samples(column: Any, schema: Schema, first: int) -> np.ndarray:
                     f"row {row}: x has a list of {lengths[odd[0]]} values where row {first} has "
                     f"{lengths[0]}"
                 )
+            shape += [int(length) for length in lengths[:1]]
         flat = flat.flatten()
+    wanted = schema.input_shape
+    # Lists that lie otherwise, channels last for one, can have as many values.
+    if count and len(shape) > 1 and tuple(shape) not in (wanted, wanted[wanted[0] == 1 :]):
+        raise ValueError(
+            f"row {first}: x has lists of shape {shape}, the network takes {list(wanted)}: nest "
+            "them so, or give one flat list in that order"
+        )
     if len(flat) != count * size:
         got = len(flat) // max(1, count)
         raise ValueError(f"x has {got} values a row, the network takes {list(schema.input_shape)}")
@@ -290,10 +360,14 @@ def _pictures(column: Any, schema: Schema, first: int) -> np.ndarray:
             f"{schema.levels} levels"
         )
     channels, height, width = schema.input_shape
+    if channels not in (1, 3):
+        raise ValueError(f"column 'x' has binary images, the network takes {channels} channels")
     out = np.empty((len(column), *schema.input_shape), np.uint8)
     for row, value in enumerate(column):
         name = f"row {first + row}"
-        out[row] = read_image(io.BytesIO(value.as_py()), None, (channels, height, width), name)
+        out[row] = read_image(
+            io.BytesIO(value.as_py()), None, (channels, height, width), name, True
+        )
     return out
 
 
@@ -302,10 +376,6 @@ def _is_list(kind: Any) -> bool:
 
     # `is_nested` did not know lists of a fixed size in pyarrow 15.
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-
-def _is_skipped(relative: Path) -> bool:
-    return any(is_hidden(part) or part.startswith("_") for part in relative.parts)
 
 
 def _open(path: Path) -> Any:

@@ -214,7 +214,7 @@ def load_samples(
         if like is None:
             raise ValueError(f"{path}: a table needs the data that the network learned from")
         if kind == "parquet":
-            return lake_samples(path, like, target or "y")
+            return lake_samples(path, like, target, levels)
         return table_samples(path, target, like, widen=widen)
     if kind == "folder":
         known = None if like is None else like.class_names
@@ -258,7 +258,7 @@ def _check_arguments(
         "target column": ("table parquet", target),
         "columns to drop": ("table", drop or None),
         "colour": ("folder", colour),
-        "levels": ("npz", levels),
+        "levels": ("npz parquet", levels),
         "layout": ("npz", layout),
         "regression": ("table npz", regression),
     }

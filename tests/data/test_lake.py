@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from pyarrow import parquet
 
 from sortnet.data import load, load_samples
 from sortnet.data.lake import parts, read_part, rows_of
+from sortnet.data.lake_files import files
 from sortnet.data.schema import Schema
 
 COLOUR = Schema((3, 4, 5), 3)
@@ -37,7 +39,9 @@ FORMS = {
     "fixed floats": lambda x: fixed(x.astype(np.float32) / np.float32(255), pa.float32()),
     "lists": lambda x: pa.array(x.reshape(len(x), -1).tolist(), pa.list_(pa.uint8())),
     "large lists": lambda x: pa.array(x.reshape(len(x), -1).tolist(), pa.large_list(pa.int64())),
-    "nested": lambda x: pa.FixedSizeListArray.from_arrays(fixed(x.reshape(-1, 20), pa.uint8()), 3),
+    "nested": lambda x: pa.FixedSizeListArray.from_arrays(
+        pa.FixedSizeListArray.from_arrays(fixed(x.reshape(-1, 5), pa.uint8()), 4), 3
+    ),
     "binary": lambda x: pa.array([encoded(image) for image in x], pa.binary()),
     "large binary": lambda x: pa.array([encoded(image, "BMP") for image in x], pa.large_binary()),
     "nested lists": lambda x: pa.array(x.tolist(), pa.list_(pa.list_(pa.list_(pa.uint8())))),
@@ -101,6 +105,34 @@ def test_feature_columns_are_found_by_name(tmp_path):
         rows_of(table.drop_columns(["alcohol"]), schema)
 
 
+def test_nested_lists_lie_as_the_network_takes_them():
+    square = np.random.default_rng(1).integers(0, 256, (6, 3, 4, 4)).astype(np.uint8)
+    schema = Schema((3, 4, 4), 3)
+    expected = square.astype(np.float32) / np.float32(255)
+    assert np.array_equal(rows_of(pa.table({"x": square.tolist()}), schema).inputs, expected)
+    for axes, found in (
+        (square.transpose(0, 2, 3, 1), [4, 4, 3]),
+        (square.reshape(6, 16, 3), [16, 3]),
+        (square.reshape(6, 3, 16), [3, 16]),
+        (square.reshape(6, 1, 48), [1, 48]),
+        (square[:, None], [1, 3, 4, 4]),
+    ):
+        words = re.escape(f"row 9: x has lists of shape {found}, the network takes [3, 4, 4]")
+        nested = fixed(axes.reshape(-1, found[-1]), pa.uint8())
+        for length in found[-2::-1]:
+            nested = pa.FixedSizeListArray.from_arrays(nested, length)
+        for column in (axes.tolist(), nested):
+            with pytest.raises(ValueError, match=words):
+                rows_of(pa.table({"x": column}), schema, first=9)
+    grey = Schema((1, 4, 4), 3)
+    rows = rows_of(pa.table({"x": square[:, 0].tolist()}), grey)
+    assert np.array_equal(rows.inputs, expected[:, :1])
+    with pytest.raises(ValueError, match=r"shape \[4, 4, 1\], the network takes \[1, 4, 4\]"):
+        rows_of(pa.table({"x": square[:, 0, :, :, None].tolist()}), grey)
+    with pytest.raises(ValueError, match=r"shape \[6, 8\], the network takes \[48\]"):
+        rows_of(pa.table({"x": square.reshape(6, 6, 8).tolist()}), Schema((48,), 3, levels=255))
+
+
 CLEAN = (PIXELS.reshape(20, -1) / 255).tolist()
 
 
@@ -119,8 +151,10 @@ BAD = {
     "ragged": ([*CLEAN[:15], [0.5] * 59, *CLEAN[16:]], "row 15: x has a list of 59"),
     "short": ([row[:-1] for row in CLEAN], r"x has 59 values a row, .*\[3, 4, 5\]"),
     "ragged inside": (
-        [[[0.0] * 30, [0.0] * 30]] * 12 + [[[0.0] * 31, [0.0] * 29]] + [[[0.0] * 30] * 2] * 7,
-        "row 12: x has a list of 31 values",
+        [[[[0.0] * 5] * 4] * 3] * 12
+        + [[[[0.0] * 6, [0.0] * 4, [0.0] * 5, [0.0] * 5]] + [[[0.0] * 5] * 4] * 2]
+        + [[[[0.0] * 5] * 4] * 3] * 7,
+        "row 12: x has a list of 6 values",
     ),
     "text": (["a"] * 20, "expected lists of numbers, or binary"),
     "lists of text": ([["a"] * 60] * 20, "lists of string"),
@@ -191,3 +225,85 @@ def test_integers_are_no_floats_and_pictures_no_signals():
     sixteen = Schema((1, 2, 2), 2, levels=16)
     rows = rows_of(pa.table({"x": fixed(np.full((1, 4), 16), pa.uint8())}), sixteen)
     assert (rows.inputs == 1).all()
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    lake, away = tmp_path / "lake", tmp_path / "away"
+    table = pa.table({"x": FORMS["fixed bytes"](PIXELS), "y": LABELS})
+    for name in ("lake/day/a", "away/deep/b", "away/_tmp/c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(table, tmp_path / f"{name}.parquet")
+    (lake / "linked").symlink_to(away, target_is_directory=True)
+    (lake / "again").symlink_to(lake / "day", target_is_directory=True)
+    (lake / "zz").symlink_to(away / "deep", target_is_directory=True)
+    (lake / "day" / "up").symlink_to(lake, target_is_directory=True)
+    (away / "deep" / "loop").symlink_to(away, target_is_directory=True)
+    found = [file.relative_to(lake).as_posix() for file in files(lake)]
+    assert found == ["day/a.parquet", "linked/deep/b.parquet"]
+    assert len(load_samples(f"parquet:{lake}", like=COLOUR)) == 40
+    (lake / "day" / "gone.parquet").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*gone\.parquet"):
+        parts(lake)
+    (lake / "day" / "out").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(ValueError, match=r"day/out is a link to .*, which holds the lake itself"):
+        files(lake)
+
+
+def test_pictures_of_another_kind_are_told_what_the_network_takes():
+    for image, schema, words in (
+        (PIXELS[0], Schema((1, 4, 5), 2), "row 7: a colour image, but the network takes grey ones"),
+        (PIXELS[0], Schema((3, 5, 4), 2), "row 7: size 5x4, but the network takes 4x5$"),
+        (PIXELS[0], Schema((3, 9, 9), 2), "row 7: size 5x4, but the network takes 9x9$"),
+        (PIXELS[0], Schema((4, 4, 5), 2), "the network takes 4 channels"),
+    ):
+        with pytest.raises(ValueError, match=words) as raised:
+            rows_of(pa.table({"x": [encoded(image)]}), schema, first=7)
+        assert "first image" not in str(raised.value) and "colour=" not in str(raised.value)
+
+
+def test_integers_of_a_lake_that_leave_white_open(tmp_path):
+    """A file does not say how deep its pixels were when the network learned."""
+    spoken = Schema((3, 4, 5), 3, levels=1)
+    for most in (1, 16, 127, 128, 255):
+        x = PIXELS.astype(int) * most // int(PIXELS.max())
+        parquet.write_table(
+            pa.table({"x": fixed(x, pa.int16()), "y": LABELS}), tmp_path / "a.parquet"
+        )
+        if most < 128:
+            words = f"the largest pixel is {most}: if that is white, pass levels={most} "
+            with pytest.raises(ValueError, match=words):
+                load_samples(f"parquet:{tmp_path}", like=spoken)
+        else:
+            read = load_samples(f"parquet:{tmp_path}", like=spoken).floats()
+            assert np.array_equal(read, x.astype(np.float32) / np.float32(255))
+        for levels in (most, 255):
+            read = load_samples(f"parquet:{tmp_path}", like=spoken, levels=levels).floats()
+            assert np.array_equal(read, x.astype(np.float32) / np.float32(levels))
+    with pytest.raises(ValueError, match="levels=16 is for pixels"):
+        load_samples(f"parquet:{tmp_path}", like=Schema((60,), 3, levels=1), levels=16)
+
+
+def test_features_are_no_labels_and_columns_are_there_once(tmp_path):
+    named = Schema((3,), 2, 1, None, ("x1", "y", "key"))
+    table = pa.table({"x1": [0.5, 0.25], "y": [0.0, 1.0], "key": [1.0, 0.0], "kind": [1, 0]})
+    rows = rows_of(table, named)
+    assert rows.labels is rows.keys is None and rows.inputs.shape == (2, 3)
+    parquet.write_table(table, tmp_path / "a.parquet")
+    split = load_samples(f"parquet:{tmp_path}", like=named, target="kind")
+    assert split.labels.tolist() == [1, 0]
+    assert split.sample_names == ("a.parquet:0", "a.parquet:1")
+    with pytest.raises(ValueError, match="no column 'y'"):
+        load_samples(f"parquet:{tmp_path}", like=named)
+    for name in ("x1", "y"):
+        with pytest.raises(ValueError, match=f"the target '{name}' is an input of the network"):
+            load_samples(f"parquet:{tmp_path}", like=named, target=name)
+    for name in ("x1", "kind"):
+        twice = pa.Table.from_arrays(
+            [*table.columns, table[name]], names=[*table.column_names, name]
+        )
+        parquet.write_table(twice, tmp_path / "a.parquet")
+        words = f"two columns have the name '{name}'"
+        with pytest.raises(ValueError, match=rf"a\.parquet: {words}"):
+            load_samples(f"parquet:{tmp_path}", like=named, target="kind")
+        with pytest.raises(ValueError, match=words):
+            rows_of(twice, named, target="kind")

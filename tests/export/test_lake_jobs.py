@@ -25,7 +25,7 @@ from sortnet.cli.main import cli
 from sortnet.export import BatchCertifier
 from sortnet.export.lake import engines
 from sortnet.export.lake.job import certify_lake
-from sortnet.export.lake.plan import DifferentJobError, make_plan
+from sortnet.export.lake.plan import DifferentJobError, make_plan, record
 from sortnet.export.lake.worker import JobError, Worker
 
 X = pixels(300)
@@ -276,6 +276,7 @@ def test_rows_and_resumption_against_a_plain_list(
         left = None
         for stop in stops:  # interrupted after so many row groups
             plan = make_plan(lake, out, job)
+            record(plan)
             todo = [pair for pair in enumerate(plan.tasks) if pair[1].done() is None]
             assert left is None or len(todo) == left
             for pair in todo[:stop]:
@@ -283,6 +284,7 @@ def test_rows_and_resumption_against_a_plain_list(
                 assert not outcome.failed and not outcome.fatal
             left = len(todo) - min(stop, len(todo))
         plan = make_plan(lake, out, job)
+        record(plan)
         for pair in enumerate(plan.tasks):
             for _ in range(1 + again):  # what is tried again is not done again
                 assert not worker(*pair).failed
@@ -313,3 +315,141 @@ def test_no_more_processes_than_cores_or_tasks(
         with pytest.raises(KeyboardInterrupt):
             list(engines.run_local(Worker(one), [(i, None) for i in range(tasks)], workers))  # type: ignore[misc]
     assert asked == [8, 4, 3, 5]
+
+
+def test_dark_integers_are_refused_until_levels_are_said(model: Path, tmp_path: Path) -> None:
+    lake, out = write_lake(tmp_path / "lake", X % 17, 1, 100), tmp_path / "out"
+    base = [model, "--data", f"parquet:{lake}", "--eps", EPS[0], "--eps", EPS[1]]
+    for more in ([], ["--out", out, "--workers", 1]):
+        done = call(*base, *more)
+        assert done.exit_code == 1 and not out.exists()
+        told = " ".join(done.output.split())
+        assert "the largest pixel is 16: if that is white, pass levels=16 (--levels 16)" in told
+        assert call(*base, *more, "--levels", 16).exit_code == 0
+    expected = BatchCertifier(model, EPS, levels=16)(table(X % 17))
+    assert results(out)["radius"].to_pylist() == expected["radius"].to_pylist()
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_the_same_lake_without_a_folder_of_results(
+    binary: bool, model: Path, tmp_path: Path
+) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    lake, rows = tmp_path / "lake", table(X[:50])
+    if binary:
+        files = []
+        for x in X[:50]:
+            Image.fromarray(x.reshape(3, 4)).save(file := BytesIO(), "PNG")
+            files.append(file.getvalue())
+        rows = rows.set_column(1, "x", pa.array(files, pa.binary()))
+    lake.mkdir()
+    parquet.write_table(rows, lake / "a.parquet")
+    base = [model, "--data", f"parquet:{lake}", "--eps", EPS[1]]
+    done = call(*base, "--samples", tmp_path / "s.parquet")
+    assert done.exit_code == 0, done.output
+    assert call(*base, "--out", tmp_path / "out").exit_code == 0
+    whole, found = parquet.read_table(tmp_path / "s.parquet"), results(tmp_path / "out")
+    assert whole["radius"].to_pylist() == found["radius"].to_pylist()
+
+
+def named_model(path: Path) -> Path:
+    """A network of the features x1, y and key."""
+    import onnx
+    from networks import F32, neuron
+
+    from sortnet.certificate.network import InputSpec, Network
+    from sortnet.certificate.operations import Bias, Negate
+    from sortnet.export.writer import build_model
+
+    ops = [neuron(np.random.default_rng(0), 3, 3, 2, 0.3), Bias(np.zeros(3, F32)), Negate()]
+    network = Network(InputSpec((3,)), ops)
+    onnx.save(
+        build_model(network, more={"sortnet.feature_names": json.dumps(["x1", "y", "key"])}), path
+    )
+    return path
+
+
+def test_features_are_neither_labels_nor_keys(tmp_path: Path) -> None:
+    model, lake = named_model(tmp_path / "n.onnx"), tmp_path / "lake"
+    lake.mkdir()
+    rows = {"x1": [0.5, 0.25], "y": [0.0, 1.0], "key": [1.0, 0.0], "kind": [1, 0]}
+    parquet.write_table(pa.table(rows), lake / "a.parquet")
+    certifier = BatchCertifier(model, EPS)
+    summary = certify_lake(certifier, lake, tmp_path / "out", workers=1)
+    assert summary["rows"] == 2 and summary["labelled"] == summary["rows_with_errors"] == 0
+    assert not {"y", "key"} & {*results(tmp_path / "out").column_names}
+    for what, name in (("target", "y"), ("target", "x1"), ("key", "key"), ("key", "x1")):
+        with pytest.raises(ValueError, match=f"the {what} '{name}' is an input of the network"):
+            certify_lake(certifier, lake, tmp_path / "no", **{what: name})
+    done = call(model, "--data", f"parquet:{lake}", "--eps", "0.1", "--out", tmp_path / "no",
+                "--target", "y")  # fmt: skip
+    assert done.exit_code == 1 and "is an input of the network" in done.output
+    assert not (tmp_path / "no").exists()
+    summary = certify_lake(certifier, lake, tmp_path / "kind", target="kind", key="kind")
+    assert summary["labelled"] == 2
+
+
+@pytest.mark.parametrize("name", ["x", "y", "key"])
+def test_a_file_with_a_column_twice_is_left_out(
+    name: str, certifier: BatchCertifier, tmp_path: Path
+) -> None:
+    lake, out = write_lake(tmp_path / "lake", X[:30], 3, 10), tmp_path / "out"
+
+    def double(path: Path) -> None:
+        one = parquet.read_table(path)
+        both = [*one.columns, one[name]]
+        parquet.write_table(pa.Table.from_arrays(both, [*one.column_names, name]), path)
+
+    double(lake / "day=1" / "001.parquet")
+    summary = certify_lake(certifier, lake, out, workers=1)
+    assert summary["rows"] == 20 and [*summary["failed"]] == ["day=1/001.parquet, row group 0"]
+    reason = summary["failed"]["day=1/001.parquet, row group 0"]
+    assert f"001.parquet: two columns have the name '{name}'" in reason
+    double(lake / "day=0" / "000.parquet")
+    with pytest.raises(ValueError, match=f"000.parquet: two columns have the name '{name}'"):
+        certify_lake(certifier, lake, tmp_path / "new", workers=1)
+    assert not (tmp_path / "new").exists()
+
+
+def test_two_jobs_that_begin_at_once(certifier: BatchCertifier, tmp_path: Path) -> None:
+    lake, out = write_lake(tmp_path / "lake", X[:30], 2, 10), tmp_path / "out"
+    out.mkdir()
+    (out / "._sortnet.1234.json").write_text("")  # as of the first one, that is just writing
+    same, again = (make_plan(lake, out, {"eps": ["1"]}) for _ in range(2))
+    other = make_plan(lake, out, {"eps": ["2"]})
+    record(same)
+    written = (out / "_sortnet.json").read_bytes()
+    record(again)
+    with pytest.raises(DifferentJobError, match=r'eps was \["1"\], is \["2"\]'):
+        record(other)
+    assert (out / "_sortnet.json").read_bytes() == written
+    assert visible(out) == ["._sortnet.1234.json", "_sortnet.json"]
+
+
+def test_results_of_what_was_damaged_since_are_removed(
+    certifier: BatchCertifier, tmp_path: Path
+) -> None:
+    lake, out = write_lake(tmp_path / "lake", X, 3, 25, compression="gzip"), tmp_path / "out"
+    certify_lake(certifier, lake, out, workers=1)
+    whole = {path: path.read_bytes() for path in lake.rglob("*.parquet")}
+    damage(lake / "day=1" / "001.parquet", 2)
+    (lake / "day=0" / "002.parquet").write_bytes(b"PAR1")
+    summary = certify_lake(certifier, lake, out, workers=1)
+    assert {*summary["failed"]} == {"day=0/002.parquet", "day=1/001.parquet, row group 2"}
+    assert summary["rows"] == len(results(out)) == 175
+    check_all(out, Path(certifier.path), X, frozenset([*range(150, 175), *range(200, 300)]))
+    for path, raw in whole.items():
+        path.write_bytes(raw)
+    assert certify_lake(certifier, lake, out, workers=1)["failed"] == {}
+    check_all(out, Path(certifier.path), X)
+
+
+def test_results_do_not_lie_in_a_linked_folder(certifier: BatchCertifier, tmp_path: Path) -> None:
+    lake = write_lake(tmp_path / "lake", X[:30], 1, 10)
+    (tmp_path / "away").mkdir()
+    (lake / "more").symlink_to(tmp_path / "away", target_is_directory=True)
+    with pytest.raises(ValueError, match="lies in the lake"):
+        certify_lake(certifier, lake, tmp_path / "away" / "out")
