@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 from networks import F32, neuron
 from pyarrow import dataset, parquet
 
-from sortnet.certificate.network import Network
+from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.operations import Affine, Bias, Flatten, Negate, Shift, Tanh
 from sortnet.data import Split
 from sortnet.export import CertifiedSession
@@ -33,6 +34,14 @@ def write_model(path: Path, head: bool = True, seed: int = 1, hidden: int = 8) -
     else:
         ops += [neuron(rng, hidden, 3, 2, 0.3), Bias(np.zeros(3, F32)), Negate()]
     onnx.save(build_model(Network((1, 3, 4), ops), Fraction(1, 20) if head else None), path)
+    return path
+
+
+def write_named_model(path: Path) -> Path:
+    """A network of the features x1, y and key."""
+    ops = [neuron(np.random.default_rng(0), 3, 3, 2, 0.3), Bias(np.zeros(3, F32)), Negate()]
+    more = {"sortnet.feature_names": json.dumps(["x1", "y", "key"])}
+    onnx.save(build_model(Network(InputSpec((3,)), ops), more=more), path)
     return path
 
 

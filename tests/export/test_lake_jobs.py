@@ -17,7 +17,17 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
-from lakes import EPS, check_all, damage, pixels, results, table, write_lake, write_model
+from lakes import (
+    EPS,
+    check_all,
+    damage,
+    pixels,
+    results,
+    table,
+    write_lake,
+    write_model,
+    write_named_model,
+)
 from pyarrow import parquet
 
 from sortnet.base.intervals import wilson
@@ -355,25 +365,8 @@ def test_the_same_lake_without_a_folder_of_results(
     assert whole["radius"].to_pylist() == found["radius"].to_pylist()
 
 
-def named_model(path: Path) -> Path:
-    """A network of the features x1, y and key."""
-    import onnx
-    from networks import F32, neuron
-
-    from sortnet.certificate.network import InputSpec, Network
-    from sortnet.certificate.operations import Bias, Negate
-    from sortnet.export.writer import build_model
-
-    ops = [neuron(np.random.default_rng(0), 3, 3, 2, 0.3), Bias(np.zeros(3, F32)), Negate()]
-    network = Network(InputSpec((3,)), ops)
-    onnx.save(
-        build_model(network, more={"sortnet.feature_names": json.dumps(["x1", "y", "key"])}), path
-    )
-    return path
-
-
 def test_features_are_neither_labels_nor_keys(tmp_path: Path) -> None:
-    model, lake = named_model(tmp_path / "n.onnx"), tmp_path / "lake"
+    model, lake = write_named_model(tmp_path / "n.onnx"), tmp_path / "lake"
     lake.mkdir()
     rows = {"x1": [0.5, 0.25], "y": [0.0, 1.0], "key": [1.0, 0.0], "kind": [1, 0]}
     parquet.write_table(pa.table(rows), lake / "a.parquet")
