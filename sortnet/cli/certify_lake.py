@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sortnet.base.files import check_outputs, write_json
 
-from .console import console, plain_bar
+from .console import console, plain_bar, warn
 from .options import folder_option
 
 _OPTIONS = (
@@ -125,11 +125,11 @@ def _print(name: str, summary: dict[str, Any]) -> None:
     console.print(f"Intervals: {summary['interval']}.", highlight=False)
     console.print(f"Claim: {summary['claim']}.", highlight=False)
     if summary["rows_with_errors"]:
-        click.echo(f"sortnet: warning: {summary['rows_with_errors']} rows have errors:", err=True)
+        warn(f"{summary['rows_with_errors']} rows have errors:")
         for error in summary["errors"]:
             click.echo(f"  {error['file']}: row {error['row']}: {error['error']}", err=True)
     for what, reason in summary["failed"].items():
-        click.echo(f"sortnet: warning: left out {what}: {reason}", err=True)
+        warn(f"left out {what}: {reason}")
 
 
 def _shown(value: dict[str, Any]) -> str:
