@@ -55,6 +55,11 @@ class Recipe:
         (0, 0),
         "epochs between which the probability of keeping an input falls from 1 to the network's",
     )
+    prototypes: bool = _field(
+        False,
+        "start each neuron of the first distance layer at a training sample, its random weight "
+        "(`model.first_std`) added, instead of at that weight alone",
+    )
     ce_weight: tuple[float, float] = _field(
         (0.1, 0.001),
         "weight of the cross entropy before and after the ramp of p (exponential between)",

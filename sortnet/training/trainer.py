@@ -34,6 +34,7 @@ from . import runs
 from .distributed import rank_and_world
 from .log import Log, Progress, Recent
 from .objective import Loss, Masks, Objective
+from .prototypes import start_at_samples
 from .recipe import Recipe
 from .schedule import Settings, settings_at
 from .signals import Stop, stop_on_signals
@@ -77,8 +78,8 @@ class Trainer:
         log_steps: steps between lines of metrics.jsonl (and TensorBoard).
 
     Raises:
-        ValueError: preset, network and data do not fit together; `compile` with a p that changes at
-            every step.
+        ValueError: preset, network and data do not fit together; prototypes for a network without
+            a first distance layer that is linear; `compile` with a p that changes at every step.
         OSError: the folder cannot be written.
     """
 
@@ -112,6 +113,8 @@ class Trainer:
             )
         torch.manual_seed(config.seed)
         self.net: CertifiedNet = build_model(config.model).to(self.device)
+        if self.recipe.prototypes:
+            start_at_samples(self.net, data.train, config.seed)
         self.objective = Objective(self.net, self.recipe, loss).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.objective.parameters(),
