@@ -116,5 +116,6 @@ def _affine_recipe(recipe: Recipe, preset: Preset) -> Recipe:
         adam_eps=1e-8,
         # Without p's ramp the cross entropy weight would drop at once; a long ramp helps it.
         p_ramp=(0, 0.9 * recipe.epochs),
+        prototypes=False,
         ema=0,
     )

@@ -91,13 +91,15 @@ def _imagenet(name: str, data: str, strided: bool) -> Preset:
     return Preset(name, about + (", strided first layer" if strided else ""), data, recipe, model)
 
 
-def _fashion(name: str, about: str, keep: float, more: dict[str, Any], **recipe: Any) -> Preset:
+def _fashion(
+    name: str, about: str, keep: float, more: dict[str, Any], width: int = 512, **recipe: Any
+) -> Preset:
     return Preset(
         name=name,
         about=about,
         data="fashion-mnist",
         # A mean of 0 makes the padding of the windows black.
-        model=_sortnet(4, 512, keep, keep_pixels=keep, mean=0.0, **more),
+        model=_sortnet(4, width, keep, keep_pixels=keep, mean=0.0, **more),
         recipe=Recipe(
             eps_train="0.15",
             eps_test=("0.1",),
@@ -124,8 +126,9 @@ PRESETS: dict[str, Preset] = {
             name="digits",
             about="scikit-learn's 8x8 digits, about a minute on two CPU cores",
             data="digits",
-            model=_sortnet(4, 256, 0.90),
+            model=_sortnet(4, 256, 0.90, first_std=0.05),
             recipe=Recipe(
+                prototypes=True,
                 eps_train="0.2",
                 eps_test=("0.05", "0.1", "0.15", "0.2"),
                 epochs=150,
@@ -139,9 +142,17 @@ PRESETS: dict[str, Preset] = {
             "fashion-mnist-0.1",
             "Fashion-MNIST at 0.1 in under half an hour on two CPU cores",
             keep=0.90,
-            more={"morphology": (3, 5)},
-            epochs=16,
-            p_ramp=(4 / 3, 14.4),
+            width=768,
+            more={
+                "morphology": (3, 5, (1, 9), (9, 1)),
+                "openings": (3,),
+                "coarse": (3, 5, (1, 9), (9, 1)),
+                "first_std": 0.05,
+            },
+            epochs=64,
+            p_ramp=(5, 58),
+            keep_ramp=(6, 32),
+            prototypes=True,
         ),
         _fashion(
             "fashion-mnist-0.1-fast",
@@ -154,20 +165,6 @@ PRESETS: dict[str, Preset] = {
             p_last=128,
             # Dropping from the first step makes the start slow.
             keep_ramp=(4.4, 8),
-        ),
-        _fashion(
-            "fashion-mnist-0.1-windows",
-            "Fashion-MNIST at 0.1 with line windows, openings and closings, on two CPU cores",
-            keep=0.90,
-            more={
-                "morphology": (3, 5, (1, 9), (9, 1)),
-                "openings": (3,),
-                "coarse": (5, (1, 9), (9, 1)),
-                "first_std": 0.3,
-            },
-            epochs=32,
-            p_ramp=(4 / 3, 27.2),
-            keep_ramp=(3.2, 16),
         ),
         _FASHION_REFERENCE,
         _mnist("mnist-0.1", 0.70, ("0.3", "0.1"), (0.1, 0.001)),
