@@ -12,14 +12,12 @@ from sortnet.nn import (
     GroupSort,
     LipschitzLinear,
     MeanShift,
-    MinimumMap,
     Morphology2d,
     Negate,
     Normalize,
     PiecewiseLinear,
     SortConv2d,
     SortLinear,
-    WindowMinima2d,
 )
 
 from .config import ModelConfig, arranged
@@ -44,16 +42,12 @@ def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
         # The configuration makes sure that both are scalars here.
         mean, std = (float(np.asarray(numbers)) for numbers in (config.mean, config.std))
         below, above = -mean / std, (1 - mean) / std
-        morphology = Morphology2d(config.input_shape[0], config.morphology, below, above)
+        morphology = Morphology2d(
+            config.input_shape[0], config.morphology, below, above, config.morphology_stride
+        )
         yield morphology
-        inputs = morphology.out_channels * math.prod(config.input_shape[1:])
-        if config.openings or config.coarse:
-            minima = WindowMinima2d(morphology.out_channels, list(_minimum_maps(config)))
-            yield minima
-            inputs = math.prod(minima.output_shape(morphology.output_shape(config.input_shape)))
-            yield MeanShift(inputs)
-        else:
-            yield MeanShift(morphology.out_channels)
+        inputs = math.prod(morphology.output_shape(config.input_shape))
+        yield MeanShift(morphology.out_channels)
     plain = config.hidden is None
     if config.stem is not None:
         stem = config.stem
@@ -107,22 +101,6 @@ def _distance_chain(config: ModelConfig) -> Iterator[nn.Module]:
         yield nn.Linear(inputs, config.hidden)
         yield nn.Tanh()
         yield nn.Linear(config.hidden, config.classes)
-
-
-def _minimum_maps(config: ModelConfig) -> Iterator[MinimumMap]:
-    """The maps of the morphology as they are or coarse, then closings and negated openings."""
-    channels = config.input_shape[0]
-    for channel in range(channels):
-        yield MinimumMap(channel)
-    for opened in (False, True):
-        for index, window in enumerate(config.morphology):
-            if opened and window not in config.openings:
-                continue
-            side = window if opened and isinstance(window, int) else 1
-            stride = 2 if window in config.coarse else 1
-            first = channels * (1 + 2 * index)
-            for channel in range(first, first + 2 * channels):
-                yield MinimumMap(channel, side, stride)
 
 
 def _affine_chain(config: ModelConfig) -> Iterator[nn.Module]:

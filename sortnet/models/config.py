@@ -74,8 +74,8 @@ class ModelConfig:
         morphology: windows of the dilations and erosions that the first layer sees beside the image
             (fixed l-inf-distance neurons), each the odd side of a square or (rows, columns); none
             for the image alone.
-        openings: square windows among them whose openings and closings the first layer sees too.
-        coarse: windows among them that it sees at every second row and column only.
+        morphology_stride: s, rows and columns from one window to the next; the image is still seen
+            whole, as s x s maps of every s-th row and column.
         group: group size of "groupsort".
         activation: of "standard".
     """
@@ -98,8 +98,7 @@ class ModelConfig:
     stem: StemConfig | None = None
     first_std: float = Field(default=1.0, gt=0)
     morphology: tuple[Window, ...] = ()
-    openings: tuple[int, ...] = ()
-    coarse: tuple[Window, ...] = ()
+    morphology_stride: int = Field(default=1, ge=1)
     group: int = Field(default=5, ge=1)
     activation: Literal["relu", "abs", "piecewise-linear"] = "relu"
 
@@ -138,15 +137,23 @@ class ModelConfig:
                         f"morphology needs odd sides of at least 3, or pairs of odd sides such as "
                         f"(1, 9), got {self.morphology}"
                     )
+            largest = [
+                window if isinstance(window, tuple) else (window,) * 2 for window in self.morphology
+            ]
+            widest = 1 + min(max(sides) for sides in zip(*largest, strict=True)) // 2
+            if self.morphology_stride > widest:
+                raise ValueError(
+                    f"windows of {self.morphology} allow a morphology_stride of at most {widest}, "
+                    f"got {self.morphology_stride}"
+                )
             if self.box is not None or not isinstance(self.mean, float | int):
                 raise ValueError("morphology reads images in [0, 1] with one mean for all pixels")
             if not isinstance(self.std, float | int):
                 raise ValueError("morphology reads images with one std for all pixels")
             if not 0 <= self.mean <= 1:
                 raise ValueError(f"morphology needs a mean in [0, 1], got {self.mean}")
-        for name in ("openings", "coarse"):
-            if unknown := [w for w in getattr(self, name) if w not in self.morphology]:
-                raise ValueError(f"{name} must be windows of morphology, got {unknown[0]}")
+        elif self.morphology_stride != 1:
+            raise ValueError("morphology_stride has no meaning without morphology")
         if self.first_std != 1 and not distance:
             raise ValueError("first_std is of distance families")
         if self.stem is not None and self.depth < 2:

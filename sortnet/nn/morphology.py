@@ -1,5 +1,6 @@
 """A signal or an image, its dilations and its erosions."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
@@ -37,7 +38,12 @@ class _Morphology(Layer):
     _dimensions: ClassVar[int]
 
     def __init__(
-        self, channels: int, windows: Sequence[Window], below: float, above: float
+        self,
+        channels: int,
+        windows: Sequence[Window],
+        below: float,
+        above: float,
+        stride: int = 1,
     ) -> None:
         super().__init__()
         self.in_channels = positive("channels", channels)
@@ -50,7 +56,14 @@ class _Morphology(Layer):
         if not -math.inf < below <= 0 <= above < math.inf or below == above:
             raise ValueError(f"need finite below <= 0 <= above, not equal; got {below}, {above}")
         self.windows = checked
-        self.out_channels = self.in_channels * (1 + 2 * len(checked))
+        self.stride = positive("stride", stride)
+        # Every entry of a block is one neuron's, so the neurons must see all of it.
+        if self.stride - 1 > min(side // 2 for side in self._patching[0]):
+            raise ValueError(
+                f"a stride of {stride} needs windows of at least {2 * self.stride - 1} entries a "
+                f"side, got {windows!r}"
+            )
+        self.out_channels = self.in_channels * (self.stride**self._dimensions + 2 * len(checked))
         # Neutral terms stay neutral up to 1/16 of the range beyond it; see `check_ranges`.
         self.input_range = (float(below), float(above))
         # Beyond half the range, so that neutral terms stay smaller after rounding too.
@@ -66,17 +79,22 @@ class _Morphology(Layer):
         if "input_range" not in state:
             room = (state["high"] - state["low"]) * (5 / 18)  # 5/8 of the range, which is 4/9 of it
             state["input_range"] = (state["low"] + room, state["high"] - room)
+        state.setdefault("stride", 1)
         super().__setstate__(state)  # type: ignore[no-untyped-call]
 
     @property
     def _patching(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Kernel, stride and padding of the neurons."""
         sides = tuple(map(max, zip(*map(self._sides, self.windows), strict=True)))
-        return sides, (1,) * self._dimensions, tuple(side // 2 for side in sides)
+        return sides, (self.stride,) * self._dimensions, tuple(side // 2 for side in sides)
 
     def _sides(self, window: Window) -> tuple[int, ...]:
         """Of a window, one per dimension."""
         return (window,) * self._dimensions if isinstance(window, int) else window
+
+    def _offsets(self) -> Iterator[tuple[int, ...]]:
+        """The places in a block of stride entries a side, in row-major order."""
+        return itertools.product(range(self.stride), repeat=self._dimensions)
 
     def weights(self, like: Tensor | None = None) -> Tensor:
         """The weights as l-inf-distance neurons: [O, C side] or [O, C side side].
@@ -98,14 +116,19 @@ class _Morphology(Layer):
                 inside &= near.view(-1, *(1,) * (len(sides) - 1 - axis))
             return neutral.masked_fill(own & inside, value)
 
-        neurons = [neuron((1,) * len(sides), self.low)]
+        def single(offset: tuple[int, ...]) -> Tensor:
+            inside = torch.zeros(sides, dtype=torch.bool)
+            inside[tuple(side // 2 + past for side, past in zip(sides, offset, strict=True))] = True
+            return neutral.masked_fill(own & inside, self.low)
+
+        neurons = [single(offset) for offset in self._offsets()]
         for window in map(self._sides, self.windows):
             neurons += [neuron(window, self.low), neuron(window, self.high)]
         weights = torch.cat(neurons).flatten(1)
         return weights if like is None else weights.to(like.device, like.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, ...] -> [N, C (1 + 2 len(windows)), ...], in training and evaluation."""
+        """[N, C, ...] -> [N, out_channels, ...], in training and evaluation."""
         what, sizes = (("signals", "T"), ("images", "H, W"))[self._dimensions - 1]
         if x.ndim != self._dimensions + 2 or x.shape[1] != self.in_channels or 0 in x.shape[2:]:
             raise ValueError(
@@ -113,13 +136,20 @@ class _Morphology(Layer):
             )
         if x.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"expected float32 or float64 {what}, got {x.dtype}")
-        maps = [x - self.low]
+        rest = [past for size in reversed(x.shape[2:]) for past in (0, -size % self.stride)]
+        whole = nn.functional.pad(x, rest) - self.low
+        maps = [whole[self._grid(offset)] for offset in self._offsets()]
+        corner = self._grid((0,) * self._dimensions)
         for window in map(self._sides, self.windows):
             room = [side // 2 for side in reversed(window) for _ in range(2)]
             padded = nn.functional.pad(x, room)
-            maps.append(F.running_max(padded, window) - self.low)
-            maps.append(F.running_max(-padded, window) + self.high)
+            maps.append(F.running_max(padded, window)[corner] - self.low)
+            maps.append(F.running_max(-padded, window)[corner] + self.high)
         return torch.cat(maps, 1)
+
+    def _grid(self, offset: tuple[int, ...]) -> tuple[slice, ...]:
+        """Every stride-th entry along each dimension, from `offset`."""
+        return (slice(None), slice(None), *(slice(past, None, self.stride) for past in offset))
 
     def bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Bounds of the output for x in [lower, upper], those of the distance neurons."""
@@ -143,10 +173,10 @@ class _Morphology(Layer):
         yield SortConv(patches, SortNeuron(array(self.weights()), 0.0, 1))
 
     def output_shape(self, shape: Shape) -> Shape:
-        return self.out_channels, *shape[1:]
+        return self.out_channels, *(-(-size // self.stride) for size in shape[1:])
 
     def extra_repr(self) -> str:
-        return f"{self.in_channels}, windows={self.windows}"
+        return f"{self.in_channels}, windows={self.windows}, stride={self.stride}"
 
 
 class Morphology2d(_Morphology):
@@ -164,10 +194,14 @@ class Morphology2d(_Morphology):
         windows: at least one; the odd side of a square, at least 3, or the odd numbers of its rows
             and columns, such as (1, 9) for a line.
         below, above: range of the input, finite, below <= 0 <= above (images are padded with 0).
+        stride: s, rows and columns from one window to the next, the first around pixel (0, 0); at
+            most as far as the largest windows reach, and 1.
 
     Shape:
-        Input [N, C, H, W] with values in [below, above], output [N, C (1 + 2 len(windows)), H, W]:
-        the image, then a dilation and an erosion for each window, C channels each.
+        Input [N, C, H, W] with values in [below, above], output
+        [N, C (s s + 2 len(windows)), ceil(H / s), ceil(W / s)]: the image, with a stride its
+        pixels (0, 0), (0, 1) ... of each block of s x s, then a dilation and an erosion for each
+        window, C channels each.
 
     Raises:
         ValueError: an argument out of its range; an input of another shape or dtype.
@@ -185,10 +219,12 @@ class Morphology1d(_Morphology):
         channels: C.
         windows: odd lengths of the windows, at least one, each at least 3.
         below, above: range of the input, finite, below <= 0 <= above (signals are padded with 0).
+        stride: s, entries from one window to the next, as for `Morphology2d`.
 
     Shape:
-        Input [N, C, T] with values in [below, above], output [N, C (1 + 2 len(windows)), T]: the
-        signal, then a dilation and an erosion for each window, C channels each.
+        Input [N, C, T] with values in [below, above], output
+        [N, C (s + 2 len(windows)), ceil(T / s)]: the signal, with a stride the entries 0, 1 ... of
+        each block of s, then a dilation and an erosion for each window, C channels each.
 
     Raises:
         ValueError: an argument out of its range; an input of another shape or dtype.

@@ -145,8 +145,7 @@ PRESETS: dict[str, Preset] = {
             width=768,
             more={
                 "morphology": (3, 5, (1, 9), (9, 1)),
-                "openings": (3,),
-                "coarse": (3, 5, (1, 9), (9, 1)),
+                "morphology_stride": 2,
                 "first_std": 0.05,
             },
             epochs=64,

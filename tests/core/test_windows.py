@@ -64,6 +64,45 @@ def test_rectangles_are_extremes_and_a_distance_layer(
             assert torch.equal(maps[2 * index + 1][:, :, i, j], layer.high - seen.amin(2))
 
 
+@given(
+    st.integers(1, 2),
+    st.lists(st.sampled_from([3, 5, (3, 5), (9, 3)]), min_size=1, max_size=3),
+    st.integers(1, 2),
+    st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    st.integers(0, 99),
+)
+def test_strides_leave_out_windows_and_no_pixel(
+    channels: int, windows: list[object], stride: int, size: tuple[int, int], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    layer = snn.Morphology2d(channels, windows, -1, 2, stride)  # type: ignore[arg-type]
+    x = (torch.rand(2, channels, *size) * 3 - 1).round(decimals=1)
+    y = layer(x)
+    assert y.shape[1:] == layer.output_shape((channels, *size))
+    patches, grid = F.unfold_patches(x, *layer._patching)
+    assert torch.equal(y, F.fold_outputs(F.lp_distance(patches, layer.weights()), grid))
+    everything = snn.Morphology2d(channels, windows, -1, 2)(x)  # type: ignore[arg-type]
+    assert torch.equal(
+        y[:, stride * stride * channels :], everything[:, channels:, ::stride, ::stride]
+    )
+    for row, column in itertools.product(range(size[0]), range(size[1])):
+        place = (row % stride * stride + column % stride) * channels
+        seen = y[:, place : place + channels, row // stride, column // stride]
+        assert torch.equal(seen, everything[:, :channels, row, column])
+    value = x.double().numpy()
+    for op in layer.operations((channels, *size)):
+        value = op.value(value)
+    np.testing.assert_allclose(value.reshape(y.shape), y.double().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [0, 3, 1.5])
+def test_strides_beyond_the_windows_are_refused(stride: int) -> None:
+    with pytest.raises(ValueError, match="stride"):
+        snn.Morphology2d(1, [3], 0, 1, stride)
+    with pytest.raises(ValueError, match="stride"):
+        snn.Morphology1d(1, [3], 0, 1, stride)
+
+
 def test_a_square_has_one_form() -> None:
     assert snn.Morphology2d(1, [(3, 3), (1, 5)], 0, 1).windows == (3, (1, 5))
 
@@ -144,27 +183,40 @@ def test_minima_refuse_no_map_and_other_inputs() -> None:
 def rich(**more: object) -> ModelConfig:
     common = {
         **{"family": "sortnet", "input_shape": (2, 7, 6), "classes": 3, "depth": 3, "width": 12},
-        **{"morphology": (3, 5, (1, 5)), "openings": (3,), "coarse": (5, (1, 5)), "keep": 0.9},
+        **{"morphology": (3, 5, (1, 5)), "morphology_stride": 2, "keep": 0.9},
     }
     return ModelConfig(**{**common, **more})
 
 
-def test_a_net_sees_openings_closings_and_coarse_maps() -> None:
+def test_a_net_sees_the_whole_image_and_every_second_window() -> None:
     net = build_model(rich()).eval()
     x = torch.rand(4, 2, 7, 6)
-    seen = net.layers[2](net.layers[1](net.layers[0](x)))
-    assert seen.shape == (4, 2 * (3 * 42 + 4 * 12 + 2 * 42))
+    seen = net.layers[1](net.layers[0](x))
+    assert seen.shape == (4, 2 * (4 + 2 * 3), 4, 3)
     below, above = net.layers[1].low, net.layers[1].high
+    padded = torch.nn.functional.pad(x, (0, 0, 0, 1)) - below  # a row of zeros makes it even
+    blocks = seen[:, :8].reshape(4, 2, 2, 2, 4, 3).permute(0, 3, 4, 1, 5, 2)
+    assert torch.equal(blocks.reshape(4, 2, 8, 6), padded)
+    plain = snn.Morphology2d(2, [3, 5, (1, 5)], 0, 1)(x)
+    assert torch.equal(seen[:, 8:], plain[:, 2:, ::2, ::2])
+    assert (below, above) == (net.layers[1].low, plain.new_tensor(above).item())
+
+
+def test_openings_and_closings_of_windows_of_minima() -> None:
+    x = torch.rand(4, 2, 7, 6)
+    layer = snn.Morphology2d(2, [3], 0, 1)
+    maps = [(channel, 3, 1) for channel in range(2, 6)]
+    seen = snn.WindowMinima2d(layer.out_channels, maps)(layer(x))
 
     def extreme(image: Tensor, side: int, sign: int) -> Tensor:
         return sign * torch.nn.functional.max_pool2d(sign * image, side, 1, side // 2)
 
     # Away from the border, where padding and cut windows differ.
     inner = (slice(None), slice(None), slice(2, 5), slice(2, 4))
-    closing = seen[:, -4 * 42 : -2 * 42].reshape(4, 2, 7, 6)[inner]
-    opening = seen[:, -2 * 42 :].reshape(4, 2, 7, 6)[inner]
-    assert torch.allclose(closing, (extreme(extreme(x, 3, 1), 3, -1) - below)[inner])
-    assert torch.allclose(opening, (above - extreme(extreme(x, 3, -1), 3, 1))[inner])
+    closing = seen[:, : 2 * 42].reshape(4, 2, 7, 6)[inner]
+    opening = seen[:, 2 * 42 :].reshape(4, 2, 7, 6)[inner]
+    assert torch.allclose(closing, (extreme(extreme(x, 3, 1), 3, -1) - layer.low)[inner])
+    assert torch.allclose(opening, (layer.high - extreme(extreme(x, 3, -1), 3, 1))[inner])
 
 
 def test_the_exported_net_is_proved_and_equal(tmp_path: Path) -> None:
@@ -186,9 +238,10 @@ def test_the_exported_net_is_proved_and_equal(tmp_path: Path) -> None:
         {"morphology": ((1, 1),)},
         {"morphology": ((2, 3),)},
         {"morphology": ((3, -1),)},
-        {"openings": (7,)},
-        {"coarse": ((5, 1),)},
-        {"morphology": (), "coarse": ()},
+        {"morphology_stride": 0},
+        {"morphology_stride": 4},
+        {"morphology": ((1, 9),), "morphology_stride": 2},
+        {"morphology": ()},
         {"first_std": 0.0},
     ],
 )
@@ -198,7 +251,7 @@ def test_config_refuses_windows(change: dict[str, object]) -> None:
 
 
 def test_first_weights_are_scaled() -> None:
-    for more in ({}, {"morphology": (), "openings": (), "coarse": ()}):
+    for more in ({}, {"morphology": (), "morphology_stride": 1}):
         torch.manual_seed(0)
         wide = build_model(rich(width=300, **more))
         torch.manual_seed(0)

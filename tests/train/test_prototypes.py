@@ -52,7 +52,7 @@ def test_each_neuron_is_a_sample_and_its_own_noise(width, count, seed, std):
 def test_samples_are_taken_as_the_layer_sees_them():
     shape = (1, 8, 8)
     split = _split(shape, 30)
-    more = {"morphology": (3, (1, 5)), "openings": (3,), "coarse": (3,), "first_std": 0.1}
+    more = {"morphology": (3, (1, 5)), "morphology_stride": 2, "first_std": 0.1}
     net, before = (_net(shape, 30, **more) for _ in range(2))
     start_at_samples(net, split, 0)
     position = next(i for i, layer in enumerate(net.layers) if type(layer).__name__ == "SortLinear")
