@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sortnet.base.names import FROM_ZERO
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 
 from .console import accuracy_table, console, plain_bar, print_pairs, warn
@@ -96,6 +97,8 @@ def warn_outside(outside: Sequence[int], names: Sequence[str]) -> None:
     if len(outside):
         shown = ", ".join(names[place] for place in outside[:10])
         more = f", and {len(outside) - 10} more" if len(outside) > 10 else ""
+        # Numbers stand in for names that are not there.
+        more += FROM_ZERO if all(names[place].isdigit() for place in outside) else ""
         warn(
             f"{len(outside)} of {len(names)} samples lie outside of the box of the inputs, about "
             f"which nothing is certified; their radius is 0: {shown}{more}"

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sortnet.base.names import FROM_ZERO
+
 from .box import Box
 from .convert import Layout, as_inputs, as_labels, encode_labels
 from .images import ImageFiles
@@ -154,7 +156,29 @@ class Split:
             raise ValueError(
                 f"the network has {classes} classes, so labels must be in 0..{classes - 1}; "
                 f"{len(strange)} are not, e.g. {self.labels[strange[0]]} of sample {strange[0]}"
+                + FROM_ZERO
             )
+
+    def certifiable(
+        self,
+        input_shape: tuple[int, ...],
+        classes: int,
+        low: np.ndarray | float,
+        high: np.ndarray | float,
+    ) -> npt.NDArray[np.bool_]:
+        """`check`, but samples outside of the box may be there: bool [N], which lie inside.
+
+        The others have radius 0 and count as not certified, wherever a split is judged.
+
+        Raises:
+            ValueError: as `check`; no sample lies inside, which is no stray sample, but other units
+                or other data.
+        """
+        self.check(input_shape, classes, -np.inf, np.inf)
+        inside = self.inside(low, high)
+        if not inside.any():
+            self.check(input_shape, classes, low, high)
+        return inside
 
     def inside(self, low: np.ndarray | float, high: np.ndarray | float) -> npt.NDArray[np.bool_]:
         """Which samples lie in a box: bool [N].
@@ -187,6 +211,7 @@ class Split:
                     "the network takes values in [{:g}, {:g}], ".format(*ends)
                     + f"sample {start + sample} has {part[sample].flat[at]:g} in feature {at}"
                     + ("; divide by 255, or give bytes as uint8" if bytes_like else "")
+                    + FROM_ZERO
                 )
 
     def take(self, index: slice | np.ndarray) -> Split:
