@@ -14,6 +14,7 @@ import numpy as np
 
 from sortnet.base.files import atomic_write
 from sortnet.base.names import FROM_ZERO
+from sortnet.base.percent import certified_percent, percent
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
 from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.rounding import Array
@@ -31,7 +32,7 @@ class ContradictionError(RuntimeError):
     """An attack succeeded inside a certified ball: the certificate or the attack is wrong."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Per-sample results of N samples; radii as they were asked for.
 
@@ -51,6 +52,13 @@ class Report:
     fooled: dict[str, BoolArray]
     seconds: float
     outside: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __repr__(self) -> str:
+        certified = (
+            f"{certified_percent(self.certified_accuracy(eps))} at {eps}" for eps in self.certified
+        )
+        head = f"{len(self.truth)} samples, clean {percent(self.clean)}"
+        return f"<Report: {head}, certified {', '.join(certified)}>"
 
     @property
     def clean(self) -> float:

@@ -1,4 +1,4 @@
-"""Writes docs/reference/operations.md from the operations themselves: what they say stands once.
+"""Writes the sections of docs/reference/operations.md from what operations say of themselves.
 
 `python tools/operations_page.py` after a change; a test compares the page with the code.
 """
@@ -58,27 +58,13 @@ EXAMPLES: tuple[Operation, ...] = (
 )
 """On three units, at least one of each operation: they tell formats and how bounds travel."""
 
-HEAD = """# Operations
-
-<!-- Written by tools/operations_page.py from the code: change the docstrings there. -->
-
-A network, and so a file, is a chain of these {count} operations and nothing else. What each one is worth to a certificate stands
-in its class under `sortnet/certificate/operations/`, and this page is written from there: files, torch certificates, the verifier and the
-theory read the same lines. The [layers](nn.md) are made of them; [the exported file](../export.md#the-file) has their nodes in context.
-
-| word | meaning |
-|---|---|
-| constant | how far an output moves if every input moves by at most 1: the Lipschitz constant in ℓ∞ ([section 2](../certificates.md#2-lipschitz-constants)) |
-| interval | bounds of the exact output for inputs between `low` and `high` ([section 4](../certificates.md#4-ranges)) |
-| rounding | what one evaluation may be off by ([section 3](../certificates.md#3-rounding-of-one-operation)): M bounds the exact result, x its inputs, UNIT = 2⁻²⁴, gamma(n) = (1 + UNIT)ⁿ − 1, TINY = 2⁻¹⁰⁰, which covers numbers that a host takes for 0, TANH_ERROR = 2⁻¹⁹ |
-| bounds travel | how computed interval bounds pass it ([section 6](../certificates.md#6-the-interval-certificate)). *rounded*: it acts on either bound, and rounds as in the network; *outward*: the host rounds its bounds outward; *widened*: bounds are first moved apart by more than rounding can have moved them |
-| format | the first version of the file that holds it |
-"""
+BEGIN, END = "<!-- operations: begin -->\n", "<!-- operations: end -->"
 
 
 def page() -> str:
-    """The whole page."""
-    return HEAD.format(count=len(OPERATIONS)) + "".join(map(_section, OPERATIONS))
+    """The whole page: its head as it is, its sections anew."""
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    return head + BEGIN + "".join(map(_section, OPERATIONS)) + "\n" + END + rest.partition(END)[2]
 
 
 def _section(operation: type[Operation]) -> str:

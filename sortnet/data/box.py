@@ -14,7 +14,7 @@ WIDEN = 0.1
 """`Box.around` goes beyond the samples by this part of a feature's range, on each side."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Box:
     """Every sample lies in [low_i, high_i] in each feature i.
 
@@ -42,6 +42,10 @@ class Box:
             raise ValueError(
                 f"box: low {self.low.flat[at]:g} > high {self.high.flat[at]:g} in feature {at}"
             )
+
+    def __repr__(self) -> str:
+        ends = (f"{end.min():g}..{end.max():g}" for end in (self.low, self.high))
+        return f"<Box {list(self.shape)}: low {next(ends)}, high {next(ends)}>"
 
     @classmethod
     def around(cls, *samples: np.ndarray, names: Sequence[str] | None = None) -> Box:

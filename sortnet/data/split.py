@@ -25,7 +25,7 @@ from .schema import Schema
 Inputs = np.ndarray | ImageFiles
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Split:
     """N samples with their labels, checked and converted.
 
@@ -90,6 +90,14 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        values = f"pixels 0..{self.levels}" if self.levels != 1 else "floats"
+        values += " in a box" if self.box is not None else ""
+        told = "targets" if self.regression else "labels"
+        ends = f" {self.labels.min():g}..{self.labels.max():g}" if len(self) else ""
+        shape = list(self.inputs.shape[1:])
+        return f"<Split: {len(self)} samples {shape}, {values}, {told}{ends}>"
 
     @property
     def images(self) -> Inputs:
@@ -239,7 +247,7 @@ def _widened(box: Box | None, samples: npt.NDArray[np.float32]) -> Box | None:
     return Box(*ends).widened(samples)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DataSet:
     """A training and a test split.
 
@@ -287,6 +295,11 @@ class DataSet:
             raise ValueError(f"{len(self.class_names)} class names for {self.classes} classes")
         if self.feature_names is not None and len(self.feature_names) != np.prod(shapes[0]):
             raise ValueError(f"{len(self.feature_names)} feature names for samples {shapes[0]}")
+
+    def __repr__(self) -> str:
+        kind = f"{self.classes} classes" if self.classes else "a regression"
+        sizes = f"{len(self.train)} training and {len(self.test)} test samples"
+        return f"<DataSet {self.name}: {sizes} {list(self.input_shape)}, {kind}>"
 
     @classmethod
     def of(

@@ -569,6 +569,20 @@ class Network:
         return result
 
 
+def expect_network(given: object) -> None:
+    """Every check of a theorem reads layers: a function alone says nothing about all inputs.
+
+    Raises:
+        TypeError: not a `Network`.
+    """
+    if not isinstance(given, Network):
+        raise TypeError(
+            "expected a network of sortnet.theory.objects.networks, such as "
+            "StandardNetwork((Affine(rows),)), or exact_network(model) of torch layers, got "
+            f"{type(given).__name__}"
+        )
+
+
 @dataclass(frozen=True)
 class StandardNetwork(Network):
     """x -> sigma(W x + b), repeated: affine layers, 1-Lipschitz functions per unit, shifts."""

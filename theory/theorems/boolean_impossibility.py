@@ -39,7 +39,15 @@ from ..objects.exact import (
     not_negative,
     vertices,
 )
-from ..objects.networks import RELU, Activation, Affine, Network, PiecewiseLinear, StandardNetwork
+from ..objects.networks import (
+    RELU,
+    Activation,
+    Affine,
+    Network,
+    PiecewiseLinear,
+    StandardNetwork,
+    expect_network,
+)
 from ..objects.results import Check, Comparison, Evidence, Result, require
 from ..objects.sampling import sample
 from .margin import radius
@@ -74,6 +82,7 @@ def best_radius(network: Network, pairs: Pairs) -> Fraction:
     Raises:
         ValueError: fewer than two logits, no pairs, or points that do not fit the network.
     """
+    expect_network(network)
     if network.width_out < 2:
         raise ValueError(f"expected at least two logits, got {network.width_out}")
     if not len(pairs):
@@ -90,6 +99,7 @@ def certified_radius(network: Network, g: SymmetricFunction) -> Fraction:
     Raises:
         ValueError: the network does not have d inputs and at least two logits.
     """
+    expect_network(network)
     return min(radius(network(x), g(x)) for x in vertices(g.d)) / max(ONE, network.norm)
 
 
@@ -175,8 +185,10 @@ def check_bound(
 
     Raises:
         Refuted: the network is better.
+        TypeError: no `Network`; torch layers become one by `exact_network`.
         ValueError: fewer than two logits, k is not in 1..d, or norm or mass is negative.
     """
+    expect_network(network)
     d = network.width_in
     allowed, family = network.mass_allowed(mass)
     limit = factor * bound(d, allowed, norm=norm)

@@ -49,7 +49,7 @@ class SortConv(Operation):
         return self.neuron.spread
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
-        """As SortNeuron, with an interval for each entry of a patch that holds at every position."""
+        """As SortNeuron, with one interval for each entry of a patch, for all positions."""
         # One interval for each entry of a patch that holds at every position.
         low = np.append(low, 0.0)[self.patches].min(axis=0)
         high = np.append(high, 0.0)[self.patches].max(axis=0)
