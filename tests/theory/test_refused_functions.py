@@ -12,7 +12,11 @@ import pytest
 
 import sortnet.theory.theorems
 from sortnet.theory.objects.lattice import on_cube
-from sortnet.theory.theorems.boolean_impossibility import check_bound
+from sortnet.theory.theorems.boolean_impossibility import (
+    certified_radius,
+    check_bound,
+    threshold_example,
+)
 
 
 def takers() -> list[Callable[..., Any]]:
@@ -42,6 +46,11 @@ def test_a_torch_model_is_told_the_way() -> None:
     torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match=r"exact_network\(model\) of torch layers, got Sequential"):
         check_bound(torch.nn.Sequential(torch.nn.Linear(2, 2)), k=1)
+
+
+def test_a_function_without_a_table_is_told_the_way() -> None:
+    with pytest.raises(TypeError, match=r"BooleanFunction.from_callable\(4, g\), got function"):
+        certified_radius(threshold_example(4, 1), lambda x: x[0])  # type: ignore[arg-type]
 
 
 def test_there_are_many() -> None:

@@ -109,7 +109,8 @@ def _refuse_rows_above(rows: Iterable[Vector], norm: Fraction, what: str) -> Non
     for i, row in enumerate(rows):
         if absolute_sum(row) > norm:
             raise ValueError(
-                f"expected {what} {i} to have absolute sum <= {norm}, got {absolute_sum(row)}"
+                f"expected {what} {i} to have absolute sum <= {norm}, got {absolute_sum(row)} (a "
+                "layer with larger weights says so: norm=...)"
             )
 
 
