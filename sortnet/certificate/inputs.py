@@ -68,7 +68,7 @@ def check_box(
             what = f"a value outside its feature's range: {batch[first].flat[at]:g} in "
             what += f"{feature_name(at, names)}, which has " + "[{:g}, {:g}]".format(*ends)
         raise InputError(
-            f"sample {start + first} has {what}; no certificate speaks about it"
+            f"sample {start + first} has {what}: no certificate speaks about it"
             f"{_hint(x, low, high)}{FROM_ZERO}"
         )
 
