@@ -102,13 +102,9 @@ class Reproduction:
                 for option in ("target", "drop"):
                     before, after = getattr(config, option), getattr(self, option)
                     if before != after:
-                        old, new = (
-                            value if isinstance(value, str) else " ".join(value or ("nothing",))
-                            for value in (before, after)
-                        )
                         raise RunError(
-                            f"{place} holds a run with --{option} {old}, not {new}; give another "
-                            "--out"
+                            f"{place} holds a run with --{option} {_words(before)}, not "
+                            f"{_words(after)}; give another --out"
                         )
                 found = config.preset
                 for name, old, new in runs.differences(found, row.scaled(found.recipe.epochs)):
@@ -242,6 +238,10 @@ class Plan:
 
     epochs: dict[str, float]
     attacked: int
+
+
+def _words(columns: str | tuple[str, ...] | None) -> str:
+    return columns if isinstance(columns, str) else " ".join(columns or ("nothing",))
 
 
 def measure(config: RunConfig, data: DataSet, budget: float) -> tuple[float, float]:
