@@ -47,8 +47,7 @@ def main(folder: Path) -> None:
     config = RunConfig(preset=preset, model=model_config(preset, data), seed=0)
     model = Trainer(config, data, folder).run()
     result = evaluate(model, data.test, ["0.1"], attack_steps=20)
-    print(f"clean {result.clean:.1%}  PGD {result.pgd['0.1']:.1%}", end="  ")
-    print(f"certified {result.certified['0.1']:.1%} at eps 0.1")
+    print("clean", result.clean, "PGD", result.pgd, "certified", result.certified)
 
     x = data.test.floats()
     export_model(model, folder / "model.onnx")

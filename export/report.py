@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from sortnet.base.files import atomic_write
+from sortnet.base.names import FROM_ZERO
+from sortnet.base.percent import certified_percent, percent
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
 from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.rounding import Array
@@ -30,7 +32,7 @@ class ContradictionError(RuntimeError):
     """An attack succeeded inside a certified ball: the certificate or the attack is wrong."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Per-sample results of N samples; radii as they were asked for.
 
@@ -50,6 +52,13 @@ class Report:
     fooled: dict[str, BoolArray]
     seconds: float
     outside: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __repr__(self) -> str:
+        certified = (
+            f"{certified_percent(self.certified_accuracy(eps))} at {eps}" for eps in self.certified
+        )
+        head = f"{len(self.truth)} samples, clean {percent(self.clean)}"
+        return f"<Report: {head}, certified {', '.join(certified)}>"
 
     @property
     def clean(self) -> float:
@@ -107,10 +116,7 @@ def certify_split(
     if session.network.regression:
         raise ValueError("a regression has no labels to certify")
     spec = session.network.input
-    split.check(spec.shape, session.network.classes, -np.inf, np.inf)
-    inside = split.inside(spec.low, spec.high)
-    if not inside.any():  # not a stray sample: other units, or other data
-        split.check(spec.shape, session.network.classes, spec.low, spec.high)
+    inside = split.certifiable(spec.shape, session.network.classes, spec.low, spec.high)
     # A certificate at one radius is one at every smaller radius.
     falling = sorted(epsilons, key=exact, reverse=True)
     size = len(split)
@@ -184,7 +190,9 @@ def _sum_inward(x: Array, step: Array, to: float) -> Array:
 def _no_contradiction(both: BoolArray, start: int, eps: str) -> None:
     if both.any():
         samples = ", ".join(str(start + i) for i in np.flatnonzero(both)[:10])
-        raise ContradictionError(f"an attack entered certified balls at {eps}: samples {samples}")
+        raise ContradictionError(
+            f"an attack entered certified balls at {eps}: samples {samples}{FROM_ZERO}"
+        )
 
 
 def summary(report: Report, session: CertifiedSession) -> dict[str, Any]:

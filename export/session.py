@@ -322,11 +322,11 @@ class CertifiedSession:
         spec = self.network.input
         if outside == "zero":
             most = float(np.finfo(np.float32).max)
-            check_box(x, -most, most)  # a label of NaN would mean nothing
+            check_box(x, -most, most, self.feature_names)  # a label of NaN would mean nothing
         elif spec.images:
-            check_box(x)
+            check_box(x, names=self.feature_names)
         else:
-            check_box(x, spec.low, spec.high)
+            check_box(x, spec.low, spec.high, self.feature_names)
 
     def _batches(
         self, x: FloatArray, bounds: bool, rows: IntArray | None = None

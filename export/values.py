@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sortnet.base.units import text_up
 from sortnet.certificate.network import Network
 from sortnet.certificate.rounding import Array
 from sortnet.data.sets import Split
@@ -18,7 +19,7 @@ from .report import BATCH, exact, named
 from .session import CertifiedSession, FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ValueReport:
     """Per-sample results of N samples of a regression; radii as they were asked for.
 
@@ -34,6 +35,11 @@ class ValueReport:
     lower: dict[str, FloatArray]
     upper: dict[str, FloatArray]
     seconds: float
+
+    def __repr__(self) -> str:
+        worst = (f"{text_up(self.worst_error(eps))} at {eps}" for eps in self.lower)
+        head = f"{len(self.truth)} samples, mean absolute error {self.error:.4g}"
+        return f"<ValueReport: {head}, at most {', '.join(worst)}>"
 
     @property
     def error(self) -> float:

@@ -1,4 +1,4 @@
-"""Abs: the same; its bounds are max(l, -u, 0) and max(u, -l)."""
+"""Abs: `Abs`; its bounds are max(l, -u, 0) and max(u, -l)."""
 
 from __future__ import annotations
 

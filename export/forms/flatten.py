@@ -1,4 +1,4 @@
-"""Flatten: the same."""
+"""Flatten: `Flatten`."""
 
 from __future__ import annotations
 

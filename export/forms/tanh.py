@@ -1,4 +1,4 @@
-"""Tanh: the same; ONNX Runtime promises no accuracy, so sessions measure it."""
+"""Tanh: `Tanh`; ONNX Runtime promises no accuracy, so sessions measure it."""
 
 from __future__ import annotations
 

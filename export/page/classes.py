@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sortnet.base.percent import certified_percent, percent
 from sortnet.base.units import float32_up, text_down
 from sortnet.certificate.rounding import Array
 from sortnet.data.sets import Split
@@ -18,6 +19,9 @@ from . import charts, samples
 
 PANELS = 12
 """Up to so many classes have a chart each; the table has them all."""
+
+OUTSIDE = 10
+"""So many samples outside of the box are listed."""
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
@@ -54,6 +58,10 @@ def content(report: Report, session: CertifiedSession, split: Split) -> dict[str
             if part.any()
         ],
         "levels": QUANTILES,
+        "outside": {
+            "count": len(report.outside),
+            "rows": [_outside(report, session, split, i) for i in report.outside[:OUTSIDE]],
+        },
         "groups": list(_groups(report, session, split, epsilons)),
         "as_rows": samples.as_rows(session),
         "features_found": samples.features_found(session),
@@ -84,7 +92,9 @@ def _chart(
         else None
     )
     clean = float(right.mean())
-    said = ", ".join(f"{c:.1%} at {e}" for e, c in zip(epsilons, certified, strict=True))
+    said = ", ".join(
+        f"{certified_percent(c, 1)} at {e}" for e, c in zip(epsilons, certified, strict=True)
+    )
     return charts.accuracy(
         name,
         points,
@@ -92,7 +102,8 @@ def _chart(
         attacked,
         clean,
         np.where(right, report.radius[part], 0) if margin else None,
-        f"Accuracy against ε, {who}: clean {clean:.1%}; certified {said}. The table has the same.",
+        f"Accuracy against ε, {who}: clean {percent(clean, 1)}; certified {said}. "
+        "The table has the same.",
         small=name != "accuracy",
     )
 
@@ -161,6 +172,23 @@ def _groups(
         if len(rows):
             shown = [_sample(report, session, split, epsilons, i) for i in rows.tolist()]
             yield {"title": title, "samples": shown}
+
+
+def _outside(report: Report, session: CertifiedSession, split: Split, i: int) -> dict[str, Any]:
+    """A sample outside of the box, and its first feature there."""
+    x, spec = samples.pick(split, i), session.network.input
+    places = np.flatnonzero((x < spec.low) | (x > spec.high))
+    at = int(places[0])
+    return {
+        "name": report.names[i],
+        "truth": class_name(session, int(report.truth[i])),
+        "answer": class_name(session, int(report.label[i])),
+        "features": len(places),
+        "feature": samples.feature_names(session)[at],
+        "value": x.flat[at],
+        "low": spec.low.flat[at],
+        "high": spec.high.flat[at],
+    }
 
 
 def _first(order: Array, part: BoolArray) -> Array:

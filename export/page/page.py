@@ -18,6 +18,7 @@ import onnxruntime
 from sortnet import __version__
 from sortnet.base.files import atomic_write
 from sortnet.base.intervals import wilson
+from sortnet.base.percent import certified_percent, percent
 from sortnet.base.units import text_down, text_up
 from sortnet.data.sets import Split
 
@@ -86,15 +87,20 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
-    environment.filters["percent"] = lambda value: f"{value:.2%}"
+    environment.filters["percent"] = percent
+    environment.filters["certified"] = certified_percent
     environment.filters["number"] = lambda value: f"{value:.4g}"
     environment.filters["float32"] = lambda value: str(np.float32(value))
     environment.filters["down"] = text_down
     environment.filters["up"] = text_up
-    environment.filters["wilson"] = lambda value, count: "{:.1%} to {:.1%}".format(
-        *wilson(value, count)
-    )
+    environment.filters["wilson"] = _interval
     return environment
+
+
+def _interval(fraction: float, count: int) -> str:
+    """Wilson's interval, rounded outward."""
+    low, high = wilson(fraction, count)
+    return f"{percent(low, 1, 'down')} to {percent(high, 1, 'up')}"
 
 
 def plain(text: object) -> str:

@@ -1,9 +1,17 @@
-"""Misspelt names: the nearest one that is known."""
+"""Names in messages: the nearest known one to a misspelt one, features, numbers of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+FROM_ZERO = " (numbers count from 0)"
+"""Ends a message that names a sample, a row or a feature by its number."""
+
+
+def feature_name(at: int, names: Sequence[str] | None) -> str:
+    """How messages call feature `at` of a flattened sample."""
+    return f"feature {at}" if names is None else repr(names[at])
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

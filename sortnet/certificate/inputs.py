@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from sortnet.base.names import FROM_ZERO, feature_name
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -32,30 +35,41 @@ def check_kind(x: object, dtype: object, shape: tuple[int, ...], expected: tuple
         raise InputError(f"expected {wanted}, got shape {list(shape)}")
 
 
-def check_box(x: Array, low: Array | float = 0.0, high: Array | float = 1.0) -> None:
+def check_box(
+    x: Array,
+    low: Array | float = 0.0,
+    high: Array | float = 1.0,
+    names: Sequence[str] | None = None,
+) -> None:
     """Whether every entry of a batch lies in the box; NaN does not.
 
     Args:
-        x: float [N, ...]. low, high: the box, scalars or per-sample arrays.
+        x: float [N, ...]. low, high: the box, scalars or per-sample arrays. names: of the features
+            of a flattened sample, where they have some.
 
     Raises:
-        InputError: names the first sample outside, and what may have been forgotten.
+        InputError: names the first sample outside, its first feature outside, and what may have
+            been forgotten.
     """
     for start in range(0, len(x), _ROWS):
         batch = np.asarray(x[start : start + _ROWS])  # what runs: no mask hides a NaN
-        inside = ((batch >= low) & (batch <= high)).reshape(len(batch), -1).all(axis=1)
-        if inside.all():
+        outside = ~((batch >= low) & (batch <= high)).reshape(len(batch), -1)
+        if not outside.any():
             continue
-        first = int(np.argmin(inside))
-        if np.isnan(batch[first]).any():
-            what = "NaN"
-        elif np.ndim(low) == np.ndim(high) == 0:
-            what = f"a value outside [{low:g}, {high:g}]"
+        first = int(np.argmax(outside.any(axis=1)))
+        nans = np.isnan(batch[first]).reshape(-1)
+        at = int(np.argmax(nans if nans.any() else outside[first]))
+        ends = [np.broadcast_to(end, batch.shape[1:]).flat[at] for end in (low, high)]
+        if nans.any():
+            what = f"NaN in {feature_name(at, names)}"
+        elif np.ndim(low) == np.ndim(high) == 0 and names is None:
+            what = "a value outside [{:g}, {:g}]".format(*ends)
         else:
-            what = "a value outside its feature's range"
+            what = f"a value outside its feature's range: {batch[first].flat[at]:g} in "
+            what += f"{feature_name(at, names)}, which has " + "[{:g}, {:g}]".format(*ends)
         raise InputError(
             f"sample {start + first} has {what}: no certificate speaks about it"
-            f"{_hint(x, low, high)}"
+            f"{_hint(x, low, high)}{FROM_ZERO}"
         )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ again: a small file could name the same weights in thousands of nodes. 2 GiB hol
 _OF_IMAGES = {"low": 0, "high": 1, "unit": 1}
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class InputSpec:
     """What a network takes: inputs of one shape in a box, and how far they may be moved.
 
@@ -83,6 +83,10 @@ class InputSpec:
         if (self.unit < 0).any() or not (self.unit > 0).any():
             raise SpecError("units must be at least 0, and above 0 for some feature")
 
+    def __repr__(self) -> str:
+        words = "images in [0, 1]" if self.images else "a box and a unit for each feature"
+        return f"<InputSpec {list(self.shape)}: {words}>"
+
     def reach(self, eps: float) -> Array:
         """How far interval bounds must move from x to hold its ball, rounding included.
 
@@ -110,7 +114,7 @@ class InputSpec:
         return float((width[free] / (2 * unit[free])).max())
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Network:
     """Its input, then ``ops`` in order: K >= 2 logits, or the one value of a regression.
 
@@ -124,7 +128,7 @@ class Network:
 
     input: InputSpec
     ops: tuple[Operation, ...]
-    shapes: tuple[Shape, ...] = field(repr=False)
+    shapes: tuple[Shape, ...]
     """Per-sample shapes: shapes[i] enters ops[i]; the last one is (K,)."""
 
     def __init__(self, input: InputSpec | Shape, ops: tuple[Operation, ...]) -> None:
@@ -150,6 +154,12 @@ class Network:
                 f"a network ends in at least 2 logits or 1 value, got shape {shapes[-1]}"
             )
         object.__setattr__(self, "shapes", tuple(shapes))
+
+    def __repr__(self) -> str:
+        names = [type(op).__name__ for op in self.ops]
+        shown = ", ".join(names[:20]) + (f", ... ({len(names)})" if len(names) > 20 else "")
+        out = "a value" if self.regression else f"{self.classes} logits"
+        return f"<Network {list(self.input_shape)} -> {out}: {shown}>"
 
     @property
     def input_shape(self) -> Shape:

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from sortnet.base.files import check_outputs, write_json
+from sortnet.base.percent import certified_percent, percent
 
 from .certify_lake import certify_lake_command, lake_options, wants_lake
 from .console import console, plain_bar
@@ -206,15 +207,15 @@ def _pgd(network: Network, steps: int) -> Attack:
 
 
 def _print_report(report: Report, name: str) -> None:
-    click.echo(f"{name}: {len(report.truth)} samples, clean accuracy {report.clean:.2%}")
+    click.echo(f"{name}: {len(report.truth)} samples, clean accuracy {percent(report.clean)}")
     table = Table()
     table.add_column("eps")
     table.add_column("certified", justify="right")
     if report.fooled:
         table.add_column("PGD", justify="right")
     for eps in report.certified:
-        row = [eps, f"{report.certified_accuracy(eps):.2%}"]
-        table.add_row(*row, *([f"{report.attacked_accuracy(eps):.2%}"] if report.fooled else []))
+        attacked = [percent(report.attacked_accuracy(eps))] if report.fooled else []
+        table.add_row(eps, certified_percent(report.certified_accuracy(eps)), *attacked)
     console.print(table)
 
 
@@ -228,5 +229,5 @@ def _print_values(report: ValueReport, name: str) -> None:
         table.add_column(column, justify="right")
     for eps in report.lower:
         worst, width = text_up(report.worst_error(eps)), text_up(report.width(eps).mean())
-        table.add_row(eps, worst, width, f"{report.contained(eps):.2%}")
+        table.add_row(eps, worst, width, percent(report.contained(eps)))
     console.print(table)

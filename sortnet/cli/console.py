@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from sortnet.base.percent import certified_percent, percent
+
 if TYPE_CHECKING:
     from sortnet.training.log import Progress as TrainingProgress
 
@@ -37,7 +39,9 @@ def training_bar(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
 
         def listener(state: TrainingProgress) -> None:
             # Estimates on training batches under the relaxation.
-            note = f"clean {state.clean:.1%} certified {state.certified:.1%}"
+            note = (
+                f"clean {percent(state.clean, 1)} certified {certified_percent(state.certified, 1)}"
+            )
             bar.update(task, completed=state.step, total=state.steps, note=note)
 
         yield listener
@@ -73,13 +77,13 @@ def _bar(*columns: TextColumn) -> Iterator[Progress]:
 def accuracy_table(
     title: str, clean: float, pgd: dict[str, float], certified: dict[str, float]
 ) -> Table:
-    """One row per radius; fractions of 1 shown as percentages."""
+    """One row per radius; fractions of 1 shown as percentages, certified ones rounded down."""
     table = Table(title=title)
     for heading in ("eps", "clean", "PGD", "certified"):
         table.add_column(heading, justify="right")
     for eps, value in certified.items():
-        attacked = f"{pgd[eps]:.2%}" if eps in pgd else "-"
-        table.add_row(eps, f"{clean:.2%}", attacked, f"{value:.2%}")
+        attacked = percent(pgd[eps]) if eps in pgd else "-"
+        table.add_row(eps, percent(clean), attacked, certified_percent(value))
     return table
 
 

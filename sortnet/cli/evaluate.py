@@ -69,6 +69,11 @@ def evaluate_command(
     from sortnet.training import runs
 
     model, config = runs.load_run(run)
+    if data is None and config.target and target not in (None, config.target):
+        raise click.UsageError(
+            f"{run} learned --target {config.target} of its table, not {target}: leave --target "
+            "out, or name another table with --data"
+        )
     if data is None:
         spec, root = resolve(config.preset.data, data_root or config.data_root)
     else:

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from sortnet.base.files import check_outputs, write_json
+from sortnet.base.names import FROM_ZERO
 from sortnet.base.units import parse_eps
 
 from .console import accuracy_table, console, plain_bar, print_pairs, training_bar
@@ -114,7 +115,7 @@ def quickstart_command(out: Path, seed: int, json_file: Path | None) -> None:
         if len(fooled := np.flatnonzero(safe[name] & ~result.robust[name])):
             raise CertificateViolationError(
                 f"{len(fooled)} samples are certified by the file but fooled by PGD at eps {name}: "
-                f"samples {', '.join(map(str, fooled[:20]))}"
+                f"samples {', '.join(map(str, fooled[:20]))}{FROM_ZERO}"
             )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sortnet.base.files import atomic_write, check_outputs, write_json
+from sortnet.base.percent import certified_percent, percent
 
 from .console import console, plain_bar, training_bar
 from .options import (
@@ -125,10 +127,14 @@ def _time(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def _bare(text: str) -> str:
+    return text.removesuffix("%")
+
+
 def _markdown(document: dict[str, Any]) -> str:
-    def percent(cell: dict[str, Any]) -> str:
-        deviation = "" if cell["std"] is None else f" ± {100 * cell['std']:.2f}"
-        return f"{100 * cell['mean']:.2f}{deviation}"
+    def shown(cell: dict[str, Any], write: Callable[[float], str] = percent) -> str:
+        deviation = "" if cell["std"] is None else f" ± {_bare(percent(cell['std']))}"
+        return f"{_bare(write(cell['mean']))}{deviation}"
 
     rows = document["rows"]
     every = [(row["name"], run) for row in rows for run in row["runs"]]
@@ -149,11 +155,11 @@ def _markdown(document: dict[str, Any]) -> str:
     for row in rows:
         epochs = statistics.mean(run["epochs"] for run in row["runs"])
         cells = [
-            f"{percent(row['pgd'][eps])} | {percent(row['certified'][eps])}"
+            f"{shown(row['pgd'][eps])} | {shown(row['certified'][eps], certified_percent)}"
             for eps in document["eps"]
         ]
         lines.append(
-            f"| {row['name']} | {percent(row['clean'])} | {' | '.join(cells)} | {epochs:.1f} "
+            f"| {row['name']} | {shown(row['clean'])} | {' | '.join(cells)} | {epochs:.1f} "
             f"| {row['seconds']['mean']:.0f} |"
         )
     idle = [f"{name} (seed {run['seed']})" for name, run in every if not run["learned"]]
@@ -161,7 +167,8 @@ def _markdown(document: dict[str, Any]) -> str:
         lines += [
             "",
             f"Never learned: {', '.join(idle)}. Their clean accuracy is not above that of always "
-            f"naming one class ({100 * document['best_guess']:.2f} % with two standard errors).",
+            f"naming one class ({_bare(percent(document['best_guess']))} % with two standard "
+            "errors).",
         ]
     return "\n".join(lines) + "\n"
 

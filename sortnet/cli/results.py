@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sortnet.base.names import FROM_ZERO
+from sortnet.base.percent import percent
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 
 from .console import accuracy_table, console, plain_bar, print_pairs, warn
@@ -96,9 +98,36 @@ def warn_outside(outside: Sequence[int], names: Sequence[str]) -> None:
     if len(outside):
         shown = ", ".join(names[place] for place in outside[:10])
         more = f", and {len(outside) - 10} more" if len(outside) > 10 else ""
+        # Numbers stand in for names that are not there.
+        more += FROM_ZERO if all(names[place].isdigit() for place in outside) else ""
         warn(
             f"{len(outside)} of {len(names)} samples lie outside of the box of the inputs, about "
             f"which nothing is certified; their radius is 0: {shown}{more}"
+        )
+
+
+def warn_idle(result: Evaluation, config: RunConfig, data: DataSet) -> None:
+    """Say of a finished training that it learned nothing, or nothing that is certified."""
+    from sortnet.training.own import NAME
+    from sortnet.training.reproduction import best_guess, majority
+
+    recipe, share = config.preset.recipe, majority(data.test)
+    steps = round(recipe.epochs * max(1, len(data.train) // recipe.batch_size))
+    flag = "--eps" if config.preset.name == NAME else "--set recipe.eps_train="
+    ways = (
+        f"train longer (--epochs; this run took {recipe.epochs:g} epochs, {steps} steps) or "
+        f"for a smaller radius ({flag}; this run: {recipe.eps_train}); docs/training.md, "
+        '"Reading the curves"'
+    )
+    if result.clean <= best_guess(data):
+        warn(
+            f"nothing was learned: clean accuracy {percent(result.clean)} is within chance of "
+            f"always naming one class ({percent(share)}): {ways}"
+        )
+    elif low := [eps for eps, value in result.certified.items() if value <= share]:
+        warn(
+            f"no certificates worth having at eps {', '.join(low)}: always naming one class would "
+            f"be right and certified for {percent(share)} at every eps: {ways}"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -25,7 +25,7 @@ from .options import (
     seed_option,
     target_option,
 )
-from .results import data_files, finish_run, part_of, warn_too_large
+from .results import data_files, finish_run, part_of, warn_idle, warn_too_large
 
 if TYPE_CHECKING:
     from sortnet.evaluation.accuracy import Evaluation
@@ -181,7 +181,8 @@ def train_command(
         config = dataclasses.replace(config, data_root=root)
         target, drop = config.target, config.drop
     elif (folder / runs.CONFIG).exists():
-        raise click.UsageError(f"{folder} holds a run already; add --resume or change --out")
+        wanted = None if data is None else resolve(data, data_root)[0]
+        _refuse_begun(folder, runs.read_config(folder), wanted)
     else:
         asked = data if known is None else data or known.data
         if asked is None:
@@ -230,6 +231,7 @@ def train_command(
         with training_bar(preset) as listener:
             model = trainer.run(listener)
         result = finish_run(folder, config, model, loaded, trainer.seconds, pgd_samples)
+        warn_idle(result, config, loaded)
         return result, trainer.seconds
 
     with processes() as device:
@@ -249,6 +251,36 @@ def _unit(text: str | None) -> str | float | None:
         raise click.UsageError(f"--unit is range, std or a number above 0, got {text!r}") from None
 
 
+def _data_options(config: Any, data: str | None) -> list[tuple[str, object, object]]:
+    """Options about the data that are on the command line: as the run has them, as they are now."""
+    given = click.get_current_context()
+    pairs: list[tuple[str, object, object]] = []
+    if data is not None:
+        pairs.append(("--data", config.preset.data, data))
+    for option in ("target", "drop"):
+        if given.get_parameter_source(option) is not ParameterSource.DEFAULT:
+            pairs.append((f"--{option}", getattr(config, option), given.params[option]))
+    return pairs
+
+
+def _refuse_begun(folder: Path, config: Any, data: str | None) -> NoReturn:
+    """Refuse to begin where a run is; --resume is no way out if that run has other data."""
+    for name, before, after in _data_options(config, data):
+        if before != after:
+            raise click.UsageError(
+                f"{folder} holds a run with {name} {_words(before)}, not {_words(after)}: change "
+                f"--out to begin another, or look at {name} again"
+            )
+    raise click.UsageError(f"{folder} holds a run already; add --resume or change --out")
+
+
+def _words(value: object) -> str:
+    """An option's value as it is written on a command line."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "nothing"
+    return "nothing" if value is None else str(value)
+
+
 def _refuse_changes(
     folder: Path, config: Any, chosen: Any, settings: tuple[str, ...], data: str | None
 ) -> None:
@@ -262,7 +294,7 @@ def _refuse_changes(
     # The recipe was stretched after its settings were made.
     if not named("epochs") and "recipe.epochs" not in keys:
         chosen = chosen.scaled(config.preset.recipe.epochs)
-    pairs: list[tuple[str, object, object]] = []
+    pairs = _data_options(config, data)
     for key in dict.fromkeys(keys):
         part, _, field = key.partition(".")
         if part != "data":
@@ -270,16 +302,15 @@ def _refuse_changes(
             pairs.append((f"--set {key}", before, after))
     if named("epochs"):
         pairs.append(("--epochs", config.preset.recipe.epochs, given.params["epochs"]))
-    for option in ("seed", "precision", "hold_out", "target", "drop"):
+    for option in ("seed", "precision", "hold_out"):
         if named(option):
             name = "--" + option.replace("_", "-")
             pairs.append((name, getattr(config, option), given.params[option]))
-    if data is not None:
-        pairs.append(("--data", config.preset.data, data))
     for name, before, after in pairs:
         if before != after:
             raise click.UsageError(
-                f"{folder} was begun with {name} {before}, not {after}: resume it without {name}, "
+                f"{folder} was begun with {name} {_words(before)}, not {_words(after)}: resume it "
+                f"without {name}, "
                 "or train a new run in another --out"
             )
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sortnet.base.names import FROM_ZERO, feature_name
+
 WIDEN = 0.1
 """`Box.around` goes beyond the samples by this part of a feature's range, on each side."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Box:
     """Every sample lies in [low_i, high_i] in each feature i.
 
@@ -41,6 +43,10 @@ class Box:
                 f"box: low {self.low.flat[at]:g} > high {self.high.flat[at]:g} in feature {at}"
             )
 
+    def __repr__(self) -> str:
+        ends = (f"{end.min():g}..{end.max():g}" for end in (self.low, self.high))
+        return f"<Box {list(self.shape)}: low {next(ends)}, high {next(ends)}>"
+
     @classmethod
     def around(cls, *samples: np.ndarray, names: Sequence[str] | None = None) -> Box:
         """The range of the samples in each feature, widened on each side by a tenth of it.
@@ -65,7 +71,7 @@ class Box:
                 kind = "NaN" if np.isnan(part[sample].flat[at]) else "infinity"
                 raise ValueError(
                     f"sample {sample}, {feature_name(at, names)}: {kind}; fill it in or leave the "
-                    "sample out"
+                    f"sample out{FROM_ZERO}"
                 )
         low = np.min([part.min(axis=0) for part in filled], axis=0)
         high = np.max([part.max(axis=0) for part in filled], axis=0)
@@ -92,11 +98,6 @@ class Box:
     def shape(self) -> tuple[int, ...]:
         """Of a sample."""
         return self.low.shape
-
-
-def feature_name(at: int, names: Sequence[str] | None) -> str:
-    """How messages call feature `at` of a flattened sample."""
-    return repr(names[at]) if names is not None else f"feature {at}"
 
 
 def _down(values: np.ndarray) -> npt.NDArray[np.float32]:

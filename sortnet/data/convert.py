@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .box import Box, feature_name
+from sortnet.base.names import FROM_ZERO, feature_name
+
+from .box import Box
 
 Layout = Literal["NCHW", "NHWC", "NHW", "NCT", "ND"]
 """Axes of an array of samples: sample N, channel C, row H, column W, time T, feature D."""
@@ -56,7 +58,8 @@ def _of_objects(array: np.ndarray, what: str) -> np.ndarray:
         # NaN differs from itself; pandas' NA compares to NA, which is neither true nor false.
         if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
             where = f" in row {place * len(array) // array.size}" if array.ndim else ""
-            raise ValueError(f"{what}: missing value{where}; fill it in or leave the row out")
+            end = FROM_ZERO if array.ndim else ""
+            raise ValueError(f"{what}: missing value{where}; fill it in or leave the row out{end}")
     kinds = {_object_kind(value) for value in flat}
     if kinds == {"text"}:
         return array.astype(np.str_)
@@ -139,6 +142,7 @@ def as_inputs(
                 f"sample {first + strange}: integer pixels must lie in 0..{levels} "
                 f"(levels={levels}), got {low}..{high}"
                 + ("; deeper pixels go in as floats in [0, 1]" if levels == 255 else "")
+                + FROM_ZERO
             )
     return np.ascontiguousarray(array, np.uint8), levels
 
@@ -187,15 +191,17 @@ def _check_range(
         where = f"sample {first + start + sample}, {feature_name(at, names)}"
         if not np.isfinite(value):
             kind = "NaN" if np.isnan(value) else "infinity (or too large for float32)"
-            raise ValueError(f"{where}: {kind}; fill it in or leave the sample out")
+            raise ValueError(f"{where}: {kind}; fill it in or leave the sample out{FROM_ZERO}")
         if box is not None:
             ends = f"[{box.low.flat[at]:g}, {box.high.flat[at]:g}]"
-            raise ValueError(f"{where}: {value:g} lies outside its box {ends}")
+            raise ValueError(f"{where}: {value:g} lies outside its box {ends}{FROM_ZERO}")
         if floats.min() >= 0 and 1.5 < floats.max() <= 255:
             hint = "divide by 255, or give bytes as uint8"
         else:
             hint = "scale them, or give a box"
-        raise ValueError(f"{where}: {value:g}; floats without a box must lie in [0, 1]: {hint}")
+        raise ValueError(
+            f"{where}: {value:g}; floats without a box must lie in [0, 1]: {hint}{FROM_ZERO}"
+        )
 
 
 def as_labels(values: Any) -> np.ndarray:
@@ -215,7 +221,7 @@ def as_labels(values: Any) -> np.ndarray:
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array))[0])
-            raise ValueError(f"labels: {array[row]} in row {row}; leave the row out")
+            raise ValueError(f"labels: {array[row]} in row {row}; leave the row out{FROM_ZERO}")
         return np.array(array, np.float64)
     if array.dtype.kind == "U":
         raise ValueError(
@@ -260,7 +266,7 @@ def encode_labels(
     texts = [str(value) for value in found.tolist()]
     if "" in texts:
         row = int(np.flatnonzero(array == "")[0])
-        raise ValueError(f"labels: empty text in row {row}; leave the row out")
+        raise ValueError(f"labels: empty text in row {row}; leave the row out{FROM_ZERO}")
     if names is None:
         return codes.astype(np.int64), tuple(texts)
     number = {name: place for place, name in enumerate(names)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = (
 )
 # Others are not tried: Pillow would start Ghostscript for PostScript, whatever the file's name.
 _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF")
+_PNG = b"\x89PNG\r\n\x1a\n"
 _INSTEAD = "convert it to 8 bits, or put floats in [0, 1] into an .npz"
 
 
@@ -157,6 +158,8 @@ def _check_header(image: Any, shape: tuple[int, int, int] | None, network: bool)
         largest = _netpbm_maximum(image.fp)
         if largest is not None and largest != 255:
             raise _RefusedError(f"its largest value is {largest}, not 255; {_INSTEAD}")
+    if image.format == "PNG" and not _png_has_an_end(image.fp):
+        raise _RefusedError("not a readable image (cut short: its end is missing)")
     if image.format == "TIFF":
         tags = image.tag_v2
         if any(sign not in (1, 4) for sign in np.atleast_1d(tags.get(339, 1))):
@@ -192,6 +195,19 @@ def _kind(image: Image) -> str:
         if alpha.min() < 255:
             raise _RefusedError("transparent pixels; put it on the background that you mean")
     return "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+
+
+def _png_has_an_end(file: IO[bytes]) -> bool:
+    """Whether its chunks go on to the last one, whole; Pillow asks for no more than the pixels."""
+    place = file.tell()
+    size = file.seek(0, SEEK_END)
+    start, kind = len(_PNG), b""
+    while kind != b"IEND" and start + 8 <= size:
+        file.seek(start)
+        length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+        start += 8 + length + 4  # length and kind, the data, its checksum
+    file.seek(place)
+    return kind == b"IEND" and start <= size
 
 
 def _netpbm_maximum(file: IO[bytes]) -> int | None:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sortnet.base.names import FROM_ZERO
+
 from .box import Box
 from .convert import Layout, as_inputs, as_labels, encode_labels
 from .images import ImageFiles
@@ -23,7 +25,7 @@ from .schema import Schema
 Inputs = np.ndarray | ImageFiles
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Split:
     """N samples with their labels, checked and converted.
 
@@ -88,6 +90,14 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        values = f"pixels 0..{self.levels}" if self.levels != 1 else "floats"
+        values += " in a box" if self.box is not None else ""
+        told = "targets" if self.regression else "labels"
+        ends = f" {self.labels.min():g}..{self.labels.max():g}" if len(self) else ""
+        shape = list(self.inputs.shape[1:])
+        return f"<Split: {len(self)} samples {shape}, {values}, {told}{ends}>"
 
     @property
     def images(self) -> Inputs:
@@ -154,7 +164,29 @@ class Split:
             raise ValueError(
                 f"the network has {classes} classes, so labels must be in 0..{classes - 1}; "
                 f"{len(strange)} are not, e.g. {self.labels[strange[0]]} of sample {strange[0]}"
+                + FROM_ZERO
             )
+
+    def certifiable(
+        self,
+        input_shape: tuple[int, ...],
+        classes: int,
+        low: np.ndarray | float,
+        high: np.ndarray | float,
+    ) -> npt.NDArray[np.bool_]:
+        """`check`, but samples outside of the box may be there: bool [N], which lie inside.
+
+        The others have radius 0 and count as not certified, wherever a split is judged.
+
+        Raises:
+            ValueError: as `check`; no sample lies inside, which is no stray sample, but other units
+                or other data.
+        """
+        self.check(input_shape, classes, -np.inf, np.inf)
+        inside = self.inside(low, high)
+        if not inside.any():
+            self.check(input_shape, classes, low, high)
+        return inside
 
     def inside(self, low: np.ndarray | float, high: np.ndarray | float) -> npt.NDArray[np.bool_]:
         """Which samples lie in a box: bool [N].
@@ -187,6 +219,7 @@ class Split:
                     "the network takes values in [{:g}, {:g}], ".format(*ends)
                     + f"sample {start + sample} has {part[sample].flat[at]:g} in feature {at}"
                     + ("; divide by 255, or give bytes as uint8" if bytes_like else "")
+                    + FROM_ZERO
                 )
 
     def take(self, index: slice | np.ndarray) -> Split:
@@ -214,7 +247,7 @@ def _widened(box: Box | None, samples: npt.NDArray[np.float32]) -> Box | None:
     return Box(*ends).widened(samples)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DataSet:
     """A training and a test split.
 
@@ -262,6 +295,11 @@ class DataSet:
             raise ValueError(f"{len(self.class_names)} class names for {self.classes} classes")
         if self.feature_names is not None and len(self.feature_names) != np.prod(shapes[0]):
             raise ValueError(f"{len(self.feature_names)} feature names for samples {shapes[0]}")
+
+    def __repr__(self) -> str:
+        kind = f"{self.classes} classes" if self.classes else "a regression"
+        sizes = f"{len(self.train)} training and {len(self.test)} test samples"
+        return f"<DataSet {self.name}: {sizes} {list(self.input_shape)}, {kind}>"
 
     @classmethod
     def of(

@@ -18,6 +18,7 @@ from .schema import Schema
 from .split import DataSet, Split
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+WITHOUT_HEADER = " (rows count from 0, without a header)"
 _DELIMITERS = ",;\t|"
 
 
@@ -286,7 +287,7 @@ def column_numbers(column: Any, name: str, first: int = 0) -> npt.NDArray[np.flo
         raise ValueError(f"column {name!r} is {column.type}; expected numbers")
     missing = _first(column.is_null().to_numpy())
     if missing is not None:
-        raise ValueError(f"column {name!r}: missing value in row {first + missing}")
+        raise ValueError(f"column {name!r}: missing value in row {first + missing}{WITHOUT_HEADER}")
     if pyarrow.types.is_decimal(column.type) or pyarrow.types.is_boolean(column.type):
         values = np.array([float(value) for value in column.to_pylist()], np.float64)
     else:
@@ -294,7 +295,7 @@ def column_numbers(column: Any, name: str, first: int = 0) -> npt.NDArray[np.flo
     strange = _first(~np.isfinite(values))
     if strange is not None:
         kind = "NaN" if np.isnan(values[strange]) else "infinity"
-        raise ValueError(f"column {name!r}: {kind} in row {first + strange}")
+        raise ValueError(f"column {name!r}: {kind} in row {first + strange}{WITHOUT_HEADER}")
     return values
 
 
@@ -312,7 +313,7 @@ def column_target(column: Any, name: str, first: int = 0) -> np.ndarray:
         column = column.cast(kind)
     missing = _first(column.is_null().to_numpy())
     if missing is not None:
-        raise ValueError(f"target {name!r}: missing value in row {first + missing}")
+        raise ValueError(f"target {name!r}: missing value in row {first + missing}{WITHOUT_HEADER}")
     if pyarrow.types.is_boolean(kind):
         return np.array(column.to_pylist(), np.bool_)
     if pyarrow.types.is_integer(kind):
@@ -323,7 +324,9 @@ def column_target(column: Any, name: str, first: int = 0) -> np.ndarray:
         values = np.array(column.to_pylist(), np.str_)
         empty = _first(values == "")
         if empty is not None:
-            raise ValueError(f"target {name!r}: missing value in row {first + empty}")
+            raise ValueError(
+                f"target {name!r}: missing value in row {first + empty}{WITHOUT_HEADER}"
+            )
         return values
     raise ValueError(f"target {name!r} is {kind}; expected text or numbers")
 

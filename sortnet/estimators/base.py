@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sortnet.base.names import FROM_ZERO
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 from sortnet.certificate.inputs import InputError
 from sortnet.data.box import Box
@@ -170,7 +171,7 @@ class SortNetEstimator(BaseEstimator):
             sample, feature = (int(i) for i in np.argwhere(outside)[0])
             raise ValueError(
                 f"sample {sample} has {X[sample, feature]:g} in feature {feature}, outside the box "
-                f"[{box.low[feature]:g}, {box.high[feature]:g}]"
+                f"[{box.low[feature]:g}, {box.high[feature]:g}]{FROM_ZERO}"
             )
         return box
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sortnet.base.names import FROM_ZERO
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
 from sortnet.data.sets import Split
 from sortnet.models import CertifiedNet, estimate_means
@@ -69,7 +70,9 @@ class Evaluation:
         for eps, samples in self.broken.items():
             names = ", ".join(map(str, samples[:20])) + (" ..." if len(samples) > 20 else "")
             parts.append(f"{len(samples)} samples at eps {eps}: samples {names}")
-        raise CertificateViolationError(f"certified but fooled by PGD: {'; '.join(parts)}")
+        raise CertificateViolationError(
+            f"certified but fooled by PGD: {'; '.join(parts)}{FROM_ZERO}"
+        )
 
     def summary(self) -> dict[str, Any]:
         """What belongs into a JSON file."""
@@ -127,9 +130,8 @@ def evaluate(
             "models use sortnet.certified_accuracy, or NaiveCertifier for layers of your own"
         )
     spec = model.config.input
-    split.check(spec.shape, model.config.classes, -np.inf, np.inf)
-    inside = split.inside(spec.low, spec.high)
-    if outside == "error" or not inside.any():
+    inside = split.certifiable(spec.shape, model.config.classes, spec.low, spec.high)
+    if outside == "error":
         split.check(spec.shape, model.config.classes, spec.low, spec.high)
     started = time.monotonic()
     names = list(dict.fromkeys(eps))

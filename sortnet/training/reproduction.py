@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, eps_to_float
-from sortnet.data.sets import DataSet
+from sortnet.data.sets import DataSet, Split
 from sortnet.evaluation.attack import pgd
 from sortnet.models import CertifiedNet, set_dropping, set_p
 
@@ -75,7 +75,8 @@ class Reproduction:
         """Refuse to go on in a folder whose runs were made under other conditions.
 
         Raises:
-            RunError: another budget, number of attacked images or recipe; says which.
+            RunError: another budget, number of attacked images, recipe, target or columns to
+                drop; says which.
         """
         table = self.folder / TABLES[0]
         if table.is_file():
@@ -97,7 +98,15 @@ class Reproduction:
                 )
         for _, row, place in self.runs():
             if (place / runs.CONFIG).is_file():
-                found = runs.read_config(place).preset
+                config = runs.read_config(place)
+                for option in ("target", "drop"):
+                    before, after = getattr(config, option), getattr(self, option)
+                    if before != after:
+                        raise RunError(
+                            f"{place} holds a run with --{option} {_words(before)}, not "
+                            f"{_words(after)}; give another --out"
+                        )
+                found = config.preset
                 for name, old, new in runs.differences(found, row.scaled(found.recipe.epochs)):
                     raise RunError(
                         f"{place} holds a run of another recipe than {row.name}: {name} {old}, not "
@@ -231,6 +240,10 @@ class Plan:
     attacked: int
 
 
+def _words(columns: str | tuple[str, ...] | None) -> str:
+    return columns if isinstance(columns, str) else " ".join(columns or ("nothing",))
+
+
 def measure(config: RunConfig, data: DataSet, budget: float) -> tuple[float, float]:
     """What this machine can do with a network: it is built, trained some steps, and attacked.
 
@@ -306,8 +319,13 @@ def best_guess(data: DataSet) -> float:
 
     That of the commonest class of the test split, and two standard errors more.
     """
-    share = float(np.bincount(data.test.labels).max()) / len(data.test)
+    share = majority(data.test)
     return share + 2 * math.sqrt(share * (1 - share) / len(data.test))
+
+
+def majority(split: Split) -> float:
+    """Share of the commonest class: clean and certified accuracy of always naming it."""
+    return float(np.bincount(split.labels).max()) / len(split)
 
 
 def spread(values: list[float]) -> dict[str, float | None]:

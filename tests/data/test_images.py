@@ -1,5 +1,7 @@
 """Image files: every value as it is in the file, or a refusal in one line that names the file."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,20 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, kind):
             assert read_image(path).dtype == np.uint8
         except ValueError:
             refused(path)
+
+
+def test_a_png_is_refused_wherever_it_is_cut(tmp_path):
+    """Pillow decodes one whose pixels are there, and asks for no checksum and no end."""
+    path = tmp_path / "x.png"
+    pixels_there = save_image(path).transpose(2, 0, 1)
+    whole = path.read_bytes()
+    for length in range(8, len(whole)):
+        path.write_bytes(whole[:length])
+        refused(path, "not a readable image", *(["cut short"] if length > len(whole) - 20 else []))
+    with pytest.raises(ValueError, match="mine: not a readable image"):
+        read_image(BytesIO(whole[:-1]), name="mine")  # as lakes and archives hold it
+    path.write_bytes(whole + b"a remark after the end")
+    assert np.array_equal(read_image(path), pixels_there)
 
 
 def test_other_damage_names_the_file(tmp_path):

@@ -52,8 +52,10 @@ def test_a_session_tells_which_inputs_it_answers_for(model: Path) -> None:
     x[3, 0] = -1e-9
     assert np.flatnonzero(~session.in_box(x)).tolist() == [3, 1700]
     for call in (session.predict, lambda x: session.certify(x, 0.01)):
-        with pytest.raises(InputError, match="sample 3 has"):
+        with pytest.raises(InputError, match="sample 3 has") as refused:
             call(x)
+        assert "-1e-09 in 'a', which has [0, 1]" in str(refused.value)
+        assert "numbers count from 0" in str(refused.value)
     found = session.predict(x, outside="zero")
     assert found.radius[[3, 1700]].tolist() == [0, 0]
     rest = np.delete(np.arange(len(x)), [3, 1700])
@@ -126,7 +128,10 @@ def test_the_command_names_what_it_cannot_certify(model: Path, tmp_path: Path) -
         arguments = ["--data", f"table:{file}", "--target", "y", "--eps", "1e-5"]
         code, out = certify(model, *arguments, "--json", str(tmp_path / "r.json"))
         assert code == 0, out
-        assert "1 of 12 samples lie outside of the box" in out and "radius is 0: 7" in out
+        assert (
+            "1 of 12 samples lie outside of the box" in out
+            and "radius is 0: 7 (numbers count from 0)" in out
+        )
         found.append(json.loads((tmp_path / "r.json").read_text()))
         assert found[-1]["outside"] == ["7"] and found[-1]["class_names"] == ["bad", "good"]
     assert found[0]["certified"] == found[1]["certified"] and found[0]["clean"] == found[1]["clean"]

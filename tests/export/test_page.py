@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from networks import F32, normalization
 
 from sortnet.base.intervals import wilson
+from sortnet.base.percent import certified_percent
 from sortnet.base.units import text_down, text_up
 from sortnet.certificate.network import InputSpec, Network
 from sortnet.certificate.operations import Flatten, Negate, SortNeuron
@@ -142,13 +143,13 @@ def test_the_page_has_the_numbers_of_the_command(shape: tuple[int, ...], tmp_pat
     page = read(tmp_path / "r.html")
     for eps in ("1/50", "0.1"):
         assert f"certified at {eps}" in page.text
-        assert f"{report.certified_accuracy(eps):.2%}" in page.text
+        assert certified_percent(report.certified_accuracy(eps)) in page.text
         assert f"{report.attacked_accuracy(eps):.2%}" in page.text
     assert f"{report.clean:.2%}" in page.text and session.sha256 in page.text
     for label in range(3):
         mine = (report.label == report.truth)[report.truth == label]
         sure = report.certified["1/50"][report.truth == label] & mine
-        assert f"{len(mine)} {mine.mean():.2%} {sure.mean():.2%}" in page.text
+        assert f"{len(mine)} {mine.mean():.2%} {certified_percent(sure.mean())}" in page.text
     right = report.label == report.truth
     for part in (right, ~right):
         for radius in (report.radius[part].min(), report.radius[part].max()):
@@ -156,6 +157,33 @@ def test_the_page_has_the_numbers_of_the_command(shape: tuple[int, ...], tmp_pat
     kinds = {1: "moved ↑", 2: "", 3: ""}
     assert kinds[len(shape)] in page.text
     assert ("img" in page.tags) == (len(shape) == 3 or shape == (7, 12))
+
+
+def test_samples_outside_of_the_box_are_listed(tmp_path: Path) -> None:
+    net = network((3,), 2)
+    session = session_of(tmp_path / "m.onnx", net, None, None, ["volt", HOSTILE, "kelvin"])
+    x = split_of(net, np.arange(30) % 2).floats()
+    x[5, 1], x[7] = 1.5, (0.5, -2, 3)
+    box = Box(net.input.low, net.input.high)
+
+    def page(x: np.ndarray) -> str:
+        split = Split(x, np.arange(30) % 2, box=box, widen=True)
+        report = certify_split(session, split, ["0.1"])
+        write_page(tmp_path / "r.html", report, session, split, Source("m.onnx", "mine"))
+        return read(tmp_path / "r.html").text
+
+    text = page(x)
+    assert "2 of 30 samples lie outside of the box" in text
+    assert "counted from 0" in text and "The first" not in text
+    name = plain(HOSTILE)
+    for row, count, value in ((5, 1, "1.5"), (7, 2, "-2.0")):
+        label = session.predict(x[row : row + 1], "zero").label[0]
+        assert f"{row} {row % 2} {label} {count} {name} {value} -1.0 to 1.0" in text
+    x[:20, 2] = 7
+    text = page(x)
+    assert "20 of 30 samples lie outside" in text and "The first 10." in text
+    assert "9 1 " in text and "kelvin 7.0 -1.0 to 1.0" in text
+    assert "Outside of the box" not in page(np.clip(x, -1, 1))
 
 
 def test_names_are_written_and_not_obeyed(tmp_path: Path) -> None:
@@ -194,7 +222,7 @@ def test_a_file_of_one_radius_has_no_distribution(tmp_path: Path) -> None:
     page = read(tmp_path / "r.html")
     assert "certifies at one radius only" in page.text and "Quantiles" not in page.text
     assert "a sample's radius is 0.01234 or 0" in " ".join(page.text.split())  # not above it
-    assert f"{report.certified_accuracy('0.012346'):.2%}" in page.text
+    assert certified_percent(report.certified_accuracy("0.012346")) in page.text
 
 
 @pytest.mark.parametrize("shape", [(5,), (1, 6)])
@@ -305,7 +333,7 @@ cli({arguments!r})
         text=True,
     )
     report = certify_split(session, split, ["0.1"])
-    share = f"{report.certified_accuracy('0.1'):.2%}"
+    share = certified_percent(report.certified_accuracy("0.1"))
     page = read(tmp_path / "r.html")
     assert share in page.text and share in done.stdout
     assert f"30 samples, clean accuracy {report.clean:.2%}" in done.stdout

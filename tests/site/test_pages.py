@@ -14,5 +14,8 @@ def test_the_pages_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # "Deploy" reads what "Your own data" exports
     for page in PAGES:
         text = (START / f"{page}.md").read_text()
-        (block,) = BLOCK.findall(text)
-        exec(compile(block, page, "exec"), {})
+        blocks = BLOCK.findall(text)
+        assert blocks, page
+        names: dict[str, object] = {}  # a later block goes on from the first
+        for block in blocks:
+            exec(compile(block, page, "exec"), names)

@@ -12,6 +12,8 @@ PAGES = (
     "start/table/",
     "start/own-loop/",
     "start/deploy/",
+    "start/sensors/",
+    "start/lakes/",
     "tutorials/images/",
     "tutorials/layer/",
     "tutorials/deploy/",
@@ -33,6 +35,7 @@ PAGES = (
     "measurements/kernels-high-powers/",
     "api/",
     "reference/nn/",
+    "reference/operations/",
     "release/",
 )
 FOCUSED = """

@@ -117,6 +117,15 @@ def test_resuming_remembers_the_columns(run_cli, tmp_path):
     assert code == 0, err
     wrong = ("--out", "run", "--resume")
     one_line_error(run_cli(*start[:4], "--target", "volt", *wrong), "--target state, not volt")
+    begin = run_cli(*start[:4], "--target", "volt", "--out", "run")
+    one_line_error(begin, "holds a run with --target state, not volt", "change --out")
+    begin = run_cli(*start[:6], "--drop", "volt", "--out", "run")
+    one_line_error(begin, "holds a run with --drop noise, not volt")
+    write_table(tmp_path / "other.csv", *rows())
+    begin = run_cli("train", "own", "--data", "other.csv", *start[4:], "--out", "run")
+    one_line_error(begin, "holds a run with --data", "t.csv, not", "other.csv")
+    one_line_error(run_cli(*start, "--out", "run"), "holds a run already; add --resume")
+    one_line_error(run_cli("evaluate", "run", "--target", "volt"), "learned --target state", "volt")
     one_line_error(run_cli(*start[:6], "--unit", "std", *wrong), "--unit", "resume it")
 
 
@@ -208,6 +217,11 @@ def test_all_families_on_a_table(run_cli, tmp_path):
     assert code == 0, err
     table = json.loads((tmp_path / "r.json").read_text())
     assert [row["name"] for row in table["rows"]] == ["sortnet", "maxmin", "ibp-relu"]
+    again = ("reproduce", "t.csv", "--target", "state", "--drop", "volt", *arguments, *families)
+    code, _, err = run_cli(*again)
+    assert (
+        code and "holds a run with --drop nothing, not volt; give another" in err.splitlines()[-1]
+    )
 
 
 def test_normalised_coordinates_have_the_radius_of_the_ball():

@@ -19,7 +19,7 @@ from fractions import Fraction
 from functools import reduce
 
 from .exact import ONE, ZERO, Vector, check_dimension, check_integer, check_rank
-from .networks import Affine, Distance, GroupSort, Network, Shift, Sort
+from .networks import Affine, Distance, GroupSort, Network, Shift, Sort, expect_network
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,7 @@ def on_cube(network: Network) -> list[Term]:
     Raises:
         ValueError: some unit is not of the form c +- p with p a lattice polynomial.
     """
+    expect_network(network)
     d = network.width_in
     state = [Term(1, ZERO, variable(d, i)) for i in range(d)]
     for layer in network.layers:

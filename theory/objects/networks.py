@@ -109,7 +109,8 @@ def _refuse_rows_above(rows: Iterable[Vector], norm: Fraction, what: str) -> Non
     for i, row in enumerate(rows):
         if absolute_sum(row) > norm:
             raise ValueError(
-                f"expected {what} {i} to have absolute sum <= {norm}, got {absolute_sum(row)}"
+                f"expected {what} {i} to have absolute sum <= {norm}, got {absolute_sum(row)} (a "
+                "layer with larger weights says so: norm=...)"
             )
 
 
@@ -567,6 +568,20 @@ class Network:
             norm *= layer.norm
             result.append(min(by_mass, pairs * norm))
         return result
+
+
+def expect_network(given: object) -> None:
+    """Every check of a theorem reads layers: a function alone says nothing about all inputs.
+
+    Raises:
+        TypeError: not a `Network`.
+    """
+    if not isinstance(given, Network):
+        raise TypeError(
+            "expected a network of sortnet.theory.objects.networks, such as "
+            "StandardNetwork((Affine(rows),)), or exact_network(model) of torch layers, got "
+            f"{type(given).__name__}"
+        )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ..objects.boolean import (
+    BooleanFunction,
     Pairs,
     SymmetricFunction,
     count_ones,
@@ -39,7 +40,15 @@ from ..objects.exact import (
     not_negative,
     vertices,
 )
-from ..objects.networks import RELU, Activation, Affine, Network, PiecewiseLinear, StandardNetwork
+from ..objects.networks import (
+    RELU,
+    Activation,
+    Affine,
+    Network,
+    PiecewiseLinear,
+    StandardNetwork,
+    expect_network,
+)
 from ..objects.results import Check, Comparison, Evidence, Result, require
 from ..objects.sampling import sample
 from .margin import radius
@@ -74,6 +83,7 @@ def best_radius(network: Network, pairs: Pairs) -> Fraction:
     Raises:
         ValueError: fewer than two logits, no pairs, or points that do not fit the network.
     """
+    expect_network(network)
     if network.width_out < 2:
         raise ValueError(f"expected at least two logits, got {network.width_out}")
     if not len(pairs):
@@ -83,13 +93,23 @@ def best_radius(network: Network, pairs: Pairs) -> Fraction:
     return max(min(high) - max(low), min(low) - max(high)) / 4
 
 
-def certified_radius(network: Network, g: SymmetricFunction) -> Fraction:
+def certified_radius(network: Network, g: SymmetricFunction | BooleanFunction) -> Fraction:
     """The least certified radius of label g(x) over all 2^d vertices x: half the gap, or, where
     the norms of the layers multiply to more than 1, that gap over twice ``network.norm``.
 
+    Args:
+        g: the theorem speaks about symmetric functions; any other has a radius as well.
+
     Raises:
+        TypeError: no `Network`, or g is a function without a truth table.
         ValueError: the network does not have d inputs and at least two logits.
     """
+    expect_network(network)
+    if not isinstance(g, SymmetricFunction | BooleanFunction):
+        raise TypeError(
+            "expected a Boolean function, such as parity(4) or "
+            f"BooleanFunction.from_callable(4, g), got {type(g).__name__}"
+        )
     return min(radius(network(x), g(x)) for x in vertices(g.d)) / max(ONE, network.norm)
 
 
@@ -175,8 +195,10 @@ def check_bound(
 
     Raises:
         Refuted: the network is better.
+        TypeError: no `Network`; torch layers become one by `exact_network`.
         ValueError: fewer than two logits, k is not in 1..d, or norm or mass is negative.
     """
+    expect_network(network)
     d = network.width_in
     allowed, family = network.mass_allowed(mass)
     limit = factor * bound(d, allowed, norm=norm)

@@ -37,7 +37,7 @@ from ..objects.circuits import (
     unit_row,
 )
 from ..objects.exact import ONE, ZERO, Vector, check_dimension, check_integer, vertices
-from ..objects.networks import Affine, GroupSort, GroupSortNetwork, Layer
+from ..objects.networks import Affine, GroupSort, GroupSortNetwork, Layer, expect_network
 from ..objects.results import Check, Evidence, Result, require
 from ..objects.sampling import sample
 
@@ -211,6 +211,7 @@ def single_weights(network: GroupSortNetwork) -> GroupSortNetwork:
         ValueError: the network is not of that kind.
         Refuted: the lemma fails on it.
     """
+    expect_network(network)
     affines, d = maxmin_affines(network), network.width_in
     g = _represented(network)
     if network.width_out != 1 or g.constant:
@@ -251,6 +252,7 @@ def maxmin_affines(network: GroupSortNetwork) -> list[Affine]:
     Raises:
         ValueError: the network has another shape, or an affine layer of another norm than 1.
     """
+    expect_network(network)
     affines, sorts = network.layers[::2], network.layers[1::2]
     if any(not isinstance(s, GroupSort) or s.group != 2 for s in sorts):
         raise ValueError("expected MaxMin layers between the affine ones")
@@ -326,6 +328,7 @@ def _rebuild(
 
 def is_selection(network: GroupSortNetwork) -> bool:
     """Does every row hold a single +-1?"""
+    expect_network(network)
     rows = [row for layer in network.layers if isinstance(layer, Affine) for row in layer.rows]
     return all([abs(w) for w in row if w] == [ONE] for row in rows)
 
@@ -336,6 +339,7 @@ def check_single_weights(network: GroupSortNetwork) -> None:
     Raises:
         Refuted: they do not match.
     """
+    expect_network(network)
     result = single_weights(network)
     shapes = [(layer.width_in, layer.width_out) for layer in network.layers]
     require(is_selection(result), f"rows with other weights: {result}")

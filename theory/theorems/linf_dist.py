@@ -31,7 +31,7 @@ from ..objects.boolean import (
 )
 from ..objects.exact import HALF, ONE, ZERO, check_rank, vertices
 from ..objects.lattice import on_cube, order_statistic_polynomial
-from ..objects.networks import Distance, DistanceNetwork
+from ..objects.networks import Distance, DistanceNetwork, expect_network
 from ..objects.results import Check, Evidence, Result, require
 from ..objects.sampling import sample
 from .margin import radius
@@ -83,6 +83,7 @@ def check_boolean(g: BooleanFunction | SymmetricFunction, network: DistanceNetwo
     Raises:
         Refuted: they differ.
     """
+    expect_network(network)
     for x in vertices(g.d):
         logits = network(x)
         require(
@@ -97,6 +98,7 @@ def check_order_statistic(network: DistanceNetwork, k: int) -> None:
     Raises:
         Refuted: they differ, or the network is not a lattice polynomial there.
     """
+    expect_network(network)
     try:
         term = on_cube(network)[0]
     except ValueError as error:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ..objects.exact import ONE, Number, Vector, check_integer, distance, fraction, not_negative
-from ..objects.networks import Affine, Network
+from ..objects.networks import Affine, Network, expect_network
 from ..objects.results import Check, Evidence, Result, require
 from ..objects.sampling import sample
 
@@ -74,6 +74,7 @@ def check_certificate(
         Refuted: the label's logit is no longer a largest one.
         ValueError: an argument is out of range. (Logits of norm 0 are constant: no radius.)
     """
+    expect_network(network)
     constant = fraction(norm)
     if constant <= 0:
         raise ValueError(f"expected a norm > 0, got {constant}")
@@ -96,6 +97,7 @@ def check_lipschitz(network: Network, x: Vector, y: Vector, norm: Number = 1) ->
         Refuted: an output moves further.
         ValueError: a point does not fit the network, or the norm is negative.
     """
+    expect_network(network)
     constant = not_negative("norm", norm)
     moved, allowed = distance(network(x), network(y)), constant * distance(x, y)
     require(

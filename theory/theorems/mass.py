@@ -20,7 +20,7 @@ from fractions import Fraction
 
 from ..objects.boolean import Pairs, cyclic_pairs
 from ..objects.exact import ZERO, Vector, check_dimension
-from ..objects.networks import Distance, DistanceNetwork, Network
+from ..objects.networks import Distance, DistanceNetwork, Network, expect_network
 from ..objects.results import Check, Comparison, Evidence, Result, require
 from ..objects.sampling import sample
 
@@ -31,6 +31,7 @@ def masses(network: Network, pairs: Iterable[tuple[Vector, Vector]]) -> list[Vec
     Raises:
         ValueError: a point does not have width_in finite entries.
     """
+    expect_network(network)
     totals = [(ZERO,) * layer.width_out for layer in network.layers]
     for x, y in pairs:
         for i, (a, b) in enumerate(zip(network.units(x), network.units(y), strict=True)):
@@ -52,6 +53,7 @@ def check_mass(
         Refuted: a unit exceeds its bound.
         ValueError: a point does not fit the network, or ``bounds`` are not one for each layer.
     """
+    expect_network(network)
     limits = network.mass_bounds(len(pairs)) if bounds is None else bounds
     if len(limits) != len(network.layers):
         raise ValueError(f"expected {len(network.layers)} bounds, got {len(limits)}")

@@ -24,7 +24,7 @@ from random import Random
 from ..objects.boolean import BooleanFunction
 from ..objects.circuits import Circuit, Constant, Gate, Literal, truth_table
 from ..objects.exact import ONE, Vector, check_dimension, check_integer, vertices
-from ..objects.networks import Affine, GroupSortNetwork, Layer
+from ..objects.networks import Affine, GroupSortNetwork, Layer, expect_network
 from ..objects.results import Check, Evidence, Result, require
 from ..objects.sampling import sample
 from .circuits import count_bound, maxmin_affines
@@ -48,6 +48,7 @@ def vertex_error(network: GroupSortNetwork, g: BooleanFunction) -> Fraction:
     Raises:
         ValueError: the network and g have different numbers of inputs.
     """
+    expect_network(network)
     if network.width_in != g.d:
         raise ValueError(f"expected a network of {g.d} inputs, got {network.width_in}")
     points = enumerate(vertices(g.d))
@@ -66,6 +67,7 @@ def extract_circuit(network: GroupSortNetwork, g: BooleanFunction) -> Circuit:
         ValueError: the network is not of that kind, or not that close.
         Refuted: the lemma fails on it.
     """
+    expect_network(network)
     affines = maxmin_affines(network)
     error, limit = vertex_error(network, g), error_bound(g.d, network.sorting_layers)
     if error >= limit:
@@ -136,6 +138,7 @@ def check_extraction(network: GroupSortNetwork, g: BooleanFunction) -> None:
         Refuted: they do not match.
         ValueError: the network is not close enough.
     """
+    expect_network(network)
     circuit = extract_circuit(network, g)
     require(truth_table(circuit, g.d) == g, f"{circuit} is not the function near {network}")
     require(circuit.depth <= network.sorting_layers, f"{circuit} is deeper than {network}")
@@ -143,6 +146,7 @@ def check_extraction(network: GroupSortNetwork, g: BooleanFunction) -> None:
 
 def disturbed(network: GroupSortNetwork, size: Fraction, seed: int) -> GroupSortNetwork:
     """The network with every row shrunk and every bias moved, by random parts of ``size``."""
+    expect_network(network)
     random = Random(seed)
 
     def part() -> Fraction:

@@ -25,7 +25,7 @@ from fractions import Fraction
 from ..objects.boolean import cyclic_pairs
 from ..objects.exact import ONE, ZERO, check_dimension, check_integer, check_rank
 from ..objects.lattice import on_cube, order_statistic_polynomial
-from ..objects.networks import Affine, GroupSort, GroupSortNetwork, Layer, Network
+from ..objects.networks import Affine, GroupSort, GroupSortNetwork, Layer, Network, expect_network
 from ..objects.results import Check, Evidence, Result, require
 from ..objects.sampling import sample
 from .boolean_impossibility import best_radius, bound, check_bound
@@ -196,6 +196,7 @@ def tight_example(d: int, k: int, group: int, sorts: int) -> GroupSortNetwork:
 
 def mirrored(network: Network) -> Network:
     """The two logits -f and f."""
+    expect_network(network)
     return Network((*network.layers, Affine(((-ONE,), (ONE,)))))
 
 
@@ -208,6 +209,7 @@ def check_order_statistic(network: Network, k: int, sorts: int) -> None:
         Refuted: they differ.
         ValueError: the network has no lattice form there, or k is not in 1..d.
     """
+    expect_network(network)
     d = network.width_in
     term = on_cube(network)[0]
     same = (term.sign, term.offset, term.polynomial)

@@ -28,7 +28,7 @@ from ..objects.exact import (
     not_negative,
     order_statistic,
 )
-from ..objects.networks import Affine, Network, StandardNetwork
+from ..objects.networks import Affine, Network, StandardNetwork, expect_network
 from ..objects.results import Check, Comparison, Evidence, Result, require
 from ..objects.sampling import sample
 
@@ -45,12 +45,14 @@ def bound(d: int, k: int = 1, mass: Number = 1) -> Fraction:
 
 def cyclic_error(network: Network, k: int) -> Fraction:
     """The largest |f(x) - x_(k)| over the 2d cyclic points: a lower bound for the cube."""
+    expect_network(network)
     points = {z for pair in cyclic_pairs(network.width_in, k) for z in pair}
     return max(abs(network(z)[0] - order_statistic(z, k)) for z in points)
 
 
 def best_error(network: Network, k: int) -> Fraction:
     """The error on the cyclic points after the best choice of an output bias."""
+    expect_network(network)
     points = {z for pair in cyclic_pairs(network.width_in, k) for z in pair}
     errors = [network(z)[0] - order_statistic(z, k) for z in points]
     return (max(errors) - min(errors)) / 2
@@ -72,6 +74,7 @@ def symmetric_error(network: StandardNetwork, k: int) -> Fraction:
     Raises:
         ValueError: the network is not one affine row with equal weights.
     """
+    expect_network(network)
     layer = network.layers[0]
     if len(network.layers) != 1 or not isinstance(layer, Affine) or len(set(layer.rows[0])) != 1:
         raise ValueError("expected one affine row with equal weights")
@@ -109,6 +112,7 @@ def check_bound(
         Refuted: the network is better.
         ValueError: k is not in 1..d, or norm or mass is negative.
     """
+    expect_network(network)
     d = network.width_in
     allowed, family = network.mass_allowed(mass)
     limit = factor * bound(d, k, not_negative("norm", norm) * allowed)
@@ -123,6 +127,7 @@ def check_point(network: Network, k: int, x: Vector, limit: Fraction) -> None:
     Raises:
         Refuted: it is larger.
     """
+    expect_network(network)
     error = abs(network(x)[0] - order_statistic(x, k))
     require(error <= limit, f"error {error} > {limit} for x_({k}) at {x}: {network}")
 

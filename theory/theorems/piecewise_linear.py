@@ -34,6 +34,7 @@ from ..objects.networks import (
     Shift,
     Sort,
     SortNetwork,
+    expect_network,
 )
 from ..objects.results import Check, Evidence, Result, require
 from ..objects.sampling import sample
@@ -121,6 +122,7 @@ def knots_along_axis(
     Raises:
         ValueError: no such axis.
     """
+    expect_network(network)
     check_integer("axis", axis, 0, network.width_in - 1)
 
     def states(t: Fraction) -> list[Vector]:
@@ -174,6 +176,7 @@ def check_pieces(
     Raises:
         Refuted: they are not, or it does not.
     """
+    expect_network(network)
     slope = fraction(slope)
     knots = knots_along_axis(network, x, axis)
     values = [network((*x[:axis], t, *x[axis + 1 :]))[0] for t in knots]

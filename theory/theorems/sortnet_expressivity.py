@@ -28,6 +28,7 @@ from ..objects.networks import (
     Shift,
     Sort,
     SortNetwork,
+    expect_network,
 )
 from ..objects.results import Check, Evidence, Result, require
 from ..objects.sampling import sample
@@ -38,6 +39,7 @@ Range: TypeAlias = tuple[Fraction, Fraction]  # (low, high)
 
 def from_distance(network: DistanceNetwork) -> SortNetwork:
     """The same function as a general SortNet, on all of R^d."""
+    expect_network(network)
     layers: list[Layer] = []
     for layer in network.layers:
         if isinstance(layer, Distance):
@@ -116,6 +118,7 @@ def from_group_sort(network: GroupSortNetwork, low: Vector, high: Vector) -> Sor
     Raises:
         ValueError: the box does not have ``network.width_in`` coordinates, or is empty.
     """
+    expect_network(network)
     ranges = _ranges(low, high, network.width_in)
     group = 1
     layers: list[Layer] = []
@@ -157,6 +160,7 @@ def check_distance(network: DistanceNetwork, x: Vector) -> None:
     Raises:
         Refuted: they differ.
     """
+    expect_network(network)
     require(from_distance(network).units(x) == network.units(x), f"differ at {x}: {network}")
 
 
@@ -166,6 +170,7 @@ def check_group_sort(network: GroupSortNetwork, x: Vector, box: int = 1) -> None
     Raises:
         Refuted: they differ.
     """
+    expect_network(network)
     d = network.width_in
     compiled = from_group_sort(network, (ZERO,) * d, (ONE * box,) * d)
     require(compiled(x) == network(x), f"{compiled(x)} is not {network(x)} at {x}: {network}")

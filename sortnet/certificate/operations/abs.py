@@ -18,10 +18,13 @@ class Abs(Elementwise):
         return np.abs(x)
 
     def moves(self, moves: Array) -> Array:
+        """1: |x| moves no farther than x."""
         return moves
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """From max(0, low, -high) to max(-low, high)."""
         return np.maximum(0, np.maximum(low, -high)), np.maximum(-low, high)
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
-        return TINY  # exact, but for a host that takes numbers below 2^-126 for 0
+        """TINY: exact, but for operands taken for 0."""
+        return TINY

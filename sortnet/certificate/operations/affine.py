@@ -37,6 +37,7 @@ class Affine(Operation):
         return y
 
     def moves(self, moves: Array) -> Array:
+        """Row sums of |W|: |W| moves."""
         # fsum rounds once, whatever the number of terms.
         terms = (np.abs(row).astype(np.float64) * moves for row in self.W)
         return np.array([math.nextafter(math.fsum(row), math.inf) for row in terms])
@@ -46,6 +47,7 @@ class Affine(Operation):
         return 1
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Each weight takes the end that its sign asks for; widened by the rounding of the sum."""
         W = self.W.astype(np.float64)
         positive, negative = np.maximum(W, 0), np.minimum(W, 0)
         size = (positive - negative) @ np.maximum(np.abs(low), np.abs(high)) + np.abs(self.b)
@@ -56,6 +58,10 @@ class Affine(Operation):
         )
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
+        """UNIT M + (1 + UNIT) g (|W| |x| + |b|) + TINY, with g = gamma(I + 4) of the host's sums.
+
+        Files sum in float64, torch in float32; the terms must stay below the host's largest sum.
+        """
         # A sum in any order, then one rounding to float32.
         largest = self._largest_terms(magnitude_in)
         if not largest < arithmetic.largest_sum:

@@ -21,10 +21,13 @@ class Flatten(Elementwise):
         return x.reshape(len(x), math.prod(x.shape[1:]))
 
     def moves(self, moves: Array) -> Array:
+        """1: the same numbers."""
         return moves.reshape(-1)
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """The same ends."""
         return low.reshape(-1), high.reshape(-1)
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
-        return 0.0  # moves nothing
+        """0: nothing is computed."""
+        return 0.0

@@ -37,6 +37,7 @@ class GroupSort(Operation):
         return self._sorted(x)
 
     def moves(self, moves: Array) -> Array:
+        """1: the largest move of each group."""
         return np.repeat(moves.reshape(-1, self.size).max(axis=1), self.size)
 
     @property
@@ -44,10 +45,12 @@ class GroupSort(Operation):
         return self.size
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Both ends, sorted: sorting is monotone."""
         return self._sorted(low), self._sorted(high)
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
-        return TINY  # exact, but for a host that takes numbers below 2^-126 for 0
+        """TINY: exact, but for operands taken for 0."""
+        return TINY
 
     @property
     def travel(self) -> Travel:

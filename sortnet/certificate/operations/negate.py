@@ -16,10 +16,13 @@ class Negate(Elementwise):
         return -x
 
     def moves(self, moves: Array) -> Array:
+        """1: a sign moves nothing farther."""
         return moves
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """From -high to -low."""
         return -high, -low
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
-        return TINY  # exact, but for a host that takes numbers below 2^-126 for 0
+        """TINY: exact, but for operands taken for 0."""
+        return TINY

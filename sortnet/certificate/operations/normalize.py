@@ -54,14 +54,17 @@ class Normalize(Elementwise):
         return (x - self.mean) / self.std
 
     def moves(self, moves: Array) -> Array:
+        """1 / std, per feature."""
         return moves * np.nextafter(1 / np.asarray(self.std, np.float64), np.inf)
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """From (low - mean) / std to (high - mean) / std, rounded outward."""
         low = np.nextafter(low - self.mean, -np.inf)
         high = np.nextafter(high - self.mean, np.inf)
         return np.nextafter(low / self.std, -np.inf), np.nextafter(high / self.std, np.inf)
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
+        """gamma(4) M + TINY; with arrays 2^-124 / min std more."""
         if not magnitude_in + float(np.max(np.abs(self.mean))) <= _MAX:
             raise BoundError("a difference from a mean may overflow")
         # Subtraction and division, or a product with a rounded reciprocal.

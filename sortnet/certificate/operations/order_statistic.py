@@ -48,6 +48,7 @@ class OrderStatistic(Operation):
         return y
 
     def moves(self, moves: Array) -> Array:
+        """Sum of the |c_ok| of the unit, times the largest move."""
         # Every order statistic is 1-Lipschitz; fsum rounds once.
         rows = np.abs(self.coefficients).astype(np.float64).tolist()
         sums = np.array([math.nextafter(math.fsum(row), math.inf) for row in rows])
@@ -59,6 +60,9 @@ class OrderStatistic(Operation):
         return int(self.W.shape[1])
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Nearest distances where a coefficient is positive, farthest where it is negative; for the
+        upper end the other way round; widened by the rounding of all terms.
+        """
         # Order statistics of the nearest and of the farthest distances, each where the sign of its
         # coefficient asks for it; the roundings of all terms together.
         count = self.coefficients.shape[1]
@@ -79,6 +83,7 @@ class OrderStatistic(Operation):
         return lower, upper
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
+        """gamma(2 K + 6) t + K 2^-125 (d + 1) + TINY, with d = |x| + max |W|, t = sum |c| d."""
         # Difference, coefficient, product, and a sum of at most 2 K terms (bounds take both signs).
         # Terms may cancel, so their absolute sum counts; coefficients and terms below 2^-126 may be
         # taken for 0.

@@ -24,7 +24,9 @@ class PerUnit(Elementwise):
         return shape
 
     def moves(self, moves: Array) -> Array:
+        """1: a constant moves nothing."""
         return moves
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
+        """UNIT M + TINY: one rounding."""
         return up(UNIT * magnitude + TINY)

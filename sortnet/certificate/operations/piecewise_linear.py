@@ -56,6 +56,7 @@ class PiecewiseLinear(Operation):
         return y
 
     def moves(self, moves: Array) -> Array:
+        """Largest |slope| of the unit."""
         farthest: Array = np.abs(self.slopes).max(axis=1).astype(np.float64) * moves
         return farthest
 
@@ -64,6 +65,7 @@ class PiecewiseLinear(Operation):
         return 1
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """The extremes among both ends and the knots between them, widened by rounding."""
         # The extremes lie at the ends or at knots inside.
         knots = np.clip(self.knots.astype(np.float64)[:, None], low, high)
         values = self.value(np.concatenate([low[None], high[None], knots]))
@@ -72,6 +74,7 @@ class PiecewiseLinear(Operation):
         return values.min(axis=0) - slack, values.max(axis=0) + slack
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
+        """gamma(K + 6) s (|x| + max |t|) + K 2^-125 (1 + s) + TINY, s the largest |slope|."""
         # Difference, product and a sum of K + 1 terms, of which all but the pieces between t_0 and
         # x are 0.
         terms = float(self._terms(np.full(len(self.slopes), magnitude_in)).max())

@@ -44,6 +44,7 @@ class RankFilter(Operation):
         return self._select(x)
 
     def moves(self, moves: Array) -> Array:
+        """1: the largest move of each patch."""
         farthest: Array = np.append(moves, 0.0)[self.patches].max(axis=1)
         return farthest
 
@@ -52,10 +53,12 @@ class RankFilter(Operation):
         return int(self.patches.shape[1])
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
-        return self._select(low), self._select(high)  # monotone in every input
+        """The k-th largest of the lower and of the upper ends: monotone in every input."""
+        return self._select(low), self._select(high)
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
-        return TINY  # selection is exact, but for a host that takes numbers below 2^-126 for 0
+        """TINY: exact, but for operands taken for 0."""
+        return TINY
 
     @property
     def travel(self) -> Travel:

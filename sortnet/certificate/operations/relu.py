@@ -18,10 +18,13 @@ class ReLU(Elementwise):
         return np.maximum(x, 0)
 
     def moves(self, moves: Array) -> Array:
+        """1: no slope is larger."""
         return moves
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Both ends, cut at 0 from below."""
         return np.maximum(low, 0), np.maximum(high, 0)
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
-        return TINY  # exact, but for a host that takes numbers below 2^-126 for 0
+        """TINY: exact, but for operands taken for 0."""
+        return TINY

@@ -16,4 +16,5 @@ class Shift(PerUnit):
         return x - self.values
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """Both ends less the constant, rounded outward."""
         return outward(low - self.values, high - self.values)

@@ -40,6 +40,7 @@ class SortConv(Operation):
         return np.reshape(np.swapaxes(y, 1, 2), (len(x), y.shape[1] * y.shape[2]))
 
     def moves(self, moves: Array) -> Array:
+        """As SortNeuron, with the largest move of each patch."""
         positions = np.append(moves, 0.0)[self.patches].max(axis=1)
         return np.tile(self.neuron.sum_of_coefficients() * positions, len(self.neuron.W))
 
@@ -48,6 +49,7 @@ class SortConv(Operation):
         return self.neuron.spread
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """As SortNeuron, with one interval for each entry of a patch, for all positions."""
         # One interval for each entry of a patch that holds at every position.
         low = np.append(low, 0.0)[self.patches].min(axis=0)
         high = np.append(high, 0.0)[self.patches].max(axis=0)
@@ -56,6 +58,7 @@ class SortConv(Operation):
         return np.repeat(low, positions), np.repeat(high, positions)
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
+        """As SortNeuron."""
         return self.neuron.rounding(arithmetic, magnitude, magnitude_in)
 
     @property

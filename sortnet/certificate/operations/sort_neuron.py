@@ -55,6 +55,7 @@ class SortNeuron(Operation):
         return y
 
     def moves(self, moves: Array) -> Array:
+        """Sum of the coefficients, exact and at most 1, times the largest move."""
         return np.full(len(self.W), self.sum_of_coefficients() * moves.max())
 
     def sum_of_coefficients(self) -> float:
@@ -67,6 +68,9 @@ class SortNeuron(Operation):
         return int(self.W.shape[1])
 
     def range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """The neuron of the nearest distances, max(0, low - W, W - high), and that of the farthest,
+        max(high - W, W - low); widened by rounding.
+        """
         # |x - w| in [l, u] lies between max(0, l - w, w - u) and max(u - w, w - l); order
         # statistics are monotone. In float32, which is twice as fast on wide layers; relative
         # errors of k + 4 roundings.
@@ -86,6 +90,7 @@ class SortNeuron(Operation):
         return np.maximum(0, lower * (1 - slack) - TINY), upper * (1 + slack) + TINY
 
     def rounding(self, arithmetic: Arithmetic, magnitude: float, magnitude_in: float) -> float:
+        """gamma(k + 5) M + TINY."""
         # Difference 1, coefficient 2 (only the function fallback rounds it), product 1,
         # sum k - 1 in any order; selection is exact because rounding is monotone.
         return up(gamma(self.k + 5, UNIT) * magnitude + TINY)
