@@ -1,4 +1,4 @@
-"""What Windows forbids and Linux allows: replacing, moving or removing a file that is open or mapped.
+"""What Windows forbids and Linux allows: to replace, move or remove a file that is open or mapped.
 
 With SORTNET_WINDOWS_RULES=1 in the environment conftest.py enforces it on a whole run of tests, in
 this process. Python opens files without the permission to delete them, so that Windows answers
