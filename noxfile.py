@@ -80,7 +80,7 @@ def wheels(session: nox.Session) -> None:
     """Wheels of all platforms, or of those named after --, in dist/; inspected, run where possible.
 
     Every platform is compiled here, by Zig's clang. Running needs Debian's qemu-user,
-    libc6-arm64-cross, musl and wine; what is missing is skipped by name.
+    libc6-arm64-cross, libstdc++6-arm64-cross, musl and wine; what is missing is skipped by name.
     """
     session.install(
         *("auditwheel", "build", "capstone", "cmake", "lief", "ninja", "scikit-build-core>=0.12"),

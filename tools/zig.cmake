@@ -16,12 +16,11 @@ else()
 endif()
 
 # The oldest processor of the architecture: Zig would take the one that it runs on. Optimized even where
-# CMake only tries the compiler: Zig compiles its C++ library once for each level.
-set(CMAKE_CXX_COMPILER ${SORTNET_ZIG} c++ -target ${SORTNET_ZIG_TARGET} -mcpu=baseline -O3)
+# CMake only tries the compiler, and stripped: Zig compiles its C++ library, which takes minutes, once for
+# each level and once more with debug information (which is most of a library's size).
+set(CMAKE_CXX_COMPILER ${SORTNET_ZIG} c++ -target ${SORTNET_ZIG_TARGET} -mcpu=baseline -O3 -s)
 if(SORTNET_ZIG_TARGET MATCHES "musl")
   # The C library of the system, not a static one.
   list(APPEND CMAKE_CXX_COMPILER -dynamic)
 endif()
 set(CMAKE_CXX_COMPILER_LAUNCHER "") # those for GCC and Clang do not know `zig c++`
-# Debug information of the static C++ runtime is most of a library's size.
-set(CMAKE_SHARED_LINKER_FLAGS_INIT "-s")

@@ -79,10 +79,13 @@ namespace {
 void *open_library(const std::string &path) {
 #if defined(_WIN32)
   void *library = reinterpret_cast<void *>(LoadLibraryA(path.c_str()));
+  const std::string reason = library ? "" : "error " + std::to_string(GetLastError());
 #else
   void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  const std::string reason = library ? "" : dlerror();
 #endif
-  if (library == nullptr) throw std::runtime_error("cannot load " + path);
+  // The reason may be a library that this one needs.
+  if (library == nullptr) throw std::runtime_error("cannot load " + path + ": " + reason);
   return library;
 }
 

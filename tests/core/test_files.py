@@ -1,10 +1,12 @@
 """Files written whole or not at all, and outputs checked before the work."""
 
 import fcntl
+import mmap
 import os
 from pathlib import Path
 
 import pytest
+from windows_rules import windows_rules
 
 from sortnet.base import files
 from sortnet.base.files import atomic_write, check_outputs
@@ -76,6 +78,31 @@ def test_windows_syncs_no_folder_and_only_what_it_may_write(tmp_path, monkeypatc
     with atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
     assert (tmp_path / "a.txt").read_text() == "new" and synced == [os.O_RDWR]
+
+
+def test_what_windows_forbids_is_seen(tmp_path):
+    """The rules themselves: a file that is open or mapped is not replaced, moved or removed."""
+    path, other = tmp_path / "a", tmp_path / "b"
+    path.write_text("old")
+    other.write_text("other")
+    with windows_rules():
+        with open(path, "rb") as file:
+            for forbidden in (
+                lambda: other.replace(path),
+                lambda: path.rename(tmp_path / "c"),
+                path.unlink,
+                lambda: os.remove(path),
+            ):
+                with pytest.raises(PermissionError, match="Windows"):
+                    forbidden()
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with pytest.raises(PermissionError, match="Windows"):
+            other.replace(path)
+        mapped.close()
+        with atomic_write(path) as temporary:
+            temporary.write_text("new")
+        other.replace(path)
+        path.unlink()
 
 
 def test_a_disk_that_fails_keeps_the_old_file(tmp_path, monkeypatch):

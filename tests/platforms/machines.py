@@ -26,7 +26,7 @@ _LOADERS = {
     "windows-x86_64": ["wine"],
 }
 _PACKAGES = {
-    "manylinux-aarch64": "qemu-user libc6-arm64-cross",
+    "manylinux-aarch64": "qemu-user libc6-arm64-cross libstdc++6-arm64-cross",
     "musllinux-x86_64": "musl",
     "windows-x86_64": "wine64 wine",
 }
@@ -37,7 +37,9 @@ def start(name: str) -> list[str]:
     words = _LOADERS[name]
     if "x86_64" in name and os.uname().machine != "x86_64":
         pytest.skip("needs a processor of x86-64")
-    if (words and shutil.which(words[0]) is None) or ("-L" in words and not Path(SYSROOT).exists()):
+    # ONNX Runtime needs the C++ library, which comes after the C library.
+    sysroot = "-L" not in words or Path(SYSROOT, "lib/libstdc++.so.6").exists()
+    if (words and shutil.which(words[0]) is None) or not sysroot:
         pytest.skip(f"{name} needs Debian's {_PACKAGES[name]}")
     return words
 

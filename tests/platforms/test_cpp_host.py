@@ -101,7 +101,7 @@ def test_answers_like_python(host: Path, files: Path, want: Prediction, op_libra
 @pytest.mark.parametrize(
     ("position", "value", "message"),
     [
-        (0, "/no/runtime.so", "cannot load /no/runtime.so"),
+        (0, "/no/runtime.so", "cannot load /no/runtime.so: /no/runtime.so: cannot open"),
         (1, "/no/model.onnx", "cannot read /no/model.onnx"),
         (2, "/no/library.so", "/no/library.so"),
         (3, "0", "must be positive"),

@@ -14,7 +14,7 @@ import machines
 import pytest
 from machines import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 NAME = "manylinux-aarch64"
 
 
@@ -47,11 +47,11 @@ def python(
 
 
 def test_kernels(python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    options = ["-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
+    options = ["-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), "--timeout=0"]
     ran = python("-m", "pytest", *options, str(ROOT / "tests/kernels"))
     assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr
     passed = re.search(r"(\d+) passed", ran.stdout)
-    assert passed and int(passed[1]) > 250, ran.stdout[-500:]
+    assert passed and int(passed[1]) > 350, ran.stdout[-500:]
 
 
 def test_certified_session(

@@ -64,25 +64,31 @@ def exports(binary: object) -> set[str]:
     return set(names)
 
 
+PACKAGES = {name: f"sortnet/{name}" for name in ("theory", "export", "checker")}
+
+
+def sources() -> dict[str, bytes]:
+    """The files of the packages by their names in a wheel: code, templates, proofs."""
+    listed = ["git", "ls-files", "-z", "sortnet", *PACKAGES]
+    ran = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True)
+    if ran.returncode != 0:
+        pytest.skip("needs a clone of the repository")
+    names = [name for name in ran.stdout.split("\0") if name]
+    return {
+        name if name.startswith("sortnet/") else f"sortnet/{name}": (ROOT / name).read_bytes()
+        for name in names
+    }
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_contents(name: str, unpacked: Unpacked, wheel: Unpacked) -> None:
     folder = unpacked(name)
-    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    sources = {
-        f"{package}/{path.relative_to(ROOT / source)}"
-        for source, package in (
-            ("sortnet", "sortnet"),
-            ("theory", "sortnet/theory"),
-            ("export", "sortnet/export"),
-        )
-        for path in (ROOT / source).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".typed")
-    }
-    assert sources <= files
-    binaries = {file for file in files if file.startswith("sortnet/lib/")}
-    assert len(binaries) == len(libraries(name)), binaries
-    outside = {file for file in files if not file.startswith(("sortnet/", "sortnet-"))}
-    assert not outside, outside
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    expected = sources()
+    binaries = {f"sortnet/lib/{machines.library_file(name, stem)}" for stem in libraries(name)}
+    assert {file for file in files if ".dist-info/" not in file} == {*expected, *binaries}
+    stale = {file for file, text in expected.items() if (folder / file).read_bytes() != text}
+    assert not stale, f"the wheel is older than {sorted(stale)}: run nox -s wheels"
     (metadata,) = folder.glob("*.dist-info/WHEEL")
     text = metadata.read_text()
     assert "Root-Is-Purelib: false" in text
