@@ -33,7 +33,7 @@ from pyarrow import parquet
 from sortnet.base.intervals import wilson
 from sortnet.cli.main import cli
 from sortnet.export import BatchCertifier
-from sortnet.export.lake import engines
+from sortnet.export.lake import local
 from sortnet.export.lake.job import certify_lake
 from sortnet.export.lake.plan import DifferentJobError, make_plan, record
 from sortnet.export.lake.worker import JobError, Worker
@@ -318,12 +318,12 @@ def test_no_more_processes_than_cores_or_tasks(
             asked.append(count)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(engines, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(engines, "cores", lambda: 8)
+    monkeypatch.setattr(local, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(local, "cores", lambda: 8)
     for threads, workers, tasks in ((1, None, 99), (2, None, 99), (1, 3, 99), (1, None, 5)):
         one = BatchCertifier(certifier.path, EPS, threads)
         with pytest.raises(KeyboardInterrupt):
-            list(engines.run_local(Worker(one), [(i, None) for i in range(tasks)], workers))  # type: ignore[misc]
+            list(local.run_local(Worker(one), [(i, None) for i in range(tasks)], workers))  # type: ignore[misc]
     assert asked == [8, 4, 3, 5]
 
 
