@@ -43,8 +43,8 @@ def run_ray(worker: Worker, tasks: Numbered, workers: int | None) -> Iterator[Ou
     try:
         if mine:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
             data.DataContext.get_current().enable_progress_bars = False
-            logging.getLogger("ray.data").setLevel(logging.WARNING)
         threads = worker.certifier.threads or 1
         count = min(len(tasks), workers or _fitting(ray, threads))
         rows = data.from_items(packed(tasks), override_num_blocks=min(len(tasks), BLOCKS))
