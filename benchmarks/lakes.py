@@ -2,10 +2,10 @@
 
     python benchmarks/lakes.py model.onnx [--eps 0.1] [--images 8192] [--engines local spark ray]
 
-Random images; needs the extra `tables` and those of the engines, and Linux. The worker's overhead is
-the median of interleaved rounds of processor time, one thread each. A job's processor time is that of
-all its processes (read from /proc as they run), so that a busy machine does little harm; its wall
-time is told beside it. "start" is a job of one image.
+Random images; needs the extra `tables` and those of the engines, and Linux. The worker's overhead
+is the median of interleaved rounds of processor time, one thread each. A job's processor time is
+that of all its processes (read from /proc as they run), so that a busy machine does little harm;
+its wall time is told beside it. A job of one image is what starting costs.
 """
 
 from __future__ import annotations

@@ -108,6 +108,8 @@ def read_part(
 def part_tables(part: Part, columns: Sequence[str], rows: int) -> Iterator[Any]:
     """A row group as Arrow tables of at most so many rows, for those that do not fit into memory.
 
+    One without rows is one table without rows.
+
     Args:
         columns: those to read; what the file lacks is left out.
 
@@ -129,6 +131,8 @@ def part_tables(part: Part, columns: Sequence[str], rows: int) -> Iterator[Any]:
             ):
                 done += batch.num_rows
                 yield _table(batch)
+            if not done:
+                yield file.schema_arrow.empty_table().select(wanted)
     except GeneratorExit:
         raise
     except Exception as error:  # Arrow's decoders raise a dozen kinds on damage

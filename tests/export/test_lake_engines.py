@@ -165,7 +165,8 @@ def test_a_row_group_that_always_kills_its_process_ends_the_job(
     lake, out = write_lake(tmp_path / "lake", x, 2, 20), tmp_path / "out"
     (tmp_path / "poisoned.py").write_text(POISONED)
     script = (
-        "import sys, poisoned; from pathlib import Path; m, lake, out, engine, *eps = sys.argv[1:]\n"
+        "import sys, poisoned; from pathlib import Path\n"
+        "m, lake, out, engine, *eps = sys.argv[1:]\n"
         "if __name__ == '__main__':\n"
         "    certifier = poisoned.Poisoned(m, eps)\n"
         "    poisoned.certify_lake(certifier, Path(lake), Path(out), engine=engine, workers=2)\n"

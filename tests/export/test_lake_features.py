@@ -70,7 +70,9 @@ def check(found: pa.Table, model: Path, x: np.ndarray) -> None:
 
 
 def call(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["certify", *map(str, arguments), "--eps", EPS[0], "--eps", EPS[1]])
+    return CliRunner().invoke(
+        cli, ["certify", *map(str, arguments), "--eps", EPS[0], "--eps", EPS[1]]
+    )
 
 
 def test_batches_of_feature_columns(model: Path) -> None:
@@ -78,7 +80,9 @@ def test_batches_of_feature_columns(model: Path) -> None:
     assert certifier.schema.feature_names == NAMES
     found = certifier(frame(x))
     check(found, model, x)
-    assert found.column_names[:3] == ["comment", "y", "key"] and not {*NAMES} & {*found.column_names}
+    assert found.column_names[:3] == ["comment", "y", "key"] and not {*NAMES} & {
+        *found.column_names
+    }
     named = {name: x[:, i] for i, name in enumerate(NAMES)} | {"key": np.arange(ROWS)}
     again = certifier(named)
     assert again["radius"].tobytes() == np.asarray(found["radius"], F32).tobytes()
