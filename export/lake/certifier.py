@@ -156,7 +156,7 @@ class BatchCertifier:
             raise ValueError(f"the batch has a column {taken[0]!r} already")
         if not arrow:
             return {**{name: batch[name] for name in others}, **found}
-        kinds = {"error": pyarrow.string()}
+        kinds = dict.fromkeys(("error", "model_sha256"), pyarrow.string())
         # By place: columns that do not matter may share a name.
         out = batch.select([i for i, name in enumerate(batch.column_names) if name not in inputs])
         for name, values in found.items():

@@ -118,7 +118,8 @@ class Worker:
                 own or label for own, label in zip(found["error"].to_pylist(), wrong, strict=True)
             ]
             size = table.num_rows
-            columns = {"file": pyarrow.array([task.file] * size).dictionary_encode()}
+            files = pyarrow.array([task.file] * size, pyarrow.string())
+            columns = {"file": files.dictionary_encode()}
             columns["row"] = pyarrow.array(np.arange(first, first + size))
             for shown, name in (("key", self.key), ("y", self.target)):
                 if name is not None and name in table.column_names:
