@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, parse_eps
-from sortnet.certificate.network import InputSpec
-from sortnet.data.box import Box
-from sortnet.data.lake import refuse_twice, rows_of
+from sortnet.data.lake import largest_integer, refuse_dark, refuse_twice, rows_of
 from sortnet.data.schema import Schema
 
+from ..schema import schema_of
 from ..session import BoolArray, CertifiedSession, FloatArray, Prediction, reopen
 from ..wire import RefusedError, read_bytes
 
@@ -34,8 +33,8 @@ class BatchCertifier:
         eps: one radius or several, in input units, as for `CertifiedSession.certify`.
         threads: of one process; one for each is right where processes share a machine.
         providers, library: as for `CertifiedSession`.
-        levels: the integer that means 1 in a column `x` of integers; by default 255, unless a job
-            finds that its first pixels leave it open.
+        levels: the integer that means 1 in a column `x` of integers; by default 255, where one of
+            128 and above is among them.
         strict: raise on a row that cannot be certified, instead of saying so in its row.
 
     Attributes:
@@ -108,18 +107,9 @@ class BatchCertifier:
     @property
     def schema(self) -> Schema:
         """How columns become inputs of the network."""
-        session = self.session
-        spec = session.network.input
-        return Schema(
-            tuple(spec.shape),
-            session.network.classes,
-            self.levels if is_pixels(spec) else 1,
-            session.class_names,
-            session.feature_names if len(spec.shape) == 1 else None,
-            None if is_pixels(spec) else Box(spec.low, spec.high),
-        )
+        return schema_of(self.session, self.levels)
 
-    def __call__(self, batch: Any, first: int = 0) -> Any:
+    def __call__(self, batch: Any, first: int = 0, *, look: bool = True) -> Any:
         """Certify a batch of N rows.
 
         Args:
@@ -128,6 +118,8 @@ class BatchCertifier:
                 `sortnet.data.lake.rows_of` says, as an array float or uint8 [N, *shape], [N, D],
                 or N binary images.
             first: number of the first row, for messages.
+            look: whether integers that are all below 128 are refused until `levels` says what is
+                white; False where the caller looks at more rows than these.
 
         Returns:
             The same kind: the other columns as they were, then `label` int64, `radius` float32, for
@@ -136,7 +128,8 @@ class BatchCertifier:
             its `error` says why.
 
         Raises:
-            ValueError: columns missing or of other types; with `strict`, the first bad row.
+            ValueError: columns missing or of other types; integers that leave open which of them
+                is white; with `strict`, the first bad row.
             NotProvedError, OSError: as `session`.
         """
         import pyarrow
@@ -151,18 +144,19 @@ class BatchCertifier:
         if arrow:
             refuse_twice(batch.column_names, inputs)
         others = [name for name in (batch.column_names if arrow else batch) if name not in inputs]
-        found = self._columns(
+        table = (
             batch.select([n for n in batch.column_names if n in inputs])
             if arrow
-            else _as_table(batch, inputs, schema),
-            schema,
-            first,
+            else _as_table(batch, inputs, schema)
         )
+        if look and not self.levels_given:
+            refuse_dark(largest_integer(table, schema))
+        found = self._columns(table, schema, first)
         if taken := [name for name in found if name in others]:
             raise ValueError(f"the batch has a column {taken[0]!r} already")
         if not arrow:
             return {**{name: batch[name] for name in others}, **found}
-        kinds = {"error": pyarrow.string()}
+        kinds = dict.fromkeys(("error", "model_sha256"), pyarrow.string())
         # By place: columns that do not matter may share a name.
         out = batch.select([i for i, name in enumerate(batch.column_names) if name not in inputs])
         for name, values in found.items():
@@ -255,8 +249,3 @@ def _as_table(batch: Mapping[str, Any], inputs: Sequence[str], schema: Schema) -
     if len({len(column) for column in columns.values()}) > 1:
         raise ValueError("the columns have different numbers of rows")
     return pyarrow.table(columns)
-
-
-def is_pixels(spec: InputSpec) -> bool:
-    """Whether integers mean pixels: images, whatever their unit, in [0, 1]."""
-    return len(spec.shape) == 3 and bool((spec.low == 0).all() and (spec.high == 1).all())

@@ -35,7 +35,7 @@ def certify_lake(
     all. The folders must have the same paths on every machine.
 
     Args:
-        engine: "local" or "spark". workers: processes at a time; None for what there is.
+        engine: "local", "spark" or "ray". workers: processes at a time; None for what there is.
         target, key: names of the columns of labels and keys; by default y and key, unless these are
             features of the network.
         progress: called with row groups done and in all.

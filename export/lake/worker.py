@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from sortnet.base.files import atomic_write
-from sortnet.data.arrays import refuse_open_levels
 from sortnet.data.convert import encode_labels
-from sortnet.data.lake import largest_integer, part_tables
+from sortnet.data.lake import largest_integer, part_tables, refuse_dark, refuse_dark_part
 from sortnet.data.schema import Schema
 from sortnet.data.tables import column_target
 
@@ -79,14 +78,15 @@ class Worker:
         """The results of the first rows of a row group, to see whether anything fits.
 
         Raises:
-            ValueError: as `BatchCertifier`; integers that leave open which of them is white.
+            ValueError: as `BatchCertifier`; all integers of the row group leave open which of them
+                is white.
         """
         schema = self.certifier.schema
+        if not self.certifier.levels_given:
+            refuse_dark_part(task.part, schema)
         for table in part_tables(task.part, self._wanted(schema), rows):
-            if not self.certifier.levels_given:
-                most = largest_integer(table, schema)
-                refuse_open_levels(most or 0, "pass levels={0} (--levels {0})", "pass")
-            return self.certifier(table.select(self._inputs(table)), task.part.first)
+            inputs = table.select(self._inputs(table))
+            return self.certifier(inputs, task.part.first, look=False)
         return None
 
     def _wanted(self, schema: Schema) -> list[str]:
@@ -104,20 +104,22 @@ class Worker:
         schema = self.certifier.schema
         size = int(np.prod(schema.input_shape))
         rows = max(1, min(_ROWS, _BYTES // (4 * size)))
-        first, tables = task.part.first, []
+        first, tables, most = task.part.first, [], 0
         counts: dict[str, Any] = {
             **{"stamp": task.stamp, "rows": 0, "errors": 0, "named": [], "labelled": 0},
             **{"right": 0, "certified": dict.fromkeys(self.certifier.eps, 0)},
             "certified_right": dict.fromkeys(self.certifier.eps, 0),
         }
         for table in part_tables(task.part, self._wanted(schema), rows):
-            found = self.certifier(table.select(self._inputs(table)), first)
+            found = self.certifier(table.select(self._inputs(table)), first, look=False)
+            most = max(most, largest_integer(table, schema) or 0)
             truth, wrong = self._truths(table, schema, first)
             errors = [
                 own or label for own, label in zip(found["error"].to_pylist(), wrong, strict=True)
             ]
             size = table.num_rows
-            columns = {"file": pyarrow.array([task.file] * size).dictionary_encode()}
+            files = pyarrow.array([task.file] * size, pyarrow.string())
+            columns = {"file": files.dictionary_encode()}
             columns["row"] = pyarrow.array(np.arange(first, first + size))
             for shown, name in (("key", self.key), ("y", self.target)):
                 if name is not None and name in table.column_names:
@@ -128,8 +130,8 @@ class Worker:
             tables.append(pyarrow.table(columns))
             _count(counts, found, truth, errors, first)
             first += size
-        if not tables:
-            tables = [pyarrow.table({"file": pyarrow.array([], pyarrow.string())})]
+        if not self.certifier.levels_given:
+            refuse_dark(most, task.part)
         return pyarrow.concat_tables(tables).unify_dictionaries(), counts
 
     def _truths(

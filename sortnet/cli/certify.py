@@ -30,9 +30,7 @@ from .results import data_files, first, warn_outside, warn_too_large
 
 if TYPE_CHECKING:
     from sortnet.certificate.network import Network
-    from sortnet.data.schema import Schema
     from sortnet.export.report import Attack, Report
-    from sortnet.export.session import CertifiedSession
     from sortnet.export.values import ValueReport
 
 
@@ -111,6 +109,7 @@ def certify_command(
         return
     from sortnet.data.sets import load_samples, user_folder
     from sortnet.export.report import Report, certify_split, plot, summary, write_samples
+    from sortnet.export.schema import schema_of
     from sortnet.export.session import CertifiedSession
     from sortnet.export.values import certify_values, value_summary
 
@@ -125,7 +124,7 @@ def certify_command(
     regression = session.network.regression
     if regression and (pgd_steps or plot_file is not None):
         raise click.UsageError("--pgd-steps and --plot are for classifiers, this is a regression")
-    like = _schema(session)
+    like = schema_of(session)  # pixels say their own levels
     loaded = load_samples(
         spec,
         data_root,
@@ -180,24 +179,6 @@ def _spec(data: str) -> str:
     from sortnet.training.presets import PRESETS
 
     return PRESETS[data].data if data in PRESETS else data
-
-
-def _schema(session: CertifiedSession) -> Schema:
-    """What the data must be, as the file says. Its box is proved, its names are for people."""
-    from sortnet.data.box import Box
-    from sortnet.data.schema import Schema
-    from sortnet.export.lake.certifier import is_pixels
-
-    network = session.network
-    spec = network.input
-    return Schema(
-        network.input_shape,
-        0 if network.regression else network.classes,
-        levels=1,  # pixels say their own
-        class_names=session.class_names,
-        feature_names=session.feature_names,
-        box=None if is_pixels(spec) else Box(spec.low, spec.high),
-    )
 
 
 def _pgd(network: Network, steps: int) -> Attack:

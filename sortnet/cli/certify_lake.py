@@ -18,7 +18,7 @@ _OPTIONS = (
     folder_option("Certify parquet:DIR into this folder, row group by row group."),
     click.option(
         "--engine",
-        type=click.Choice(["local", "spark"]),
+        type=click.Choice(["local", "spark", "ray"]),
         help="With --out: who runs the processes; local by default.",
     ),
     click.option(

@@ -108,6 +108,8 @@ def read_part(
 def part_tables(part: Part, columns: Sequence[str], rows: int) -> Iterator[Any]:
     """A row group as Arrow tables of at most so many rows, for those that do not fit into memory.
 
+    One without rows is one table without rows.
+
     Args:
         columns: those to read; what the file lacks is left out.
 
@@ -129,6 +131,8 @@ def part_tables(part: Part, columns: Sequence[str], rows: int) -> Iterator[Any]:
             ):
                 done += batch.num_rows
                 yield _table(batch)
+            if not done:
+                yield file.schema_arrow.empty_table().select(wanted)
     except GeneratorExit:
         raise
     except Exception as error:  # Arrow's decoders raise a dozen kinds on damage
@@ -248,7 +252,7 @@ def lake_samples(
     Args:
         target: column of labels; by default `y`.
         levels: the integer that means 1. By default that of the schema; where it has none, 255,
-            unless the pixels leave it open.
+            unless the pixels of a row group leave it open.
 
     Raises:
         FileNotFoundError, ValueError, ImportError: as `parts` and `read_part`; no labels.
@@ -257,9 +261,8 @@ def lake_samples(
     filled = [part for part in parts(path) if part.rows]
     if schema.box is None and len(schema.input_shape) == 3:
         if levels is None and schema.levels == 1:
-            found = [_largest_integer_of(part, schema) for part in filled]
-            most = max((one for one in found if one is not None), default=0)
-            refuse_open_levels(most, "pass levels={0} (--levels {0})", "pass")
+            for part in filled:
+                refuse_dark_part(part, schema)
         schema = replace(schema, levels=levels or (255 if schema.levels == 1 else schema.levels))
     elif levels is not None:
         raise ValueError(f"levels={levels} is for pixels, the network takes none")
@@ -282,9 +285,36 @@ def lake_samples(
     )
 
 
-def _largest_integer_of(part: Part, schema: Schema) -> int | None:
+def refuse_dark(most: int | None, part: Part | None = None) -> None:
+    """Refuse pixels of which nobody knows whether the largest one is white or dark.
+
+    A file of another scale than the rest would be taken for black images, which are certified well.
+
+    Args:
+        most: the largest integer of those that are read at once, as `largest_integer` gives it.
+        part: the row group that they are, for the message.
+
+    Raises:
+        ValueError: it lies below 128; names the row group.
+    """
+    try:
+        refuse_open_levels(most or 0, "pass levels={0} (--levels {0})", "pass")
+    except ValueError as error:
+        if part is None:
+            raise
+        raise ValueError(f"{part.file}: row group {part.group}: {error}") from None
+
+
+def refuse_dark_part(part: Part, schema: Schema) -> None:
+    """`refuse_dark` of a whole row group, of which only the column `x` is read.
+
+    Raises:
+        FileNotFoundError, ValueError: as `part_tables` and `refuse_dark`.
+    """
+    if schema.feature_names or schema.box is not None:
+        return  # no pixels
     found = [largest_integer(table, schema) for table in part_tables(part, ["x"], 4096)]
-    return max((one for one in found if one is not None), default=None)
+    refuse_dark(max((one for one in found if one is not None), default=None), part)
 
 
 def refuse_twice(have: Sequence[str], wanted: Sequence[str | None], file: str = "") -> None:

@@ -125,6 +125,29 @@ def test_strict_raises_and_wrong_columns_always_do(model: Path) -> None:
     assert loose(table(X[:0])).num_rows == 0
 
 
+@pytest.mark.parametrize("arrow", [False, True])
+def test_dark_integers_are_refused_until_levels_are_said(arrow: bool, model: Path) -> None:
+    def batch(x: np.ndarray) -> object:
+        return table(x).select(["x"]) if arrow else {"x": x}
+
+    loose = BatchCertifier(model, EPS)
+    words = r"largest pixel is 16: if that is white, pass levels=16 .* pass levels=255"
+    for strict in (False, True):
+        with pytest.raises(ValueError, match=words):
+            BatchCertifier(model, EPS, strict=strict)(batch(X % 17))
+    assert list(loose(batch(X % 17), look=False)["radius"]) == list(
+        BatchCertifier(model, EPS, levels=255)(batch(X % 17))["radius"]
+    )
+    found = BatchCertifier(model, EPS, levels=16)(batch(X % 17))
+    floats = (X % 17).astype(np.float32) / np.float32(16)
+    expected = loose({"x": floats})["radius"]
+    assert np.asarray(found["radius"], np.float32).tobytes() == expected.tobytes()
+    loose(batch(X[:5] * 0))  # black in any case
+    mixed = np.concatenate([X % 17, np.full((1, SIZE), 128, np.uint8)])
+    loose(batch(mixed))
+    loose({"x": (X % 17 > 8).astype(np.float32)})  # floats say themselves what is white
+
+
 def test_bad_arguments(model: Path, tmp_path: Path) -> None:
     for arguments, words in (
         ({"eps": ()}, "at least one radius"),

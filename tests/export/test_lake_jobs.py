@@ -33,7 +33,7 @@ from pyarrow import parquet
 from sortnet.base.intervals import wilson
 from sortnet.cli.main import cli
 from sortnet.export import BatchCertifier
-from sortnet.export.lake import engines
+from sortnet.export.lake import local
 from sortnet.export.lake.job import certify_lake
 from sortnet.export.lake.plan import DifferentJobError, make_plan, record
 from sortnet.export.lake.worker import JobError, Worker
@@ -318,12 +318,12 @@ def test_no_more_processes_than_cores_or_tasks(
             asked.append(count)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(engines, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(engines, "cores", lambda: 8)
+    monkeypatch.setattr(local, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(local, "cores", lambda: 8)
     for threads, workers, tasks in ((1, None, 99), (2, None, 99), (1, 3, 99), (1, None, 5)):
         one = BatchCertifier(certifier.path, EPS, threads)
         with pytest.raises(KeyboardInterrupt):
-            list(engines.run_local(Worker(one), [(i, None) for i in range(tasks)], workers))  # type: ignore[misc]
+            list(local.run_local(Worker(one), [(i, None) for i in range(tasks)], workers))  # type: ignore[misc]
     assert asked == [8, 4, 3, 5]
 
 
@@ -338,6 +338,43 @@ def test_dark_integers_are_refused_until_levels_are_said(model: Path, tmp_path: 
         assert call(*base, *more, "--levels", 16).exit_code == 0
     expected = BatchCertifier(model, EPS, levels=16)(table(X % 17))
     assert results(out)["radius"].to_pylist() == expected["radius"].to_pylist()
+
+
+def test_dark_row_groups_anywhere_are_left_out_until_levels_are_said(
+    model: Path, tmp_path: Path
+) -> None:
+    """One of another scale than the rest is no black image; the first rows may be dark."""
+    lake, out = tmp_path / "lake", tmp_path / "out"
+    lake.mkdir()
+    x = X.copy()
+    x[:60], x[160:200], x[200:] = x[:60] % 17, x[160:200] % 2, x[200:] // 2
+    x[80], x[0], x[260:280] = 200, 16, 0
+    for number, part in enumerate((x[:200], x[200:])):
+        rows = table(part, 200 * number)
+        parquet.write_table(rows, lake / f"{number}.parquet", row_group_size=(100, 20)[number])
+    base = [model, "--data", f"parquet:{lake}", "--eps", EPS[0], "--eps", EPS[1]]
+    done = call(*base, "--out", out, "--workers", 1)
+    told = " ".join(done.output.split())
+    assert done.exit_code == 1 and "left out 1.parquet, row group 0: " in told
+    assert "row group 0: the largest pixel is 127: if that is white, pass levels=127" in told
+    kept = [i for i in range(300) if i < 200 or 260 <= i < 280]  # nothing but 0 is black anyhow
+    assert sorted(int(key[1:]) for key in results(out)["key"].to_pylist()) == kept
+    assert [*json.loads((out / "_summary.json").read_text())["failed"]] == [
+        f"1.parquet, row group {i}" for i in (0, 1, 2, 4)
+    ]
+    for more in ([], ["--samples", tmp_path / "s.parquet"]):  # the same without --out
+        done = call(*base, *more)
+        assert done.exit_code == 1 and "1.parquet: row group 0: the largest" in " ".join(
+            done.output.split()
+        )
+    # Said, it is the same job, which does the rest.
+    before = {path: path.stat().st_mtime_ns for path in out.glob("0.*")}
+    done = call(*base, "--out", out, "--levels", 255, "--workers", 1)
+    assert done.exit_code == 0, done.output
+    check_all(out, model, x)
+    assert before == {path: path.stat().st_mtime_ns for path in out.glob("0.*")}
+    done = call(*base, "--out", out, "--levels", 16)
+    assert done.exit_code == 1 and "levels was 255, is 16" in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize("binary", [False, True])
