@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from sortnet.data.box import Box
 from sortnet.data.convert import encode_labels
 from sortnet.evaluation import Certifier
 from sortnet.models import BoxConfig, CertifiedNet, ModelConfig, build_model
+from sortnet.models.config import Family
 
 from .fitting import Plan
 
@@ -38,6 +39,8 @@ class OutsideBoxWarning(UserWarning):
 class SortNetEstimator(BaseEstimator):
     """Shared by `SortNetClassifier` and `SortNetRegressor`; see there."""
 
+    _families: ClassVar[tuple[str, ...]] = ("sortnet", "linf-dist")
+
     def __init__(
         self,
         eps: Eps = 0.1,
@@ -45,7 +48,7 @@ class SortNetEstimator(BaseEstimator):
         unit: Literal["range", "std"] | npt.ArrayLike = "range",
         immutable: Sequence[str] | Sequence[int] | npt.ArrayLike | None = None,
         box: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
-        family: Literal["sortnet", "linf-dist"] = "sortnet",
+        family: str = "sortnet",
         depth: int = 3,
         width: int = 64,
         keep: float = 0.9,
@@ -101,8 +104,8 @@ class SortNetEstimator(BaseEstimator):
         fraction = self.validation_fraction
         if not isinstance(fraction, Real) or not 0 <= fraction < 1:
             raise ValueError(f"validation_fraction must be in [0, 1), got {fraction!r}")
-        if self.family not in ("sortnet", "linf-dist"):
-            raise ValueError(f"family must be 'sortnet' or 'linf-dist', got {self.family!r}")
+        if self.family not in self._families:
+            raise ValueError(f"family must be one of {self._families}, got {self.family!r}")
 
     def _names(self) -> list[str] | None:
         names = getattr(self, "feature_names_in_", None)
@@ -202,7 +205,9 @@ class SortNetEstimator(BaseEstimator):
             raise ValueError("the unit is 0 for every feature: nobody can change anything")
         return single
 
-    def _configure(self, X: FloatArray, classes: int, **more: Any) -> ModelConfig:
+    def _configure(
+        self, X: FloatArray, classes: int, family: Family, depth: int, **more: Any
+    ) -> ModelConfig:
         box, unit = self._find_box(X), self._find_unit(X)
         self.box_low_, self.box_high_, self.unit_ = box.low, box.high, unit
         # Two float64 inputs are rounded to float32, each by at most half a unit in the last place.
@@ -222,12 +227,12 @@ class SortNetEstimator(BaseEstimator):
         std = np.where(free, np.where(spread > 0, spread, 1), unit).astype(np.float32)
         middle = X.mean(axis=0, dtype=np.float64).astype(np.float32)
         return ModelConfig(
-            family=self.family,
+            family=family,
             input_shape=X.shape[1:],
             classes=classes,
-            depth=int(self.depth),
+            depth=depth,
             width=int(self.width),
-            keep=1.0 if self.family == "linf-dist" else float(self.keep),
+            keep=1.0 if family == "linf-dist" else float(self.keep),
             mean=tuple(middle.tolist()),
             std=tuple(np.clip(std, 2.0**-60, 2.0**60).tolist()),
             box=BoxConfig(*(tuple(n.tolist()) for n in (box.low, box.high, unit))),
@@ -235,22 +240,25 @@ class SortNetEstimator(BaseEstimator):
         )
 
     def _build(self, config: ModelConfig, X: FloatArray, seed: int) -> CertifiedNet:
-        """A network whose first centres are samples: distances to what can occur."""
+        """A network; first centres of distances are samples: distances to what can occur."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = build_model(config)
-            first: Any = next(layer for layer in net.layers if hasattr(layer, "keep"))
+            first: Any = next((layer for layer in net.layers if hasattr(layer, "keep")), None)
+            if first is None:
+                return net
             rows = torch.randint(len(X), (len(first.weight),))
             with torch.no_grad():
                 centres = net.layers[0](torch.from_numpy(X)[rows])
                 first.weight.copy_(centres + 0.1 * torch.randn_like(centres))
         return net
 
-    def _plan(self, samples: int, seed: int) -> Plan:
+    def _plan(self, samples: int, seed: int, length: float = 1.0) -> Plan:
+        """Steps of a training on so many samples, or of a part of its `length`."""
         per_epoch = max(1, math.ceil(samples / self.batch_size))
         epochs = self.epochs or max(20, math.ceil(2000 / per_epoch))
         return Plan(
-            steps=per_epoch * epochs,
+            steps=max(1, round(length * per_epoch * epochs)),
             batch_size=int(self.batch_size),
             lr=float(self.learning_rate),
             weight_decay=float(self.weight_decay),
@@ -312,7 +320,9 @@ class SortNetEstimator(BaseEstimator):
         Args:
             path: of the file; written whole or not at all.
             eps: a classifier gives the certified radius of every input without one. A regression
-                gives its interval for one radius: this one, by default that of `fit`.
+                gives its interval for one radius, a network trained on interval bounds ("relu")
+                says whether they certify that radius: this one, by default that of `fit`. Of two
+                classes told apart by a linear network the margin is exact, so it needs none.
 
         Raises:
             NotFittedError: before `fit`. OSError: the file cannot be written.
@@ -320,7 +330,9 @@ class SortNetEstimator(BaseEstimator):
         from sortnet.export import export_model
 
         check_is_fitted(self, "network_")
-        if eps is None and self.network_.config.regression:
+        config = self.network_.config
+        bounds = config.family == "relu" and (config.depth > 1 or config.classes > 2)
+        if eps is None and (config.regression or bounds):
             eps = self.eps
         classes = getattr(self, "classes_", None)
         export_model(

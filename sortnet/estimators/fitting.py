@@ -19,8 +19,8 @@ P_FIRST, P_LAST = 8.0, 256.0
 RAMP = (0.1, 0.6)  # parts of the training between which p grows; then it is infinite
 CHECKS = 12  # times at which a network is judged, evenly over what remains after the ramp
 
-Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-"""(outputs [B, K], targets [B], weights [B], progress in [0, 1]) -> scalar."""
+Loss = Callable[[CertifiedNet, Tensor, Tensor, Tensor, float], Tensor]
+"""(network, inputs [B, ...], targets [B], weights [B], progress in [0, 1]) -> scalar."""
 
 
 @dataclass
@@ -94,7 +94,7 @@ def train(
                 group["lr"] = plan.lr * cosine(part, 1.0)
             net.train()
             optimizer.zero_grad(set_to_none=True)
-            value = loss(net(x[rows]), y[rows], weight[rows], part)
+            value = loss(net, x[rows], y[rows], weight[rows], part)
             torch.autograd.backward(value)
             total = torch.nn.utils.get_total_norm(
                 [p.grad for p in parameters if p.grad is not None]

@@ -111,6 +111,8 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         config = self._configure(
             single,
             1,
+            self.family,
+            int(self.depth),
             scale=float(np.float32(self.lipschitz_)),
             offset=float(np.float32(offset)),
         )
@@ -125,8 +127,10 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         ]
         size = float(np.std(y)) or 1.0
 
-        def loss(values: Tensor, targets: Tensor, weights: Tensor, part: float) -> Tensor:
-            error = (values[:, 0] - targets.float()) / size
+        def loss(
+            net: CertifiedNet, x: Tensor, targets: Tensor, weights: Tensor, part: float
+        ) -> Tensor:
+            error = (net(x)[:, 0] - targets.float()) / size
             return (weights * error.square()).sum() / weights.sum()
 
         def judge(net: CertifiedNet) -> float:

@@ -29,7 +29,7 @@ def table() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def fitted(table) -> SortNetClassifier:
-    return SortNetClassifier(0.05, immutable=[2], **QUICK).fit(*table)
+    return SortNetClassifier(0.05, immutable=[2], family="sortnet", **QUICK).fit(*table)
 
 
 def moved(model, X: np.ndarray, radius: np.ndarray, seed: int) -> np.ndarray:
@@ -90,14 +90,80 @@ def test_never_below_what_a_constant_gives() -> None:
     assert model.robust_score(X, y) >= (y == 0).mean() - 0.03
 
 
-def test_what_the_exported_file_says(table, fitted, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family, depth", [("sortnet", 2), ("relu", 1)])
+def test_what_the_exported_file_says(table, tmp_path: Path, family: str, depth: int) -> None:
     X, _ = table
+    fitted = SortNetClassifier(0.05, family=family, depth=depth, **QUICK).fit(*table)
     path = tmp_path / "table.onnx"
     fitted.export(path)
     assert verify(path).proved
     answer = CertifiedSession(path, threads=1).predict(X.astype(np.float32))
     assert (fitted.classes_[answer.label] == fitted.predict(X)).all()
-    assert np.abs(answer.radius - fitted.certified_radius(X)).max() < 1e-4
+    # By bounds a radius is found on a grid of eps / 32, and balls are clipped to the box.
+    radius = fitted.certified_radius(X)
+    assert (answer.radius > 0).mean() > 0.5 and (radius >= answer.radius - 1e-4).all()
+    if family == "sortnet":
+        assert np.abs(answer.radius - radius).max() < 1e-4
+
+
+def test_a_network_trained_on_bounds_says_in_its_file_whether_they_hold(
+    table, tmp_path: Path
+) -> None:
+    X = table[0].astype(np.float32)
+    fitted = SortNetClassifier(0.05, family="relu", depth=2, **QUICK).fit(*table)
+    path = tmp_path / "bounds.onnx"
+    fitted.export(path)
+    radius = CertifiedSession(path, threads=1).predict(X).radius
+    assert set(np.unique(radius)) <= {0, np.float32(0.05)} and (radius > 0).mean() > 0.5
+    assert ((radius > 0) == fitted.certify(X)).mean() > 0.98
+    found = fitted.certified_radius(X)
+    for seed in range(10):
+        point = moved(fitted, X, found, seed)
+        assert (fitted.predict(point)[found > 0] == fitted.predict(X)[found > 0]).all()
+
+
+def test_the_radius_of_a_linear_classifier_is_nearly_exact(table) -> None:
+    """The nearest point of another label, in exact arithmetic: margin over the l1 norm."""
+    X = table[0]
+    span = 20 * np.ptp(X, axis=0)  # so wide that no ball is clipped
+    box = (X.min(0) - span, X.max(0) + span)
+    fitted = SortNetClassifier(0.05, family="relu", depth=1, box=box, **QUICK).fit(*table)
+    last, first = fitted.network_.layers[-1], fitted.network_.layers[0]
+    weight = (last.weight[1] - last.weight[0]).detach().double().numpy()
+    norm = np.abs(weight * fitted.unit_ / np.ravel(first.std)).sum()
+    exact = np.abs(fitted.decision_function(X)) / norm
+    radius = fitted.certified_radius(X)
+    assert (radius <= exact + 1e-6).all() and np.abs(radius - exact).max() < 1e-3
+
+
+def test_what_is_chosen_is_reported_and_used(table) -> None:
+    X, y = table
+    model = SortNetClassifier(0.05, **QUICK).fit(X, y)
+    assert (model.family_, model.depth_) in {("relu", 1), ("relu", 2), ("sortnet", 3)}
+    assert model.network_.config.family == model.family_
+    assert 0.5 < model.validation_score_ <= 1
+    few = SortNetClassifier(0.05, **QUICK).fit([[0.0], [1], [0.1], [0.9]], [0, 1, 0, 1])
+    assert few.validation_score_ is None and (few.family_, few.depth_) == ("relu", 1)
+
+
+def test_a_linear_classifier_leaves_out_what_tells_nothing() -> None:
+    """Every weight costs eps: two features of twelve tell the class."""
+    draw = np.random.default_rng(0)
+    X = draw.uniform(size=(300, 12))
+    y = (X[:, 0] + X[:, 1] > 1).astype(int)
+    options = QUICK | {"epochs": 100}
+    linear = SortNetClassifier(0.05, family="relu", depth=1, **options).fit(X[:200], y[:200])
+    assert linear.robust_score(X[200:], y[200:]) > 0.7  # 0.81 can be certified
+
+
+@pytest.mark.parametrize("family, depth", [("relu", 1), ("relu", 2), ("sortnet", 2)])
+def test_no_family_falls_below_a_constant(family: str, depth: int, tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    X, y = draw.normal(size=(150, 3)), (draw.random(150) < 0.2).astype(int)
+    model = SortNetClassifier(0.6, family=family, depth=depth, **QUICK).fit(X, y)
+    assert model.robust_score(X, y) >= (y == 0).mean() - 0.03
+    model.export(tmp_path / "constant.onnx")
+    assert verify(tmp_path / "constant.onnx").proved
 
 
 def test_outside_the_box_there_is_a_label_and_no_radius(table, fitted) -> None:
