@@ -10,7 +10,7 @@
 #define SORTNET_CPU_BOUNDS_H
 
 #include "lp_forward.h"
-#include "sort.h"
+#include "sort_pruned.h"
 
 namespace sortnet {
 namespace {
@@ -217,6 +217,74 @@ sn_status lp_bounds(const Bounds &c) {
   });
 }
 
+// The sums of a vector of outputs, rounded outward, from their nearest terms and kMaxSorted vectors after them the
+// farthest. Returns the outputs, a bit each, whose size is too large for that.
+template <class Coef>
+uint32_t widened_sums(const float *near, int64_t count, const Coef &coef, float *low, float *high) {
+  const float share = float(count + 6) * 0x1p-24f, least_slack = float(count) * 0x1p-149f;
+  const float *const far = near + kMaxSorted * kLanes;
+  const F zero = Simd::set1(0.0f);
+  F lower = zero, upper = zero, size = zero;
+  for (int64_t k = count - 1; k >= 0; --k) {
+    const F w = coef(k);
+    const F n = Simd::mul(w, Simd::load(near + k * kLanes));
+    const F f = Simd::mul(w, Simd::load(far + k * kLanes));
+    lower = Simd::add(lower, Simd::min(n, f)); // a negative weight swaps the ends
+    upper = Simd::add(upper, Simd::max(n, f));
+    size = Simd::add(size, Simd::abs(f));
+  }
+  // All zero where the largest term is.
+  const F slack = Simd::select(Simd::eq(Simd::load(far), zero), zero,
+                               Simd::add(Simd::mul(size, Simd::set1(share)), Simd::set1(least_slack)));
+  Simd::store(low, Simd::sub(lower, slack));
+  Simd::store(high, Simd::add(upper, slack));
+  return ~Simd::bits(Simd::le(size, Simd::set1(0x1p126f))) & ((1u << kLanes) - 1);
+}
+
+// Keeps t[0] >= t[1] >= ... the largest of n values and v.
+inline void insert_one(float *t, int64_t n, float v) {
+  if (!(v > t[n - 1])) return;
+  for (int64_t k = n - 1; k >= 0; --k) {
+    const bool here = k == 0 || t[k - 1] >= v;
+    t[k] = here ? v : t[k - 1];
+    if (here) return;
+  }
+}
+
+struct SortedBounds {
+  static constexpr int64_t outputs = 2;
+  static constexpr int vectors = kBoundVectors;
+  const Bounds &c;
+  Rows rows() const { return {c.lower, c.upper, c.x_stride}; }
+  template <class Coef> uint32_t of_lanes(const float *near, const Coef &coef, float *out, int64_t step) const {
+    return widened_sums(near, c.coef.count, coef, out, out + step);
+  }
+  // Summed as all others are, so that the bounds of a sample do not depend on its tile.
+  void one(int64_t b, int64_t o, float *out, int64_t step) const {
+    const int64_t I = c.layer.inputs, K = c.coef.count;
+    const float *l = c.lower + b * c.x_stride, *u = c.upper + b * c.x_stride;
+    const float *w = c.layer.w + o * c.layer.w_stride;
+    float sorted[2][kMaxSorted] = {}, vectors[2 * kMaxSorted * kLanes], sums[2][kLanes];
+    for (int64_t i = 0; i < I; ++i) {
+      const float below = w[i] - l[i], above = u[i] - w[i];
+      insert_one(sorted[0], K, below < above ? -below : -above);
+      insert_one(sorted[1], K, below < above ? above : below);
+    }
+    for (int j = 0; j < 2; ++j) {
+      for (int64_t k = 0; k < K; ++k) Simd::store(vectors + (j * kMaxSorted + k) * kLanes, Simd::set1(sorted[j][k]));
+    }
+    const CoefficientsOfOne coef = {c.coef.data + o * c.coef.stride};
+    if ((widened_sums(vectors, K, coef, sums[0], sums[1]) & 1) != 0) {
+      sort_bounds_one(c, b, o);
+      for (int64_t j = 0; j < outputs; ++j) sums[j][0] = y(j)[b * c.y_stride + o];
+    }
+    for (int64_t j = 0; j < outputs; ++j) out[j * step] = sums[j][0];
+  }
+  float *y(int64_t j) const { return j == 0 ? c.y_lower : c.y_upper; }
+  int64_t y_stride() const { return c.y_stride; }
+  void write(int64_t b, int64_t o) const { sort_bounds_one(c, b, o); }
+};
+
 sn_status sort_bounds(const Bounds &c) {
   const sn_layer &l = c.layer;
   const int64_t B = l.batch, I = l.inputs, O = l.outputs, K = c.coef.count;
@@ -226,44 +294,31 @@ sn_status sort_bounds(const Bounds &c) {
     });
   }
   const Segments seg(I);
-  const float share = float(K + 6) * 0x1p-24f, least_slack = float(K) * 0x1p-149f;
+  if (sort_prunes(l, seg, K, kBoundVectors)) {
+    return sort_pruned<NearestAndFarthest>(SortedBounds{c}, l, c.coef, seg, c.lower, c.upper, c.x_stride, c.ex);
+  }
   return for_intervals(c, kSortRows, [&](const Intervals &x, int64_t first, int64_t last, int64_t index) {
     const SortMemory memory(I, NearestAndFarthest::count);
     const Panel panel = panel_of(l, index, memory.weights);
     const int64_t o = index * kPanel, count = smaller(kPanel, O - o);
-    const Rows operands = {c.lower, c.upper, l.w, c.x_stride, l.w_stride, O};
+    Rows operands(c.lower, c.upper, c.x_stride);
+    operands.add_panel(l, index);
     const uint64_t bad = not_finite(panel.largest);
     for (int64_t b = first; b < last;) {
       const int rows = tile_rows(last - b, kSortRows);
       const Tile t = {x.lower.tiles + b * (I + 1), x.upper_tiles + b * (I + 1), panel.w, I};
-      const auto store = [&](int r, int64_t neuron, const float *near, uint32_t crowded) {
-        const float *const far = near + kMaxSorted * kLanes;
-        const F zero = Simd::set1(0.0f);
-        F low = zero, high = zero, size = zero;
-        for (int64_t k = K - 1; k >= 0; --k) {
-          const F w = coefficients(c.coef, k, neuron, O);
-          const F n = Simd::mul(w, Simd::load(near + k * kLanes));
-          const F f = Simd::mul(w, Simd::load(far + k * kLanes));
-          low = Simd::add(low, Simd::min(n, f)); // a negative weight swaps the ends
-          high = Simd::add(high, Simd::max(n, f));
-          size = Simd::add(size, Simd::abs(f));
-        }
-        // All zero where the largest term is.
-        const F slack = Simd::select(
-            Simd::eq(Simd::load(far), zero), zero,
-            Simd::add(Simd::mul(size, Simd::set1(share)), Simd::set1(least_slack)));
-        float values[2][kLanes];
-        Simd::store(values[0], Simd::sub(low, slack));
-        Simd::store(values[1], Simd::add(high, slack));
-        const uint32_t usual = Simd::bits(Simd::le(size, Simd::set1(0x1p126f)));
-        crowded |= ~usual;
-        for (int64_t k = 0; k < smaller(kLanes, O - neuron); ++k) {
-          c.y_lower[(b + r) * c.y_stride + neuron + k] = values[0][k];
-          c.y_upper[(b + r) * c.y_stride + neuron + k] = values[1][k];
-          if (crowded >> k & 1) sort_bounds_one(c, b + r, neuron + k);
+      const auto store = [&](int r, int v, const float *near, uint32_t crowded) {
+        const int64_t *const neurons = operands.neurons + v * kLanes, here = smaller(kLanes, count - v * kLanes);
+        float low[kLanes], high[kLanes];
+        crowded |= widened_sums(near, K, CoefficientsOfMany{c.coef, neurons, here}, low, high);
+        for (int64_t k = 0; k < here; ++k) {
+          float ends[2] = {low[k], high[k]};
+          if (crowded >> k & 1) SortedBounds{c}.one(b + r, neurons[k], ends, 1);
+          c.y_lower[(b + r) * c.y_stride + neurons[k]] = ends[0];
+          c.y_upper[(b + r) * c.y_stride + neurons[k]] = ends[1];
         }
       };
-      sort_tile_of<NearestAndFarthest>(rows, operands, seg, t, K, b, o, memory.room, store);
+      sort_tile_of<NearestAndFarthest>(operands.of_tile(b, rows), seg, t, K, memory.room, store);
       b += rows;
     }
     for (int64_t b = first; b < last; ++b) {

@@ -127,7 +127,7 @@ public:
     std::memset(levels_of_w, 0, size_t((kNeuronBlock + 2) * kInputBlock));
     std::memset(dx, 0, size_t(tiles.count * kInputBlock * kTileRows) * sizeof(float));
     for (int64_t t = 0; t < tiles.count; ++t) {
-      if (tiles.rows(t) <= 0 || tiles.odd[t] == kAllOdd) continue;
+      if (tiles.rows(t) <= 0 || tiles.odd[t] == Tiles::all_odd) continue;
       const Hull h = tiles.hull(t);
       for (int64_t i = first; i < first + width; ++i) {
         least = h.low[i] < least ? h.low[i] : least;
@@ -188,7 +188,7 @@ private:
     // Where pruning failed, the next tile to try it is twice as far each time.
     int64_t pause = 0, next_try = 0;
     for (int64_t t = 0; t < tiles.count; ++t) {
-      if (tiles.rows(t) <= 0 || tiles.odd[t] == kAllOdd) continue;
+      if (tiles.rows(t) <= 0 || tiles.odd[t] == Tiles::all_odd) continue;
       const bool tries = levels.scale != 0.0f && t >= next_try;
       const bool failed = !tile(t, o, count, levels, tries, pause > 0);
       if (!tries) continue;

@@ -47,7 +47,7 @@ private:
 } // namespace
 
 void *scratch(ScratchSlot slot, size_t bytes) {
-  static thread_local Block blocks[4];
+  static thread_local Block blocks[5];
   return blocks[static_cast<int>(slot)].at_least(bytes);
 }
 

@@ -12,8 +12,8 @@ namespace sortnet {
 
 // Memory of a thread that only grows: no allocation in a steady state. A slot's contents last until
 // the slot is asked for again: `shared` and `call` are the calling thread's for the length of a call,
-// `task` one task's, `single` one output's.
-enum class ScratchSlot { shared, call, task, single };
+// `task` one task's, `part` a part's of a task, `single` one output's.
+enum class ScratchSlot { shared, call, task, part, single };
 // At least `bytes` bytes aligned to a cache line, contents undefined. Throws std::bad_alloc.
 void *scratch(ScratchSlot slot, size_t bytes);
 

@@ -30,7 +30,6 @@ constexpr int64_t kFew = 32;     // inputs that tell whether a guess was too low
 constexpr int kMostRetries = 6;
 constexpr int64_t kMostPause = 16; // tiles
 constexpr int kMargin = 4;       // levels: a guess this much lower is seldom too high
-constexpr uint32_t kAllOdd = uint32_t((uint64_t(1) << kTileRows) - 1);
 
 // The ends of a tile's values at each input.
 struct Hull {
@@ -38,11 +37,13 @@ struct Hull {
 };
 
 // The samples of a call, a tile after the other; a tile never spans two groups of masks. Absent rows
-// and those that are not finite (`odd`, a bit each) repeat a finite one.
-struct Tiles {
+// and those that are not finite (`odd`, a bit each) repeat a finite one. Vectors: of a tile's samples.
+template <int Vectors> struct TilesOf {
+  static constexpr int rows_of_one = Vectors * kLanes;
+  static constexpr uint32_t all_odd = uint32_t((uint64_t(1) << rows_of_one) - 1);
   int64_t batch, inputs, width; // width: the inputs rounded up to whole words
   int64_t group, per_group, count;
-  float *x;      // [count][inputs + 1][kTileRows]
+  float *x;      // [count][inputs + 1][rows_of_one]
   float *u;      // the same of the upper ends of intervals; else x
   float *hulls;  // [count][2][width]
   float *ends;   // [count][2]: the least and largest of a hull
@@ -54,12 +55,12 @@ struct Tiles {
   uint64_t *kept_bits; // [groups][width / kWord]: the same, a bit each
 
   int64_t kept_group(int64_t tile) const { return all_kept ? 0 : tile / per_group; }
-  int64_t first(int64_t tile) const { return tile / per_group * group + tile % per_group * kTileRows; }
+  int64_t first(int64_t tile) const { return tile / per_group * group + tile % per_group * rows_of_one; }
   int64_t rows(int64_t tile) const {
     const int64_t end = smaller(batch, (tile / per_group + 1) * group);
-    return smaller(kTileRows, end - first(tile));
+    return smaller(rows_of_one, end - first(tile));
   }
-  int64_t tile_floats() const { return round_up((inputs + 1) * kTileRows, 16); }
+  int64_t tile_floats() const { return round_up((inputs + 1) * rows_of_one, 16); }
   const float *x_of(int64_t tile) const { return x + tile * tile_floats(); }
   const float *u_of(int64_t tile) const { return u + tile * tile_floats(); }
   Hull hull(int64_t tile) const {
@@ -68,15 +69,17 @@ struct Tiles {
   }
   float *ends_of(int64_t tile) const { return ends + tile * 2; }
 };
+using Tiles = TilesOf<kTileVectors>;
 
 // The least of the rows of `low` and the largest of the rows of `high` at each input.
-void hull_of(const float *const *low, const float *const *high, int64_t inputs, int64_t width,
-             Hull to, float *ends) {
+template <int Count>
+void hull_of(const float *const *low, const float *const *high, int64_t inputs, int64_t width, Hull to,
+             float *ends) {
   F least = Simd::set1(kInfinity), largest = Simd::set1(-kInfinity);
   int64_t i = 0;
   for (; i + kLanes <= inputs; i += kLanes) {
     F l = Simd::load(low[0] + i), h = Simd::load(high[0] + i);
-    for (int r = 1; r < kTileRows; ++r) {
+    for (int r = 1; r < Count; ++r) {
       l = Simd::min(l, Simd::load(low[r] + i));
       h = Simd::max(h, Simd::load(high[r] + i));
     }
@@ -89,7 +92,7 @@ void hull_of(const float *const *low, const float *const *high, int64_t inputs, 
   ends[1] = -Simd::least(Simd::sub(Simd::set1(0.0f), largest));
   for (; i < width; ++i) {
     float l = low[0][smaller(i, inputs - 1)], h = high[0][smaller(i, inputs - 1)];
-    for (int r = 1; r < kTileRows && i < inputs; ++r) {
+    for (int r = 1; r < Count && i < inputs; ++r) {
       l = low[r][i] < l ? low[r][i] : l;
       h = high[r][i] > h ? high[r][i] : h;
     }
@@ -109,7 +112,7 @@ bool ordered(const float *l, const float *u, int64_t n) {
   return rest && lanes == all;
 }
 
-void lay_kept(const Tiles &to, int64_t group, const uint8_t *in) {
+template <class Tiles> void lay_kept(const Tiles &to, int64_t group, const uint8_t *in) {
   uint32_t *const kept = to.kept + group * to.width;
   int64_t n = 0;
   for (int64_t k = 0; k < to.width / kWord; ++k) {
@@ -126,26 +129,28 @@ void lay_kept(const Tiles &to, int64_t group, const uint8_t *in) {
 }
 
 // Lays out a tile of points (upper null) or of intervals.
-void lay_tile(const Tiles &to, int64_t tile, const float *lower, const float *upper, int64_t stride) {
+template <int Vectors>
+void lay_tile(const TilesOf<Vectors> &to, int64_t tile, const float *lower, const float *upper, int64_t stride) {
+  constexpr int rows_of_one = TilesOf<Vectors>::rows_of_one;
   const int64_t rows = to.rows(tile), first = to.first(tile);
-  to.odd[tile] = kAllOdd;
+  to.odd[tile] = to.all_odd;
   if (rows <= 0) return;
   const bool interval = upper != nullptr;
-  float largest[2][kTileRows];
-  const float *at[2][kTileRows];
-  for (int64_t r = 0; r < kTileRows; ++r) {
+  float largest[2][rows_of_one];
+  const float *at[2][rows_of_one];
+  for (int64_t r = 0; r < rows_of_one; ++r) {
     at[0][r] = lower + (first + smaller(r, rows - 1)) * stride;
     at[1][r] = interval ? upper + (first + smaller(r, rows - 1)) * stride : at[0][r];
   }
   float *const x = to.x + tile * to.tile_floats(), *const u = to.u + tile * to.tile_floats();
   const auto lay = [&] {
-    interleave<kTileRows>(at[0], kTileRows, to.inputs, nullptr, x, largest[0]);
-    if (interval) interleave<kTileRows>(at[1], kTileRows, to.inputs, nullptr, u, largest[1]);
+    interleave<rows_of_one>(at[0], rows_of_one, to.inputs, nullptr, x, largest[0]);
+    if (interval) interleave<rows_of_one>(at[1], rows_of_one, to.inputs, nullptr, u, largest[1]);
   };
   lay();
   uint32_t odd = 0;
   int usual = -1;
-  for (int r = 0; r < kTileRows; ++r) {
+  for (int r = 0; r < rows_of_one; ++r) {
     bool fine = finite(largest[0][r]);
     if (interval) fine = fine && finite(largest[1][r]) && ordered(at[0][r], at[1][r], to.inputs);
     if (fine) usual = r;
@@ -154,7 +159,7 @@ void lay_tile(const Tiles &to, int64_t tile, const float *lower, const float *up
   to.odd[tile] = odd;
   if (usual < 0) return;
   if (odd != 0) {
-    for (int r = 0; r < kTileRows; ++r) {
+    for (int r = 0; r < rows_of_one; ++r) {
       if (odd >> r & 1) {
         at[0][r] = at[0][usual];
         at[1][r] = at[1][usual];
@@ -162,7 +167,7 @@ void lay_tile(const Tiles &to, int64_t tile, const float *lower, const float *up
     }
     lay();
   }
-  hull_of(at[0], at[1], to.inputs, to.width, to.hull(tile), to.ends_of(tile));
+  hull_of<rows_of_one>(at[0], at[1], to.inputs, to.width, to.hull(tile), to.ends_of(tile));
 }
 
 // Samples that share masks: the batch if there are none.
@@ -171,15 +176,15 @@ inline int64_t samples_together(const sn_masks &m, int64_t batch) {
 }
 
 // Runs body(tiles) with the samples laid out.
-template <class Body>
+template <int Vectors = kTileVectors, class Body>
 sn_status with_tiles(const sn_layer &l, const sn_masks &masks, const float *lower, const float *upper,
                      int64_t stride, const sn_executor *ex, const Body &body) {
-  Tiles t = {};
+  TilesOf<Vectors> t = {};
   t.batch = l.batch;
   t.inputs = l.inputs;
   t.width = round_up(l.inputs, kWord);
   t.group = larger(1, samples_together(masks, l.batch));
-  t.per_group = ceil_div(t.group, kTileRows);
+  t.per_group = ceil_div(t.group, t.rows_of_one);
   t.count = ceil_div(l.batch, t.group) * t.per_group;
   t.all_kept = masks.in == nullptr;
   const int64_t groups = t.all_kept ? 1 : ceil_div(l.batch, t.group);
@@ -308,8 +313,9 @@ inline int64_t take(const TileView &t, const Pair &p, int level) {
 }
 
 // Computes the inputs of a pair that may matter: use(list, n) takes some and returns a lower bound of
-// the wanted order statistic of all samples. False: too many may matter, and some have been used.
-template <class Use> bool prune_pair(const TileView &t, const Pair &p, int64_t most, const Use &use) {
+// the wanted order statistic of all samples; of `few` it tells whether the guess was too low. False: too many may matter, and some have been used.
+template <class Use>
+bool prune_pair(const TileView &t, const Pair &p, int64_t most, const Use &use, int64_t few = kFew) {
   std::memcpy(t.rest, t.kept_bits, size_t(t.words) * sizeof(uint64_t));
   int level = *p.guess > 2 * kMargin ? *p.guess - kMargin : *p.guess;
   int reached = 0;
@@ -320,11 +326,11 @@ template <class Use> bool prune_pair(const TileView &t, const Pair &p, int64_t m
     if (n > left) {
       // Unless the guess was too low, this pair is not worth it: a few inputs, some times, tell.
       if (++retries > kMostRetries) return false;
-      for (int64_t k = kFew; k < n; ++k) {
+      for (int64_t k = few; k < n; ++k) {
         t.rest[t.list[k] / kWord] |= uint64_t(1) << (t.list[k] % kWord);
       }
-      partly = n > kFew;
-      n = smaller(n, kFew);
+      partly = n > few;
+      n = smaller(n, few);
     }
     left -= n;
     if (n > 0) reached = t.levels.level(use(t.list, n));
@@ -350,29 +356,29 @@ struct Block {
   uint64_t *rest;             // [words]
   uint32_t *list;             // [width + kWord]
   int guess[kBlock], last_guess = 160;
-  float *out; // [count][outputs][kTileRows]
+  float *out; // [count][floats]
 
-  Block(const sn_layer &l, int64_t first_neuron, int64_t n, int64_t row, int64_t outputs)
+  Block(const sn_layer &l, int64_t first_neuron, int64_t n, int64_t row, int64_t floats)
       : layer(l), first(first_neuron), count(n), width(row), words(row / kWord) {
     Carver memory;
     memory.count<uint8_t>((count + 2) * width);
     memory.count<uint64_t>(words);
     memory.count<uint32_t>(width + kWord);
-    memory.count<float>(count * outputs * kTileRows);
+    memory.count<float>(count * floats);
     memory.open_or_throw(ScratchSlot::task);
     level = memory.take<uint8_t>((count + 2) * width);
     low = level + count * width;
     high = low + width;
     rest = memory.take<uint64_t>(words);
     list = memory.take<uint32_t>(width + kWord);
-    out = memory.take<float>(count * outputs * kTileRows);
+    out = memory.take<float>(count * floats);
     for (int &g : guess) g = 0;
   }
 
   const float *w(int64_t k) const { return layer.w + (first + k) * layer.w_stride; }
 
   // Levels that hold the weights and the tiles first .. last-1.
-  void measure(const Tiles &tiles, int64_t first_tile, int64_t last_tile) {
+  template <class Tiles> void measure(const Tiles &tiles, int64_t first_tile, int64_t last_tile) {
     float least = kInfinity, largest = -kInfinity;
     const auto include = [&](float l, float h) {
       least = l < least ? l : least;
@@ -384,7 +390,7 @@ struct Block {
       if (!odd[k]) include(l, h);
     }
     for (int64_t t = first_tile; t < last_tile; ++t) {
-      if (tiles.odd[t] == kAllOdd) continue;
+      if (tiles.odd[t] == tiles.all_odd) continue;
       const float *ends = tiles.ends_of(t);
       include(ends[0], ends[1]);
     }
@@ -398,23 +404,24 @@ struct Block {
 
 // Hands every pair of a kept, finite neuron and a tile to the operation: to op.prune(tile, pair) or, where
 // that returns false because pruning does not help, to op.all(tile, pairs, n) for n <= Op::together
-// pairs. Their outputs, op.outputs() * kTileRows floats each, go to op.store(tile, neurons, n, out).
+// pairs. Their outputs, op.outputs() floats for each sample, go to op.store(tile, neurons, n, out).
 // Then op.slow(sample, neuron) for what is not finite. Before, where neurons may be dropped, op.clear(sample, first
 // neuron, count) for what all of them are if they are.
-template <class Op>
+template <class Tiles, class Op>
 sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles, const sn_executor *ex,
                     const Op &op) {
-  const int64_t I = l.inputs, O = l.outputs;
+  const int64_t I = l.inputs, O = l.outputs, floats = op.outputs() * tiles.rows_of_one;
   if (tiles.count == 0 || O == 0) return SN_OK;
   // A block's weights stay in the second cache.
-  const int64_t size = larger(8, smaller(kBlock, 65536 / larger(I, 1) / 8 * 8)), blocks = ceil_div(O, size);
+  const int64_t least = larger(8, Op::together), most = smaller(kBlock, 65536 / larger(I, 1) / 8 * 8);
+  const int64_t size = larger(least, most), blocks = ceil_div(O, size);
   // Tiles of a task: enough for what is made once per neuron to pay, if that leaves enough tasks.
   const int64_t span = smaller(tiles.count, larger(4, ceil_div(tiles.count * blocks, 16)));
   const int64_t parts = ceil_div(tiles.count, span);
   return parallel_for(ex, blocks * parts, [&](int64_t task) {
     const int64_t o = task / parts * size, t_first = task % parts * span;
     const int64_t t_last = smaller(tiles.count, t_first + span);
-    Block block(l, o, smaller(size, O - o), tiles.width, op.outputs());
+    Block block(l, o, smaller(size, O - o), tiles.width, floats);
     block.measure(tiles, t_first, t_last);
     int64_t neurons[kBlock];
     // Where pruning failed, the next tile to try it, with one pair, is twice as far each time.
@@ -424,7 +431,7 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
       if (rows <= 0) continue;
       const uint8_t *out = mask_row(masks.out, t / tiles.per_group, O);
       for (int64_t r = 0; out != nullptr && r < rows; ++r) op.clear(tiles.first(t) + r, o, block.count);
-      if (tiles.odd[t] != kAllOdd) {
+      if (tiles.odd[t] != tiles.all_odd) {
         const bool tries = block.levels.scale != 0.0f && t >= next_try;
         if (tries) {
           const Hull h = tiles.hull(t);
@@ -443,7 +450,7 @@ sn_status for_pairs(const sn_layer &l, const sn_masks &masks, const Tiles &tiles
           int &guess = block.guess[k];
           if (guess == 0) guess = block.last_guess;
           const Pair pair = {block.w(k), block.level + k * block.width, &guess, o + k,
-                             block.out + n * op.outputs() * kTileRows};
+                             block.out + n * floats};
           neurons[n++] = o + k;
           if (failed < 2 && op.prune(tile, pair)) {
             failed = 0;

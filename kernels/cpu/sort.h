@@ -6,7 +6,7 @@
 #ifndef SORTNET_CPU_SORT_H
 #define SORTNET_CPU_SORT_H
 
-#include "common.h"
+#include "top.h"
 
 namespace sortnet {
 namespace {
@@ -16,19 +16,10 @@ constexpr int64_t kSegment = 16;  // inputs of a segment, a multiple of the lane
 constexpr int64_t kMaxSegments = 64;
 constexpr int kSortRows = kLanes == 16 ? 8 : 4;
 
-// Keeps t[0] >= t[1] >= ... the largest of all v inserted, in every lane.
-template <int K> inline void insert(F *t, F v) {
-#pragma GCC unroll 16
-  for (int k = 0; k < K; ++k) {
-    const F high = Simd::max(t[k], v);
-    v = Simd::min(t[k], v);
-    t[k] = high;
-  }
-}
-
-// The largest terms of each segment, [segments][Rows * kPair][Terms::count] vectors.
+// The largest terms of each segment, [segments][Rows * kPair][Terms::count] vectors. From an input of the tile to
+// the next are `step` floats, Rows or more.
 template <int Rows, class Terms>
-__attribute__((noinline)) void segment_tops(const Tile &t, int64_t length, float *tops) {
+__attribute__((noinline)) void segment_tops(const Tile &t, int64_t step, int64_t length, float *tops) {
   constexpr int K = Terms::count;
   constexpr int part = Rows >= 2 * K ? Rows / K : 1; // whose terms stay in registers
   for (int64_t begin = 0; begin < t.inputs; begin += length) {
@@ -41,10 +32,10 @@ __attribute__((noinline)) void segment_tops(const Tile &t, int64_t length, float
           for (int k = 0; k < K; ++k) acc[r][v][k] = Simd::set1(0.0f);
         }
       }
-      const float *x = t.x + begin * Rows + first, *u = t.u + begin * Rows + first;
+      const float *x = t.x + begin * step + first, *u = t.u + begin * step + first;
       const float *w = t.w + begin * kPanel;
 #pragma GCC unroll 2
-      for (int64_t i = begin; i < end; ++i, x += Rows, u += Rows, w += kPanel) {
+      for (int64_t i = begin; i < end; ++i, x += step, u += step, w += kPanel) {
         const F wi[kPair] = {Simd::load(w), Simd::load(w + kLanes)};
 #pragma GCC unroll 16
         for (int r = 0; r < part; ++r) {
@@ -98,55 +89,51 @@ inline void collect(const float *x, const float *u, const float *w, int64_t inpu
   }
 }
 
-// coef_k of the neurons first .. first + kLanes - 1; k from 0.
-inline F coefficients(const sn_coefficients &coef, int64_t k, int64_t first, int64_t outputs) {
-  if (coef.stride == 0) return Simd::set1(coef.data[k]);
-  float lane[kLanes] = {};
-  for (int64_t l = 0; l < smaller(kLanes, outputs - first); ++l) {
-    lane[l] = coef.data[(first + l) * coef.stride + k];
-  }
-  return Simd::load(lane);
-}
-
-// Their sums of coef_k t_k; t: vectors in memory.
-F weighted_sum(const float *t, const sn_coefficients &coef, int64_t first, int64_t outputs) {
+// The sum of coef(k) t_k; t: vectors in memory.
+template <class Coef> F weighted_sum(const float *t, int64_t count, const Coef &coef) {
   F y = Simd::set1(0.0f);
-  for (int64_t k = coef.count - 1; k >= 0; --k) {
+  for (int64_t k = count - 1; k >= 0; --k) {
     // No fused multiply-add: the sum is defined with a rounding of every product.
-    const F term = Simd::mul(coefficients(coef, k, first, outputs), Simd::load(t + k * kLanes));
-    y = k == coef.count - 1 ? term : Simd::add(y, term);
+    const F term = Simd::mul(coef(k), Simd::load(t + k * kLanes));
+    y = k == count - 1 ? term : Simd::add(y, term);
   }
   return y;
 }
 
-// The K largest of what is inserted, in every lane.
-template <int K> struct Top {
-  F t[K];
-  Top() {
-#pragma GCC unroll 16
-    for (int k = 0; k < K; ++k) t[k] = Simd::set1(0.0f);
+// coef_k, k from 0, of a vector of neurons: of `count` from neurons[0] on.
+struct CoefficientsOfMany {
+  const sn_coefficients &coef;
+  const int64_t *neurons;
+  int64_t count;
+  F operator()(int64_t k) const {
+    if (coef.stride == 0) return Simd::set1(coef.data[k]);
+    float lane[kLanes] = {};
+    for (int64_t l = 0; l < count; ++l) lane[l] = coef.data[neurons[l] * coef.stride + k];
+    return Simd::load(lane);
   }
-  void store(float *to) const {
-#pragma GCC unroll 16
-    for (int k = 0; k < K; ++k) Simd::store(to + k * kLanes, t[k]);
-  }
+};
+
+// Of one neuron in all lanes.
+struct CoefficientsOfOne {
+  const float *data;
+  F operator()(int64_t k) const { return Simd::set1(data[k]); }
 };
 
 // Each step keeps its list in registers, hence the copies.
 template <int K>
 __attribute__((noinline)) void top_of_vectors(const float *v, int64_t n, int64_t stride, float *to) {
   Top<K> top;
-  for (int64_t i = 0; i < n; ++i) insert<K>(top.t, Simd::load(v + i * stride));
+  top.take(n, [&](int64_t i) { return Simd::load(v + i * stride); });
   top.store(to);
 }
 
 // Of each kind of terms of sample r of a tile and its v-th vector of neurons.
-template <int K, int Rows, class Terms>
-__attribute__((noinline)) void top_of_terms(const Tile &t, int r, int v, float *to) {
+template <int K, class Terms>
+__attribute__((noinline)) void top_of_terms(const Tile &t, int64_t step, int r, int v, float *to) {
   for (int k = 0; k < Terms::count; ++k, to += kMaxSorted * kLanes) {
     Top<K> top;
     const float *x = t.x + r, *u = t.u + r, *w = t.w + v * kLanes;
-    for (int64_t i = 0; i < t.inputs; ++i, x += Rows, u += Rows, w += kPanel) {
+    for (int64_t i = 0; i < t.inputs; ++i, x += step, u += step, w += kPanel) {
       F a[Terms::count];
       Terms::of(Terms::load(x, u, 0), Simd::load(w), a);
       insert<K>(top.t, Terms::size(a[k]));
@@ -164,8 +151,7 @@ __attribute__((noinline)) void top_of_rows(const float *rows, int64_t n, float *
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes; ++l) v[l] = Simd::load(rows + l * kRow + i);
     Simd::transpose(v);
-    const int used = int(smaller(kLanes, n - i));
-    for (int l = 0; l < used; ++l) insert<K>(top.t, v[l]);
+    top.take(smaller(kLanes, n - i), [&](int64_t l) { return v[l]; });
   }
   top.store(to);
 }
@@ -200,35 +186,54 @@ void segments_at(const float *tops, int64_t stride, int64_t count, F bound, uint
   }
 }
 
-// The samples' rows and weights behind a tile.
+// The rows of samples and weights behind a tile.
 struct Rows {
-  const float *x, *u, *w;
-  int64_t x_stride, w_stride, outputs;
+  const float *x, *u; // of its first sample
+  int64_t x_stride, samples;
+  int64_t neurons[kPanel], count; // of the panel
+  const float *w[kPanel];
+
+  Rows(const float *lower, const float *upper, int64_t stride)
+      : x(lower), u(upper), x_stride(stride), samples(0), count(0) {}
+  void add(const sn_layer &l, int64_t neuron) {
+    neurons[count] = neuron;
+    w[count++] = l.w + neuron * l.w_stride;
+  }
+  // Those of a panel of the layer.
+  void add_panel(const sn_layer &l, int64_t index) {
+    for (int64_t o = index * kPanel; o < smaller(l.outputs, (index + 1) * kPanel); ++o) add(l, o);
+  }
+  Rows of_tile(int64_t first, int64_t rows) const {
+    Rows r = *this;
+    r.x += first * x_stride;
+    r.u += first * x_stride;
+    r.samples = rows;
+    return r;
+  }
 };
 
-// The `wanted` <= K largest terms of each kind of the outputs of Rows samples from `sample` on and one panel from
-// neuron o on. Handed to store(r, first neuron, sorted, crowded): kMaxSorted vectors for each kind, of which
-// `wanted` are set, and a bit for each output that had too many candidates to be sorted here.
+// The `wanted` <= K largest terms of each kind of the outputs of a tile of RowCount samples, of which rows.samples
+// are there. Handed to store(r, v, sorted, crowded) for each sample and vector of neurons: kMaxSorted vectors for
+// each kind, of which `wanted` are set, and a bit for each output that had too many candidates to be sorted here.
 template <int K, int RowCount, class Terms, class Store>
-void sort_tile(const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
-               int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
+void sort_tile(const Rows &rows, const Segments &seg, const Tile &tile, int64_t step, int64_t wanted,
+               const SortRoom &room, const Store &store) {
   constexpr int kinds = Terms::count;
   constexpr int64_t stride = RowCount * kPair * kinds * kLanes;
   const int64_t I = tile.inputs;
   // With fewer segments than order statistics there is no bound: all terms are inserted.
   const bool bounded = seg.count >= wanted;
-  if (bounded) segment_tops<RowCount, Terms>(tile, seg.length, room.tops);
-  for (int r = 0; r < RowCount; ++r) {
-    const float *x = rows.x + (sample + r) * rows.x_stride;
-    const float *u = rows.u + (sample + r) * rows.x_stride;
+  if (bounded) segment_tops<RowCount, Terms>(tile, step, seg.length, room.tops);
+  for (int r = 0; r < int(rows.samples); ++r) {
+    const float *x = rows.x + r * rows.x_stride;
+    const float *u = rows.u + r * rows.x_stride;
     for (int v = 0; v < kPair; ++v) {
-      const int64_t first = o + v * kLanes;
-      const int here = int(smaller(kLanes, rows.outputs - first));
+      const int first = v * kLanes, here = int(smaller(kLanes, rows.count - first));
       if (here <= 0) break;
       uint32_t crowded = 0;
       if (!bounded) {
-        top_of_terms<K, RowCount, Terms>(tile, r, v, room.sorted);
-        store(r, first, room.sorted, crowded);
+        top_of_terms<K, Terms>(tile, step, r, v, room.sorted);
+        store(r, v, room.sorted, crowded);
         continue;
       }
       uint64_t segments[kLanes] = {};
@@ -246,8 +251,7 @@ void sort_tile(const Rows &rows, const Segments &seg, const Tile &tile, int64_t 
       for (int l = 0; l < here; ++l) {
         float *to[kinds];
         for (int k = 0; k < kinds; ++k) to[k] = room.candidates + (k * kLanes + l) * kRow;
-        collect<Terms>(x, u, rows.w + (first + l) * rows.w_stride, I, seg.length, segments[l], least[l], to,
-                       found[l]);
+        collect<Terms>(x, u, rows.w[first + l], I, seg.length, segments[l], least[l], to, found[l]);
         for (int k = 0; k < kinds; ++k) {
           if (found[l][k] > kRoom) {
             crowded |= 1u << l;
@@ -265,28 +269,28 @@ void sort_tile(const Rows &rows, const Segments &seg, const Tile &tile, int64_t 
         }
         top_of_rows<K>(candidates, most[k], room.sorted + k * kMaxSorted * kLanes);
       }
-      store(r, first, room.sorted, crowded);
+      store(r, v, room.sorted, crowded);
     }
   }
 }
 
 template <class Terms, int RowCount, class Store>
 void sort_tile_of(const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
-                  int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
-  if (wanted <= 4) sort_tile<4, RowCount, Terms>(rows, seg, tile, wanted, sample, o, room, store);
-  else if (wanted <= 10) sort_tile<10, RowCount, Terms>(rows, seg, tile, wanted, sample, o, room, store);
-  else sort_tile<16, RowCount, Terms>(rows, seg, tile, wanted, sample, o, room, store);
+                  const SortRoom &room, const Store &store) {
+  if (wanted <= 4) sort_tile<4, RowCount, Terms>(rows, seg, tile, RowCount, wanted, room, store);
+  else if (wanted <= 10) sort_tile<10, RowCount, Terms>(rows, seg, tile, RowCount, wanted, room, store);
+  else sort_tile<16, RowCount, Terms>(rows, seg, tile, RowCount, wanted, room, store);
 }
 
-// The tile of `rows` samples.
+// A tile of rows.samples samples.
 template <class Terms, class Store>
-void sort_tile_of(int count, const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
-                  int64_t sample, int64_t o, const SortRoom &room, const Store &store) {
-  switch (count) {
+void sort_tile_of(const Rows &rows, const Segments &seg, const Tile &tile, int64_t wanted,
+                  const SortRoom &room, const Store &store) {
+  switch (rows.samples) {
     case 8: // tiles of 8 where kSortRows is 8
-      return sort_tile_of<Terms, kSortRows>(rows, seg, tile, wanted, sample, o, room, store);
-    case 4: return sort_tile_of<Terms, 4>(rows, seg, tile, wanted, sample, o, room, store);
-    default: return sort_tile_of<Terms, 1>(rows, seg, tile, wanted, sample, o, room, store);
+      return sort_tile_of<Terms, kSortRows>(rows, seg, tile, wanted, room, store);
+    case 4: return sort_tile_of<Terms, 4>(rows, seg, tile, wanted, room, store);
+    default: return sort_tile_of<Terms, 1>(rows, seg, tile, wanted, room, store);
   }
 }
 
@@ -294,13 +298,13 @@ void sort_tile_of(int count, const Rows &rows, const Segments &seg, const Tile &
 struct SortMemory {
   float *weights;
   SortRoom room;
-  SortMemory(int64_t inputs, int kinds) {
+  SortMemory(int64_t inputs, int kinds, ScratchSlot slot = ScratchSlot::task) {
     Carver memory;
     memory.count<float>((inputs + 2) * kPanel);
     memory.count<float>(kinds * kMaxSegments * kSortRows * kPanel);
     memory.count<float>(kinds * kLanes * kRow);
     memory.count<float>(kinds * kMaxSorted * kLanes);
-    memory.open_or_throw(ScratchSlot::task);
+    memory.open_or_throw(slot);
     weights = memory.take<float>((inputs + 2) * kPanel);
     room.tops = memory.take<float>(kinds * kMaxSegments * kSortRows * kPanel);
     room.candidates = memory.take<float>(kinds * kLanes * kRow);
@@ -329,34 +333,32 @@ sn_status for_samples(const sn_layer &l, const float *from, int64_t stride, cons
   });
 }
 
-sn_status sort_forward(const SortForward &c) {
+// Every term of every output.
+sn_status sort_forward_by_segments(const SortForward &c, const Segments &seg) {
   const sn_layer &l = c.layer;
   const int64_t I = l.inputs, O = l.outputs, K = c.coef.count;
-  if (K == 0 || K > kMaxSorted) {
-    return parallel_for(c.ex, l.batch, [&](int64_t b) {
-      for (int64_t o = 0; o < O; ++o) c.y[b * c.y_stride + o] = sort_one(c, b, o);
-    });
-  }
-  const Segments seg(I);
   const auto task = [&](const Samples &x, int64_t first, int64_t last, int64_t index) {
     const int64_t o = index * kPanel;
     const SortMemory memory(I, 1);
     const Panel panel = panel_of(l, index, memory.weights);
-    const Rows operands = {c.x, c.x, l.w, c.x_stride, l.w_stride, O};
+    Rows operands(c.x, c.x, c.x_stride);
+    operands.add_panel(l, index);
     for (int64_t b = first; b < last;) {
       const int count = tile_rows(last - b, kSortRows);
       const float *samples = x.tiles + b * (I + 1);
-      const auto store = [&](int r, int64_t neuron, const float *sorted, uint32_t crowded) {
-        float values[kLanes], *y = c.y + (b + r) * c.y_stride + neuron;
-        Simd::store(values, weighted_sum(sorted, c.coef, neuron, O));
-        std::memcpy(y, values, size_t(smaller(kLanes, O - neuron)) * sizeof(float));
+      const auto store = [&](int r, int v, const float *sorted, uint32_t crowded) {
+        const int64_t *const neurons = operands.neurons + v * kLanes;
+        const int64_t here = smaller(kLanes, operands.count - v * kLanes);
+        float values[kLanes], *y = c.y + (b + r) * c.y_stride + neurons[0];
+        Simd::store(values, weighted_sum(sorted, K, CoefficientsOfMany{c.coef, neurons, here}));
+        std::memcpy(y, values, size_t(here) * sizeof(float));
         for (; crowded != 0; crowded &= crowded - 1) {
           const int k = __builtin_ctz(crowded);
-          y[k] = sort_one(c, b + r, neuron + k);
+          y[k] = sort_one(c, b + r, neurons[k]);
         }
       };
-      sort_tile_of<One<Distance>>(count, operands, seg, {samples, samples, panel.w, I}, K, b, o,
-                             memory.room, store);
+      sort_tile_of<One<Distance>>(operands.of_tile(b, count), seg, {samples, samples, panel.w, I}, K,
+                                  memory.room, store);
       b += count;
     }
     const uint64_t bad = not_finite(panel.largest);

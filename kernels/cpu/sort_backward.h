@@ -108,7 +108,7 @@ void place_tile(const SortBackward &c, const Segments &seg, const Tile &tile, in
   const int64_t I = tile.inputs, O = c.layer.outputs, wanted = c.coef.count;
   constexpr int64_t stride = RowCount * kPair * kLanes;
   const bool bounded = seg.count >= wanted;
-  if (bounded) segment_tops<RowCount, One<Distance>>(tile, seg.length, room.sort.tops);
+  if (bounded) segment_tops<RowCount, One<Distance>>(tile, RowCount, seg.length, room.sort.tops);
   for (int r = 0; r < RowCount; ++r) {
     const float *x = c.x + (sample + r) * c.x_stride;
     for (int v = 0; v < kPair; ++v) {

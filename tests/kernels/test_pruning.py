@@ -1,6 +1,7 @@
 """Pruned order statistics, bit for bit against all terms, on data that is easy or hard to prune."""
 
 import numpy as np
+import numpy_kernels as reference
 import pytest
 from abi import Array, Kernels, Masks
 from hypothesis import given, settings
@@ -195,5 +196,68 @@ def test_bounds_do_not_depend_on_the_batch(kernels: Kernels, kind: str) -> None:
     assert np.isneginf(want[0][[3, 17]]).all() and np.isposinf(want[1][[3, 17]]).all()
     for batch in range(41):
         got = kernels.bounds(lower[:batch], upper[:batch], w, INF, threads=batch % 3)
+        for y, y_want in zip(got, want, strict=True):
+            np.testing.assert_array_equal(y, y_want[:batch])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [1, 4, 7, 10, 16])
+def test_sorted_sum(kernels: Kernels, kind: str, count: int) -> None:
+    """Calls that prune, whole tiles and parts of them, against the reference."""
+    x, w = values(kind, 37, 300, 67, 8)
+    coef = np.random.default_rng(count).normal(size=count).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        want = reference.sort_forward(x, w, coef)
+    for batch in (37, 33, 8, 9, 4):
+        y = kernels.sort_forward(x[:batch], w, coef, threads=batch % 3, pad=1)
+        np.testing.assert_array_equal(y, want[:batch])
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_sorted_sum_where_some_neurons_prune(kernels: Kernels, own: bool) -> None:
+    """Few to all neurons are hard to prune; coefficients are shared or each neuron's own."""
+    x, w = values("uniform", 70, 400, 140, 9)
+    near = np.sign(np.random.default_rng(1).normal(size=w.shape)).astype(np.float32)
+    coef = np.random.default_rng(2).normal(size=(140, 10) if own else 10).astype(np.float32)
+    for hard in (0, 3, 40, 100, 140):
+        mixed = w.copy()
+        mixed[::-1][:hard] = near[:hard]
+        mixed[:, :200] *= 0.1
+        y = kernels.sort_forward(x, mixed, coef)
+        np.testing.assert_array_equal(y, reference.sort_forward(x, mixed, coef))
+
+
+def test_sorted_sum_of_samples_and_neurons_that_are_not_finite(kernels: Kernels) -> None:
+    x, w = values("normal", 40, 200, 70, 6)
+    coef = np.array([0.5, 0.25, 0.125], np.float32)
+    clean = kernels.sort_forward(x, w, coef)
+    x[3, 7], x[20, 0], w[5, 9], w[69, 199] = np.nan, np.inf, -np.inf, np.nan
+    x[32:] = np.nan
+    y = kernels.sort_forward(x, w, coef)
+    assert np.isnan(y[[3, *range(32, 40)]]).all() and np.isnan(y[:, 69]).all()
+    assert np.isinf(y[20, :69]).all() and np.isinf(y[:3, 5]).all()
+    rest = np.ix_([b for b in range(32) if b not in (3, 20)], [o for o in range(69) if o != 5])
+    np.testing.assert_array_equal(y[rest], clean[rest])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", ["zero", "one wide", "0.05", "3"])
+@pytest.mark.parametrize("count", [1, 7, 16])
+def test_sorted_bounds_do_not_depend_on_the_batch(
+    kernels: Kernels, kind: str, width: str, count: int
+) -> None:
+    """Tiles that are pruned, odd intervals among them, against calls too small for a tile."""
+    x, w = values(kind, 37, 300, 67, 7)
+    half = widths(width, x.shape, 3)
+    with np.errstate(over="ignore"):
+        lower, upper = (np.clip(x + s * half, -3.4e38, 3.4e38).astype(np.float32) for s in (-1, 1))
+    lower[3, 150], upper[3, 150] = 2, 1
+    upper[17, 0] = np.nan
+    w[5, 9] = np.nan
+    coef = np.random.default_rng(count).normal(size=count).astype(np.float32)
+    ones = [kernels.bounds(lower[b : b + 1], upper[b : b + 1], w, coef) for b in range(37)]
+    want = [np.concatenate(ends) for ends in zip(*ones, strict=True)]
+    for batch in (37, 33, 8, 9, 4):
+        got = kernels.bounds(lower[:batch], upper[:batch], w, coef, threads=batch % 3)
         for y, y_want in zip(got, want, strict=True):
             np.testing.assert_array_equal(y, y_want[:batch])
