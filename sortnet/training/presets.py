@@ -91,15 +91,13 @@ def _imagenet(name: str, data: str, strided: bool) -> Preset:
     return Preset(name, about + (", strided first layer" if strided else ""), data, recipe, model)
 
 
-def _fashion(
-    name: str, about: str, keep: float, more: dict[str, Any], width: int = 512, **recipe: Any
-) -> Preset:
+def _fashion(name: str, about: str, keep: float, more: dict[str, Any], **recipe: Any) -> Preset:
     return Preset(
         name=name,
         about=about,
         data="fashion-mnist",
         # A mean of 0 makes the padding of the windows black.
-        model=_sortnet(4, width, keep, keep_pixels=keep, mean=0.0, **more),
+        model=_sortnet(4, 512, keep, keep_pixels=keep, mean=0.0, **more),
         recipe=Recipe(
             eps_train="0.15",
             eps_test=("0.1",),
@@ -126,9 +124,8 @@ PRESETS: dict[str, Preset] = {
             name="digits",
             about="scikit-learn's 8x8 digits, about a minute on two CPU cores",
             data="digits",
-            model=_sortnet(4, 256, 0.90, first_std=0.05),
+            model=_sortnet(4, 256, 0.90),
             recipe=Recipe(
-                prototypes=True,
                 eps_train="0.2",
                 eps_test=("0.05", "0.1", "0.15", "0.2"),
                 epochs=150,
@@ -140,17 +137,16 @@ PRESETS: dict[str, Preset] = {
         ),
         _fashion(
             "fashion-mnist-0.1",
-            "Fashion-MNIST at 0.1 in under half an hour on two CPU cores",
+            "Fashion-MNIST at 0.1 in some ten minutes on two CPU cores",
             keep=0.90,
-            width=768,
             more={
                 "morphology": (3, 5, (1, 9), (9, 1)),
                 "morphology_stride": 2,
                 "first_std": 0.05,
             },
-            epochs=64,
-            p_ramp=(5, 58),
-            keep_ramp=(6, 32),
+            epochs=24,
+            p_ramp=(2, 21.6),
+            keep_ramp=(2.4, 12),
             prototypes=True,
         ),
         _fashion(
