@@ -48,7 +48,7 @@ class SortNetEstimator(BaseEstimator):
         unit: Literal["range", "std"] | npt.ArrayLike = "range",
         immutable: Sequence[str] | Sequence[int] | npt.ArrayLike | None = None,
         box: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
-        family: str = "sortnet",
+        family: Any = "sortnet",
         depth: int = 3,
         width: int = 64,
         keep: float = 0.9,

@@ -21,13 +21,17 @@ from sortnet.base.units import MAX_UNITS_OF_RADIUS, float32_up, parse_eps
 from sortnet.evaluation import Certifier
 from sortnet.evaluation.margins import margins
 from sortnet.models import CertifiedNet
+from sortnet.models.config import Family
 
 from .base import Eps, SortNetEstimator
 from .fitting import train
 from .objectives import BoundsObjective, MarginObjective, Objective
 from .progress import bar
 
-CANDIDATES = (("relu", 1), ("relu", 2))  # beside the SortNet; the first where nothing is held out
+CANDIDATES: tuple[tuple[Family, int], ...] = (
+    ("relu", 1),
+    ("relu", 2),
+)  # beside the SortNet; the first where nothing is held out
 GRID = 32  # steps of eps in which radii by interval bounds are found
 SMALL = 1000  # samples below which candidates are compared on three folds
 
@@ -161,7 +165,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         )
         seed = self._seed()
         every = np.arange(len(codes))
-        family, depth = self.family, int(self.depth)
+        family: Family | Literal["auto"] = self.family
+        depth = int(self.depth)
         with bar(self.verbose, "fitting") as report:
             if family == "auto":
                 family, depth, score = self._choose(data, seed)
@@ -176,7 +181,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         self._certifier = Certifier(self.network_)
         return self
 
-    def _choose(self, data: Samples, seed: int) -> tuple[str, int, float | None]:
+    def _choose(self, data: Samples, seed: int) -> tuple[Family, int, float | None]:
         """Family and depth with the best certified accuracy on samples held out, and that.
 
         Small tables are parted in three; each candidate is trained for half as long as it will be.
@@ -188,8 +193,9 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         if len(codes) < SMALL:
             folds = StratifiedKFold(3, shuffle=True, random_state=seed)
             parts = list(folds.split(codes, codes))
-        best: tuple[str, int, float] | None = None
-        for family, depth in (*CANDIDATES, ("sortnet", int(self.depth))):
+        best = (*CANDIDATES[0], -1.0)
+        sortnet: tuple[Family, int] = ("sortnet", int(self.depth))
+        for family, depth in (*CANDIDATES, sortnet):
             hits = total = 0.0
             for learn, held in parts:
                 fitted = self._fit_one(family, depth, data, learn, learn[:0], seed, 0.5)
@@ -197,13 +203,13 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
                 weight = float(judged.weight.sum())
                 hits += weight * fitted.objective.certified(fitted.net, *judged)
                 total += weight
-            if best is None or hits / total > best[2]:
+            if hits / total > best[2]:
                 best = family, depth, hits / total
         return best
 
     def _fit_one(
         self,
-        family: str,
+        family: Family,
         depth: int,
         data: Samples,
         learn: npt.NDArray[Any],

@@ -131,7 +131,8 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
             net: CertifiedNet, x: Tensor, targets: Tensor, weights: Tensor, part: float
         ) -> Tensor:
             error = (net(x)[:, 0] - targets.float()) / size
-            return (weights * error.square()).sum() / weights.sum()
+            mean: Tensor = (weights * error.square()).sum() / weights.sum()
+            return mean
 
         def judge(net: CertifiedNet) -> float:
             with torch.no_grad():
