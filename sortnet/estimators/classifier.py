@@ -55,7 +55,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             below 1000 samples, else `validation_fraction`), between a linear classifier, a network
             with one ReLU layer and a SortNet of `depth`, and refits on all. "sortnet"; "linf-dist"
             (the l-inf-distance net); "relu" (affine layers trained on interval bounds, linear with
-            depth 1). Where a constant certifies more of what was learned from, it is the answer.
+            depth 1). The answer is constant where that certifies more of what was learned from, and
+            with "auto" where the best is not a standard error above it on what was held out.
         depth, width: layers, and units of each hidden one; "auto" takes width for each candidate.
         keep: probability that training keeps an input (the q of the paper); "sortnet" only.
         epochs: None for what makes about 2000 steps, at least 20.
@@ -175,6 +176,12 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
                 learn, held = _held_out(codes, self.validation_fraction, seed)
                 score = None
             fitted = self._fit_one(family, depth, data, learn, held, seed, report=report)
+        majority = data.share()
+        error = (majority * (1 - majority) / len(codes)) ** 0.5
+        if score is not None and score < majority + error:  # no more than chance would give
+            label = int(torch.bincount(data.y, data.weight).argmax())
+            _answer_always(fitted.net, label, float(parse_eps(self.eps, MAX_UNITS_OF_RADIUS)))
+            score = majority
         self.network_, self.scale_, self.n_iter_ = fitted.net, fitted.scale, fitted.steps
         self.validation_score_ = fitted.score if score is None else score
         self.family_, self.depth_ = family, depth
@@ -256,9 +263,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
                 chosen = known if judged is None else chosen
                 last: Any = next(x for x in reversed(net.layers) if hasattr(x, "keep"))
                 last.bias -= _best_shift(net, *chosen, eps)  # a logit is a negated distance
-            counts = torch.bincount(known.y, known.weight, len(self.classes_))
-            if objective.certified(net, *known) < float(counts.max() / counts.sum()) - 1e-6:
-                _answer_always(net, int(counts.argmax()), eps)
+            if objective.certified(net, *known) < known.share() - 1e-6:
+                _answer_always(net, int(torch.bincount(known.y, known.weight).argmax()), eps)
             start = float(objective.scale.detach())
             scale = _temperature(net(known.x), known.y, known.weight, start)
         return Fitted(net, objective, scale, steps, score)
@@ -346,6 +352,11 @@ class Samples(NamedTuple):
     x: Tensor
     y: Tensor
     weight: Tensor
+
+    def share(self) -> float:
+        """Of the majority class: what a constant certifies."""
+        counts = torch.bincount(self.y, self.weight)
+        return float(counts.max() / counts.sum())
 
     def rows(self, which: npt.NDArray[Any]) -> Samples:
         index = torch.from_numpy(which)
