@@ -1,10 +1,11 @@
 """Certified images per second and core of exported files in ONNX Runtime.
 
     python benchmarks/deployment.py fashion.onnx other.onnx
-    python benchmarks/deployment.py fashion.onnx --library OLD/libsortnet_ort.so   beside another build
+    python benchmarks/deployment.py fashion.onnx --library OLD/libsortnet_ort.so
 
-Processor time of one thread, medians, on the first images of the test split; all builds of the operation run in
-turns in this process. Margin: logits, label and radius of the file. Intervals: bounds over the ball of --eps.
+The second command runs another build of the operation beside the installed one. Processor time of
+one thread, medians, on the first images of the test split; all builds run in turns in this process.
+Margin: label and radius of the file. Intervals: bounds over the ball of --eps.
 """
 
 from __future__ import annotations

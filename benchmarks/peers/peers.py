@@ -1,12 +1,14 @@
 """Other certified trainings on the same images, processor time, attack and machine.
 
-    python benchmarks/peers/peers.py train --method ctrain-ibp --budget 30m --out runs/ibp
-    python benchmarks/peers/peers.py train --method ctrain-mtl-ibp --budget 30m --out runs/mtl-ibp
-    python benchmarks/peers/peers.py sortnet RUN              the same columns for a run of `sortnet train`
-    python benchmarks/peers/peers.py cost RUN --peer runs/ibp      milliseconds of a certificate
+    P="python benchmarks/peers/peers.py"
+    $P train --method ctrain-ibp --budget 30m --out runs/ibp
+    $P train --method ctrain-mtl-ibp --budget 30m --out runs/mtl-ibp
+    $P sortnet RUN                  the same columns for a run of `sortnet train`
+    $P cost RUN --peer runs/ibp     milliseconds of a certificate
 
-A budget is processor time of one thread. The attack is `sortnet.evaluation.pgd` on evenly spaced test images. Each
-network is certified by its own certificate: the peers by auto_LiRPA's interval bounds of all margins.
+A budget is processor time of one thread. The attack is `sortnet.evaluation.attack.pgd` on evenly
+spaced test images. Each network is certified by its own certificate: the peers by auto_LiRPA's
+interval bounds of all margins.
 """
 
 from __future__ import annotations
@@ -105,7 +107,6 @@ def lirpa_margins(bounded: Any, x: Tensor, label: Tensor, eps: float, method: st
     one = torch.eye(10)
     keep = ~one[label].bool()
     c = (one[label][:, None] - one[None])[keep].view(len(x), 9, 10)
-    # The caller's choice, since IBP needs no backward pass at all.
     lower, _ = bounded.compute_bounds(
         x=(BoundedTensor(x, ball),), C=c, method=method, bound_upper=False
     )
@@ -263,7 +264,6 @@ def cost(run: Path, peer: Path, repeat: int) -> None:
     for batch in (256, 1):
         x = torch.from_numpy(test.floats(slice(0, batch)))
         label = certifier.predict(x).label
-        bounded = net.bounded_model
 
         def interval(x: Tensor = x, label: Tensor = label) -> object:
             reach = x.new_tensor(EPS)
@@ -272,7 +272,7 @@ def cost(run: Path, peer: Path, repeat: int) -> None:
 
         def lirpa(method: str, x: Tensor = x, label: Tensor = label) -> object:
             with torch.no_grad():
-                return lirpa_margins(bounded, x, label, EPS, method)
+                return lirpa_margins(net.bounded_model, x, label, EPS, method)
 
         def clean(x: Tensor = x) -> object:
             with torch.no_grad():
