@@ -33,7 +33,9 @@ def start_at_samples(net: CertifiedNet, split: Split, seed: int) -> None:
             f"'sortnet' or 'linf-dist' without a stem, got {net.config.family!r}"
             + (" with a stem" if net.config.stem is not None else "")
         )
-    weight = net.layers[position].weight
+    layer = net.layers[position]
+    assert isinstance(layer, SortLinear)
+    weight = layer.weight
     # At least two, so that a mean shift on the way has something to take a mean of.
     wanted = max(2, len(weight))
     draw = np.random.default_rng((seed, len(split)))
