@@ -181,7 +181,9 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         if score is not None and score < majority + error:  # no more than chance would give
             label = int(torch.bincount(data.y, data.weight).argmax())
             _answer_always(fitted.net, label, float(parse_eps(self.eps, MAX_UNITS_OF_RADIUS)))
-            score = majority
+            with torch.no_grad():  # the scale that was trained is of other logits
+                scale = _temperature(fitted.net(data.x), data.y, data.weight, 0.02)
+            fitted, score = fitted._replace(scale=scale), majority
         self.network_, self.scale_, self.n_iter_ = fitted.net, fitted.scale, fitted.steps
         self.validation_score_ = fitted.score if score is None else score
         self.family_, self.depth_ = family, depth
@@ -425,6 +427,7 @@ def _temperature(logits: Tensor, labels: Tensor, weight: Tensor, start: float) -
     return float(grid[int(torch.stack(costs).argmin())])
 
 
+@torch.no_grad()
 def _centre(net: CertifiedNet) -> None:
     """Logits of mean 0: the same answers, and of two classes rows w and -w, whose margin over twice
     their norm is the exact radius of a linear network."""
@@ -433,6 +436,7 @@ def _centre(net: CertifiedNet) -> None:
     last.bias -= last.bias.mean()
 
 
+@torch.no_grad()
 def _answer_always(net: CertifiedNet, label: int, eps: float) -> None:
     """Make a network answer `label` everywhere, with any radius."""
     last: Any = next(x for x in reversed(net.layers) if getattr(x, "bias", None) is not None)
