@@ -105,7 +105,9 @@ def job(model: Path, eps: str, lake: Path, out: Path, engine: str) -> dict[str, 
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     while process.poll() is None:
-        seen |= tree(process.pid)
+        for pid, (used, peak, line) in tree(process.pid).items():  # one that has ended has no line
+            _, most, known = seen.get(pid, (0.0, 0.0, b""))
+            seen[pid] = used, max(peak, most), line or known
         time.sleep(0.1)
     wall = time.monotonic() - start
     assert process.stdout is not None

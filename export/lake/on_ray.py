@@ -42,7 +42,7 @@ def run_ray(worker: Worker, tasks: Numbered, workers: int | None) -> Iterator[Ou
     mine = not ray.is_initialized()
     try:
         if mine:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+            _start(ray)
             logging.getLogger("ray.data").setLevel(logging.ERROR)
             data.DataContext.get_current().enable_progress_bars = False
         threads = worker.certifier.threads or 1
@@ -62,11 +62,18 @@ def run_ray(worker: Worker, tasks: Numbered, workers: int | None) -> Iterator[Ou
             )
         for row in results.iter_rows():
             yield Outcome(row["task"], row["failed"], row["fatal"])
-    except (ConnectionError, ray.exceptions.RayError) as error:
+    except ray.exceptions.RayError as error:
         raise JobError(f"Ray gave up: {short(error)}") from None
     finally:
         if mine:
             ray.shutdown()
+
+
+def _start(ray: Any) -> None:
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+    except Exception as error:  # Ray's own, or a bare one where its processes are too slow
+        raise JobError(f"Ray does not start: {short(error)}") from None
 
 
 def _fitting(ray: Any, threads: int) -> int:

@@ -23,6 +23,7 @@ def run_spark(worker: Worker, tasks: Numbered, workers: int | None) -> Iterator[
         ImportError: pyspark is not installed. JobError: what Spark gave up on.
     """
     package("pyspark")
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
@@ -44,12 +45,18 @@ def run_spark(worker: Worker, tasks: Numbered, workers: int | None) -> Iterator[
         results = frame.mapInArrow(_call(pickle.dumps(worker)), "task long, failed string")
         for row in results.collect():
             yield Outcome(row["task"], row["failed"])
-    except PySparkException as error:
+    except (PySparkException, Py4JError) as error:  # the second one where a process died
         fatal = re.search(r"JobError: (.*)", str(error))
-        raise JobError(fatal[1] if fatal else f"Spark gave up: {short(error)}") from None
+        raise JobError(fatal[1] if fatal else f"Spark gave up: {_cause(error)}") from None
     finally:
         if mine:
             spark.stop()
+
+
+def _cause(error: Exception) -> str:
+    """What Java's exception says; its stack follows."""
+    found = re.search(r"Exception: (.*)", str(error))
+    return found[1].strip()[:300] if found else short(error)
 
 
 def _call(worker: bytes) -> Callable[[Iterator[Any]], Iterator[Any]]:
