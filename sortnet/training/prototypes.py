@@ -42,4 +42,4 @@ def start_at_samples(net: CertifiedNet, split: Split, seed: int) -> None:
     rounds = [draw.permutation(len(split)) for _ in range(-(-wanted // len(split)))]
     chosen = np.concatenate(rounds)[:wanted]
     x = torch.from_numpy(split.floats(chosen)).to(weight)
-    weight += net.layers[:position](x)[: len(weight)]
+    weight.add_(net.layers[:position](x)[: len(weight)])
