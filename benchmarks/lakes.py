@@ -83,8 +83,8 @@ def tree(pid: int) -> dict[int, tuple[float, float, bytes]]:
         if not path.name.isdigit():
             continue
         try:
-            stat = (path / "stat").read_text().rpartition(")")[2].split()
-            status = (path / "status").read_text()
+            stat = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            status = (path / "status").read_text(encoding="utf-8")
             line = (path / "cmdline").read_bytes()
         except OSError:
             continue

@@ -120,7 +120,11 @@ def test_missing_values_are_errors_of_their_rows(
     summary = certify_lake(certifier, lake, tmp_path / "out", workers=1)
     assert [(e["row"], e["error"]) for e in summary["errors"]] == [
         (3, "row 3: x is missing"),
-        (5, "no truth: row 5: target 'y': missing value in row 5"),
+        (
+            5,
+            "no truth: row 5: target 'y': missing value in row 5 "
+            "(rows count from 0, without a header)",
+        ),
         (9, "row 9: a value of x is missing"),
     ]
     found = results(tmp_path / "out")
