@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.table import Table
 
 from sortnet.base.files import check_outputs, write_json
+from sortnet.base.percent import percent
 
 from .console import console, plain_bar, warn
 from .options import folder_option
@@ -113,7 +114,7 @@ def _print(name: str, summary: dict[str, Any]) -> None:
     accuracy = summary["accuracy"]
     click.echo(
         f"{name}: {summary['rows']} rows in {summary['row_groups']} row groups"
-        + (f", clean accuracy {_shown(accuracy)}" if accuracy else "")
+        + (f", clean accuracy {_shown(accuracy, 'nearest')}" if accuracy else "")
     )
     table = Table()
     for heading in ("eps", "certified", "certified accuracy"):
@@ -132,6 +133,7 @@ def _print(name: str, summary: dict[str, Any]) -> None:
         warn(f"left out {what}: {reason}")
 
 
-def _shown(value: dict[str, Any]) -> str:
+def _shown(value: dict[str, Any], rounding: Literal["nearest", "down"] = "down") -> str:
     low, high = value["interval"]
-    return f"{value['fraction']:.2%} ({low:.2%} to {high:.2%})"
+    ends = f"{percent(low, rounding='down')} to {percent(high, rounding='up')}"
+    return f"{percent(value['fraction'], rounding=rounding)} ({ends})"
