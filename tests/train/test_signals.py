@@ -103,12 +103,15 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize("sent", SIGNALS)
 def test_signals_outside_of_training_are_one_line(run_cli, monkeypatch, sent):
     before = signal.getsignal(signal.SIGTERM)
+    # A shell's background process ignores interrupts.
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
     run_cli("train", "tiny", "--out", "run", "--epochs", "1", "--pgd-samples", "0")
     monkeypatch.setattr(evaluate_module, "first", lambda *_: signal.raise_signal(sent))
     result = run_cli("evaluate", "run")
     one_line_error(result, verb(sent))
     assert result[0] == 128 + sent
     signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGINT, ctrl_c)
 
 
 @pytest.mark.parametrize(("sent", "when"), [("SIGTERM", 5), ("SIGINT", -1)])
