@@ -25,6 +25,7 @@ from sortnet.data.convert import encode_labels
 from sortnet.evaluation import Certifier
 from sortnet.models import BoxConfig, CertifiedNet, ModelConfig, build_model
 from sortnet.models.config import Family
+from sortnet.training.prototypes import first_distance
 
 from .fitting import Plan
 
@@ -244,12 +245,13 @@ class SortNetEstimator(BaseEstimator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = build_model(config)
-            first: Any = next((layer for layer in net.layers if hasattr(layer, "keep")), None)
-            if first is None:
+            found = first_distance(net)
+            if found is None:
                 return net
+            before, first = found
             rows = torch.randint(len(X), (len(first.weight),))
             with torch.no_grad():
-                centres = net.layers[0](torch.from_numpy(X)[rows])
+                centres = before(torch.from_numpy(X)[rows])
                 first.weight.copy_(centres + 0.1 * torch.randn_like(centres))
         return net
 

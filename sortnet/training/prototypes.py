@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
 from sortnet.data.split import Split
 from sortnet.models import CertifiedNet
 from sortnet.nn import SortLinear
+
+
+def first_distance(net: CertifiedNet) -> tuple[nn.Sequential, SortLinear] | None:
+    """The layers before the first distance layer, and that one; None where it is not linear."""
+    for position, layer in enumerate(net.layers):
+        if isinstance(layer, SortLinear) and net.config.stem is None:
+            return net.layers[:position], layer
+    return None
 
 
 @torch.no_grad()
@@ -26,20 +35,18 @@ def start_at_samples(net: CertifiedNet, split: Split, seed: int) -> None:
     Raises:
         ValueError: the network has no linear distance layer to start.
     """
-    position = next((i for i, each in enumerate(net.layers) if isinstance(each, SortLinear)), None)
-    if position is None or net.config.stem is not None:
+    found = first_distance(net)
+    if found is None:
         raise ValueError(
             "recipe.prototypes needs a network whose first distance layer is linear: family "
             f"'sortnet' or 'linf-dist' without a stem, got {net.config.family!r}"
             + (" with a stem" if net.config.stem is not None else "")
         )
-    layer = net.layers[position]
-    assert isinstance(layer, SortLinear)
-    weight = layer.weight
+    before, first = found
     # At least two, so that a mean shift on the way has something to take a mean of.
-    wanted = max(2, len(weight))
+    wanted = max(2, len(first.weight))
     draw = np.random.default_rng((seed, len(split)))
     rounds = [draw.permutation(len(split)) for _ in range(-(-wanted // len(split)))]
     chosen = np.concatenate(rounds)[:wanted]
-    x = torch.from_numpy(split.floats(chosen)).to(weight)
-    weight.add_(net.layers[:position](x)[: len(weight)])
+    x = torch.from_numpy(split.floats(chosen)).to(first.weight)
+    first.weight.add_(before(x)[: len(first.weight)])
