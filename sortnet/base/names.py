@@ -14,6 +14,13 @@ def feature_name(at: int, names: Sequence[str] | None) -> str:
     return f"feature {at}" if names is None else repr(names[at])
 
 
+def as_written(value: object) -> str:
+    """An option's value as it stands on a command line; "nothing" for none."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "nothing"
+    return "nothing" if value is None else str(value)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A clause for an error message: "; did you mean 'mnist-0.1'?", or "" if nothing is near.
 

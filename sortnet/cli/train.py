@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from sortnet.base.files import check_outputs, write_json
+from sortnet.base.names import as_written
 
 from .console import console, training_bar
 from .options import (
@@ -268,17 +269,10 @@ def _refuse_begun(folder: Path, config: Any, data: str | None) -> NoReturn:
     for name, before, after in _data_options(config, data):
         if before != after:
             raise click.UsageError(
-                f"{folder} holds a run with {name} {_words(before)}, not {_words(after)}: change "
-                f"--out to begin another, or look at {name} again"
+                f"{folder} holds a run with {name} {as_written(before)}, not "
+                f"{as_written(after)}: change --out to begin another, or look at {name} again"
             )
     raise click.UsageError(f"{folder} holds a run already; add --resume or change --out")
-
-
-def _words(value: object) -> str:
-    """An option's value as it is written on a command line."""
-    if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "nothing"
-    return "nothing" if value is None else str(value)
 
 
 def _refuse_changes(
@@ -309,9 +303,9 @@ def _refuse_changes(
     for name, before, after in pairs:
         if before != after:
             raise click.UsageError(
-                f"{folder} was begun with {name} {_words(before)}, not {_words(after)}: resume it "
-                f"without {name}, "
-                "or train a new run in another --out"
+                f"{folder} was begun with {name} {as_written(before)}, not "
+                f"{as_written(after)}: resume it without {name}, or train a new run in another "
+                "--out"
             )
 
 

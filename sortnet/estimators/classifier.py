@@ -179,8 +179,9 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         majority = data.share()
         error = (majority * (1 - majority) / len(codes)) ** 0.5
         if score is not None and score < majority + error:  # no more than chance would give
-            label = int(torch.bincount(data.y, data.weight).argmax())
-            _answer_always(fitted.net, label, float(parse_eps(self.eps, MAX_UNITS_OF_RADIUS)))
+            _answer_always(
+                fitted.net, data.commonest(), float(parse_eps(self.eps, MAX_UNITS_OF_RADIUS))
+            )
             with torch.no_grad():  # the scale that was trained is of other logits
                 scale = _temperature(fitted.net(data.x), data.y, data.weight, 0.02)
             fitted, score = fitted._replace(scale=scale), majority
@@ -266,7 +267,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
                 last: Any = next(x for x in reversed(net.layers) if hasattr(x, "keep"))
                 last.bias -= _best_shift(net, *chosen, eps)  # a logit is a negated distance
             if objective.certified(net, *known) < known.share() - 1e-6:
-                _answer_always(net, int(torch.bincount(known.y, known.weight).argmax()), eps)
+                _answer_always(net, known.commonest(), eps)
             start = float(objective.scale.detach())
             scale = _temperature(net(known.x), known.y, known.weight, start)
         return Fitted(net, objective, scale, steps, score)
@@ -354,6 +355,10 @@ class Samples(NamedTuple):
     x: Tensor
     y: Tensor
     weight: Tensor
+
+    def commonest(self) -> int:
+        """The majority class."""
+        return int(torch.bincount(self.y, self.weight).argmax())
 
     def share(self) -> float:
         """Of the majority class: what a constant certifies."""

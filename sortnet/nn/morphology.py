@@ -109,19 +109,18 @@ class _Morphology(Layer):
         own = torch.eye(channels, dtype=torch.bool).view(channels, channels, *(1,) * len(sides))
         neutral = torch.full((channels, channels, *sides), self.middle, dtype=torch.float32)
 
-        def neuron(window: tuple[int, ...], value: float) -> Tensor:
+        origin, one = (0,) * len(sides), (1,) * len(sides)
+
+        def neuron(
+            window: tuple[int, ...], value: float, offset: tuple[int, ...] = origin
+        ) -> Tensor:
             inside = torch.ones(sides, dtype=torch.bool)
-            for axis, (side, length) in enumerate(zip(sides, window, strict=True)):
-                near = (torch.arange(side) - side // 2).abs() <= length // 2
+            for axis, (side, length, past) in enumerate(zip(sides, window, offset, strict=True)):
+                near = (torch.arange(side) - side // 2 - past).abs() <= length // 2
                 inside &= near.view(-1, *(1,) * (len(sides) - 1 - axis))
             return neutral.masked_fill(own & inside, value)
 
-        def single(offset: tuple[int, ...]) -> Tensor:
-            inside = torch.zeros(sides, dtype=torch.bool)
-            inside[tuple(side // 2 + past for side, past in zip(sides, offset, strict=True))] = True
-            return neutral.masked_fill(own & inside, self.low)
-
-        neurons = [single(offset) for offset in self._offsets()]
+        neurons = [neuron(one, self.low, offset) for offset in self._offsets()]
         for window in map(self._sides, self.windows):
             neurons += [neuron(window, self.low), neuron(window, self.high)]
         weights = torch.cat(neurons).flatten(1)

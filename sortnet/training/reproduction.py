@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sortnet.base.names import as_written
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, eps_to_float
 from sortnet.data.sets import DataSet, Split
 from sortnet.evaluation.attack import pgd
@@ -103,8 +104,8 @@ class Reproduction:
                     before, after = getattr(config, option), getattr(self, option)
                     if before != after:
                         raise RunError(
-                            f"{place} holds a run with --{option} {_words(before)}, not "
-                            f"{_words(after)}; give another --out"
+                            f"{place} holds a run with --{option} {as_written(before)}, not "
+                            f"{as_written(after)}; give another --out"
                         )
                 found = config.preset
                 for name, old, new in runs.differences(found, row.scaled(found.recipe.epochs)):
@@ -238,10 +239,6 @@ class Plan:
 
     epochs: dict[str, float]
     attacked: int
-
-
-def _words(columns: str | tuple[str, ...] | None) -> str:
-    return columns if isinstance(columns, str) else " ".join(columns or ("nothing",))
 
 
 def measure(config: RunConfig, data: DataSet, budget: float) -> tuple[float, float]:
