@@ -112,7 +112,8 @@ class Worker:
         }
         for table in part_tables(task.part, self._wanted(schema), rows):
             found = self.certifier(table.select(self._inputs(table)), first, look=False)
-            most = max(most, largest_integer(table, schema) or 0)
+            if not self.certifier.levels_given:
+                most = max(most, largest_integer(table, schema) or 0)
             truth, wrong = self._truths(table, schema, first)
             errors = [
                 own or label for own, label in zip(found["error"].to_pylist(), wrong, strict=True)
