@@ -12,25 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sortnet.certificate.operations import (
-    OPERATIONS,
-    Abs,
-    Affine,
-    Bias,
-    Flatten,
-    GroupSort,
-    Negate,
-    Normalize,
-    Operation,
-    OrderStatistic,
-    PiecewiseLinear,
-    RankFilter,
-    ReLU,
-    Shift,
-    SortConv,
-    SortNeuron,
-    Tanh,
-)
+from sortnet.certificate import operations as ops
+from sortnet.certificate.operations import Operation
 from sortnet.export.forms import FORM_OF
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "operations.md"
@@ -39,22 +22,22 @@ _W = np.float32([[0.5, -0.25, 0.0], [1.0, 0.25, -0.5]])
 _PATCHES = np.array([[0, 1, 3], [1, 2, 3]])
 
 EXAMPLES: tuple[Operation, ...] = (
-    Abs(),
-    Affine(_W, np.float32([0, 1])),
-    Bias(np.float32([1, 2, 3])),
-    Flatten(),
-    GroupSort(3),
-    Negate(),
-    Normalize(0.5, 0.25),
-    Normalize(np.float32([0, 1, 2]), np.float32([0.5, 1, 2])),
-    OrderStatistic(_W, np.float32([[0.5, -0.5], [1, 0.25]])),
-    PiecewiseLinear(np.float32([-1, 1]), np.float32([[1, 0, -1]] * 3)),
-    RankFilter(_PATCHES, 2),
-    ReLU(),
-    Shift(np.float32([1, 2, 3])),
-    SortConv(_PATCHES, SortNeuron(_W, 0.5, 2)),
-    SortNeuron(_W, 0.5, 3),
-    Tanh(),
+    ops.Abs(),
+    ops.Affine(_W, np.float32([0, 1])),
+    ops.Bias(np.float32([1, 2, 3])),
+    ops.Flatten(),
+    ops.GroupSort(3),
+    ops.Negate(),
+    ops.Normalize(0.5, 0.25),
+    ops.Normalize(np.float32([0, 1, 2]), np.float32([0.5, 1, 2])),
+    ops.OrderStatistic(_W, np.float32([[0.5, -0.5], [1, 0.25]])),
+    ops.PiecewiseLinear(np.float32([-1, 1]), np.float32([[1, 0, -1]] * 3)),
+    ops.RankFilter(_PATCHES, 2),
+    ops.ReLU(),
+    ops.Shift(np.float32([1, 2, 3])),
+    ops.SortConv(_PATCHES, ops.SortNeuron(_W, 0.5, 2)),
+    ops.SortNeuron(_W, 0.5, 3),
+    ops.Tanh(),
 )
 """On three units, at least one of each operation: they tell formats and how bounds travel."""
 
@@ -64,7 +47,9 @@ BEGIN, END = "<!-- operations: begin -->\n", "<!-- operations: end -->"
 def page() -> str:
     """The whole page: its head as it is, its sections anew."""
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    return head + BEGIN + "".join(map(_section, OPERATIONS)) + "\n" + END + rest.partition(END)[2]
+    return (
+        head + BEGIN + "".join(map(_section, ops.OPERATIONS)) + "\n" + END + rest.partition(END)[2]
+    )
 
 
 def _section(operation: type[Operation]) -> str:
