@@ -116,7 +116,10 @@ def test_missing_values_are_errors_of_their_rows(
     lists: list = X.tolist()
     lists[3], lists[9] = None, [*lists[9][:11], None]
     labels = [None if i in (3, 5) else i % 3 for i in range(120)]
-    write(lake / "a.parquet", pa.table({"x": pa.array(lists, kind), "y": labels}))
+    try:
+        write(lake / "a.parquet", pa.table({"x": pa.array(lists, kind), "y": labels}))
+    except pa.ArrowNotImplementedError as error:
+        pytest.skip(f"this pyarrow writes no missing list of fixed size: {error}")
     summary = certify_lake(certifier, lake, tmp_path / "out", workers=1)
     assert [(e["row"], e["error"]) for e in summary["errors"]] == [
         (3, "row 3: x is missing"),
