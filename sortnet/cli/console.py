@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -29,6 +30,24 @@ errors = Console(stderr=True)
 def warn(text: str) -> None:
     """A line on stderr that a table on stdout does not hide."""
     click.echo(f"sortnet: warning: {text}", err=True)
+
+
+@contextmanager
+def warnings_as_lines(kind: type[Warning]) -> Iterator[None]:
+    """Warnings of this kind become lines of a command, each once; all others stay as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", kind)
+        before, said = warnings.showwarning, set[str]()
+
+        def show(message: Warning | str, category: type[Warning], *a: Any, **more: Any) -> None:
+            if not issubclass(category, kind):
+                before(message, category, *a, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                warn(str(message))
+
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import click
 
 from sortnet.base.files import check_outputs, write_json
 
-from .console import plain_bar
+from .console import plain_bar, warn, warnings_as_lines
 from .options import (
     Command,
     data_option,
@@ -50,9 +50,10 @@ def evaluate_command(
 ) -> None:
     """Clean, attacked and certified accuracy of the run folder RUN, on its test split.
 
-    A run with --hold-out is evaluated on the part that it held out. With --data: on the test split
-    of other data, or on all samples of a file; a table's columns and classes are found by name. A
-    sample outside of the box of the inputs has radius 0, and is named.
+    A run with --hold-out is evaluated on the part that it held out. Data of one split is refused if
+    its rows changed since training: rows that were trained on would be scored. With --data: on the
+    test split of other data, or on all samples of a file; a table's columns and classes are found
+    by name. A sample outside of the box of the inputs has radius 0, and is named.
 
     A sample is certified at eps if it is classified right and no input within eps has another
     label, by its margin radius or by interval bounds over the eps-ball clipped to the box. PGD runs
@@ -67,6 +68,7 @@ def evaluate_command(
     from sortnet.data.sets import load, load_samples, resolve, user_folder
     from sortnet.evaluation.accuracy import evaluate
     from sortnet.training import runs
+    from sortnet.training.same_data import UnknownRowsWarning, check_test_rows
 
     model, config = runs.load_run(run)
     if data is None and config.target and target not in (None, config.target):
@@ -87,12 +89,22 @@ def evaluate_command(
         column = target or config.target
         whole = load(spec, root, target=column, drop=config.drop)
         loaded = part_of(whole, config.hold_out)
+        with warnings_as_lines(UnknownRowsWarning):
+            check_test_rows(run, config, loaded)
         name, split = loaded.name, loaded.test
     else:
         table = spec.partition(":")[0] in ("table", "parquet")
         column = target or (config.target if table else None)
         split = load_samples(spec, root, like=config.schema, target=column, widen=True)
         name = data
+        rows = config.data_rows
+        # A part held out of training is parted too, though the file may have a test split.
+        whole_file = rows is not None and rows.parted and not config.hold_out
+        if whole_file and ":" in spec and spec == config.preset.data:
+            warn(
+                f"{data} is what {run} learned from: all of it is scored, the rows that were "
+                "trained on too; without --data it is the test part alone"
+            )
     split = first(split, limit)
     radii = eps or config.preset.recipe.eps_test
     warn_too_large(config.model.input, radii)

@@ -13,7 +13,7 @@ import click
 from sortnet.base.files import atomic_write, check_outputs, write_json
 from sortnet.base.percent import certified_percent, percent
 
-from .console import console, plain_bar, training_bar
+from .console import console, plain_bar, training_bar, warnings_as_lines
 from .options import (
     Command,
     Duration,
@@ -76,6 +76,7 @@ def reproduce_command(
     from sortnet.data.sets import DataSet, load, resolve, user_folder
     from sortnet.training import comparison, own, presets, runs
     from sortnet.training.reproduction import ATTACK_SHARE, Reproduction
+    from sortnet.training.same_data import UnknownRowsWarning
 
     title, data = own_data(preset, data)
     folder = out or runs.default_folder(f"reproduce-{title or preset}")
@@ -100,9 +101,11 @@ def reproduce_command(
         inputs=[*work.own_files(), *data_files(spec, root)],
         data=user_folder(spec, root),
     )
-    work.check()
-    if loaded is None:
-        loaded = load(spec, root, target=target, drop=drop)
+    with warnings_as_lines(UnknownRowsWarning):
+        work.check(loaded)
+        if loaded is None:
+            loaded = load(spec, root, target=target, drop=drop)
+            work.check(loaded)
     count = len(chosen) * seeds
     most = (1 + ATTACK_SHARE) * count * budget
     with plain_bar("measuring") as progress:
@@ -113,8 +116,9 @@ def reproduce_command(
     def finish(*run: Any) -> None:
         finish_run(*run).check()
 
-    for document in work.run(loaded, plan, training_bar, finish):
-        _write_tables(folder, document)
+    with warnings_as_lines(UnknownRowsWarning):
+        for document in work.run(loaded, plan, training_bar, finish):
+            _write_tables(folder, document)
     console.print(_markdown(document), markup=False, highlight=False, soft_wrap=True)
     write_json(json_file, document)
 

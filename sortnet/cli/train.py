@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from sortnet.base.files import check_outputs, write_json
 from sortnet.base.names import as_written
 
-from .console import console, training_bar
+from .console import console, training_bar, warnings_as_lines
 from .options import (
     Command,
     data_option,
@@ -123,7 +123,8 @@ def train_command(
       training.png, accuracy.png
       checkpoint.safetensors  to continue from with --resume
 
-    A resumed run goes on as it was begun. Options that say otherwise are refused.
+    A resumed run goes on as it was begun, on the same training rows. Options and rows that say
+    otherwise are refused.
 
     \b
     Examples:
@@ -138,6 +139,7 @@ def train_command(
     from sortnet.data.sets import load, resolve, user_folder
     from sortnet.training import own, presets, runs
     from sortnet.training.distributed import processes
+    from sortnet.training.same_data import UnknownRowsWarning
     from sortnet.training.trainer import InterruptedTrainingError, Trainer
 
     if epochs is not None and not 0 < epochs < float("inf"):
@@ -219,7 +221,8 @@ def train_command(
             )
         trainer = Trainer(config, loaded, folder, device=device, compile=compiled)
         if resume:
-            trainer.resume()
+            with warnings_as_lines(UnknownRowsWarning):
+                trainer.resume()
         if trainer.rank:
             try:
                 trainer.run()

@@ -78,6 +78,7 @@ def load_npz_set(
             layout=settings["layout"],
             notes=[*notes, *note],
             names=rows,
+            parted=rows is not None,
         )
     except ValueError as error:
         raise _named(path, error) from None

@@ -18,7 +18,7 @@ def load_digits() -> DataSet:
     digits = datasets.load_digits()
     whole = Split(digits.images.astype(np.uint8), digits.target, levels=16)
     train, test = stratified_split(whole.labels, 0.2)
-    return DataSet("digits", whole.take(train), whole.take(test), 10)
+    return DataSet("digits", whole.take(train), whole.take(test), 10, parted=True)
 
 
 def load_wine() -> DataSet:
@@ -57,6 +57,7 @@ def _table(name: str, bunch: object, regression: bool = False) -> DataSet:
         classes or None,
         names,
         (BOX_NOTE,),
+        parted=True,
     )
 
 
@@ -104,4 +105,12 @@ def load_vibration(count: int = 900, seed: int = 0) -> DataSet:
     whole = Split(signals, labels, box=Box(-limit, limit), layout="NCT")
     train, test = stratified_split(labels, 0.2, seed)
     note = "simulated by a physical model, not measured; the box is the sensor's full scale"
-    return DataSet("vibration", whole.take(train), whole.take(test), 3, CONDITIONS, None, (note,))
+    return DataSet(
+        "vibration",
+        whole.take(train),
+        whole.take(test),
+        3,
+        CONDITIONS,
+        notes=(note,),
+        parted=True,
+    )

@@ -71,7 +71,8 @@ def load_folder(
         if absent and test:
             shown = ", ".join(repr(classes[label]) for label in absent)
             notes.append(f"no test image of class {shown}")
-    return from_files(name, root, train, test, classes, colour, notes)
+    parted = held is None
+    return from_files(name, root, train, test, classes, colour, notes, parted)
 
 
 def folder_samples(
@@ -105,6 +106,7 @@ def from_files(
     classes: Sequence[str],
     colour: Colour | None,
     notes: Sequence[str] = (),
+    parted: bool = False,
 ) -> DataSet:
     """A data set of image files, all of the first one's size; held in memory if small enough.
 
@@ -120,6 +122,7 @@ def from_files(
         len(classes),
         tuple(classes),
         notes=tuple(notes),
+        parted=parted,
     )
 
 

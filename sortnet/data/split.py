@@ -258,6 +258,8 @@ class DataSet:
         class_names: of all classes, in the order of their labels; None where labels have no names.
         feature_names: of the D features of a table; None elsewhere.
         notes: what loading decided, a sentence each: for whoever shows what was done.
+        parted: the two splits were made of one, by the order of its rows: if these change, samples
+            of one turn up in the other.
 
     Raises:
         ValueError: splits that do not fit together, labels out of range, or another number of
@@ -271,6 +273,7 @@ class DataSet:
     class_names: tuple[str, ...] | None = None
     feature_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    parted: bool = False
 
     def __post_init__(self) -> None:
         shapes = [tuple(split.inputs.shape[1:]) for split in (self.train, self.test)]
@@ -316,6 +319,7 @@ class DataSet:
         layout: Layout | None = None,
         notes: Sequence[str] = (),
         names: tuple[Sequence[str], Sequence[str]] | None = None,
+        parted: bool = False,
     ) -> DataSet:
         """A data set from arrays, with labels of any kind.
 
@@ -327,7 +331,7 @@ class DataSet:
                 they are and have no names, all others are sorted and numbered.
             feature_names: of a table's columns.
             levels, box, layout: as for `Split`.
-            notes: as for the class.
+            notes, parted: as for the class.
             names: of the samples of train and of test, for reports.
 
         Raises:
@@ -364,6 +368,7 @@ class DataSet:
             labelled,
             None if feature_names is None else tuple(map(str, feature_names)),
             tuple(notes),
+            parted,
         )
 
     @property
@@ -431,4 +436,5 @@ class DataSet:
             name=f"{self.name} (held out {fraction:g} of training)",
             train=self.train.take(np.sort(order[cut:])),
             test=self.train.take(np.sort(order[:cut])),
+            parted=True,
         )

@@ -89,6 +89,7 @@ def load_table(
                 *columns.notes,
             ],
             names=([str(row) for row in first], [str(row) for row in second]),
+            parted=True,
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

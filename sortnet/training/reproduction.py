@@ -19,6 +19,7 @@ import torch
 
 from sortnet.base.names import as_written
 from sortnet.base.units import MAX_UNITS_OF_RADIUS, eps_to_float
+from sortnet.data.fingerprint import DataRows
 from sortnet.data.sets import DataSet, Split
 from sortnet.evaluation.attack import pgd
 from sortnet.models import CertifiedNet, set_dropping, set_p
@@ -26,6 +27,7 @@ from sortnet.models import CertifiedNet, set_dropping, set_p
 from . import runs
 from .recipe import Preset
 from .runs import RunConfig, RunError
+from .same_data import check_compared_rows, check_schema, warn_unknown
 from .schedule import settings_at
 from .trainer import Listener, Trainer
 
@@ -72,12 +74,17 @@ class Reproduction:
         own = [self.folder / name for name in TABLES]
         return own + [path for _, _, place in self.runs() for path in runs.own_files(place)]
 
-    def check(self) -> None:
+    def check(self, data: DataSet | None = None) -> None:
         """Refuse to go on in a folder whose runs were made under other conditions.
+
+        Warns with `UnknownRowsWarning` where a run keeps no fingerprint of its rows.
+
+        Args:
+            data: as loaded now; None compares everything else.
 
         Raises:
             RunError: another budget, number of attacked images, recipe, target or columns to
-                drop; says which.
+                drop, other rows; says which.
         """
         table = self.folder / TABLES[0]
         if table.is_file():
@@ -97,6 +104,7 @@ class Reproduction:
                     f"{self.folder} holds runs made with --pgd-samples {asked}, not "
                     f"{self.pgd_samples}; give another --out"
                 )
+        now, known = None if data is None else DataRows.of(data), True
         for _, row, place in self.runs():
             if (place / runs.CONFIG).is_file():
                 config = runs.read_config(place)
@@ -107,12 +115,17 @@ class Reproduction:
                             f"{place} holds a run with --{option} {as_written(before)}, not "
                             f"{as_written(after)}; give another --out"
                         )
+                if data is not None and now is not None:
+                    check_schema(place, config, data)
+                    known &= check_compared_rows(place, config, now, data.name)
                 found = config.preset
                 for name, old, new in runs.differences(found, row.scaled(found.recipe.epochs)):
                     raise RunError(
                         f"{place} holds a run of another recipe than {row.name}: {name} {old}, not "
                         f"{new}; give another --out"
                     )
+        if not known and data is not None:
+            warn_unknown(self.folder, data.name)
 
     def plan(self, data: DataSet, progress: Callable[[int, int], None]) -> Plan:
         """Build every row that is still to be trained, and measure what fits into the budget.

@@ -27,6 +27,7 @@ from torch import Tensor
 from sortnet import __version__
 from sortnet.base.files import atomic_write
 from sortnet.base.units import parse_eps
+from sortnet.data.fingerprint import DataRows
 from sortnet.data.schema import Schema
 from sortnet.data.sets import DataSet
 from sortnet.models import CertifiedNet, ModelConfig, build_model
@@ -62,6 +63,8 @@ class RunConfig:
         target, drop: of a table: the column of classes, and those that are left out.
         data_schema: shape, classes, class names ... of the data, `sortnet.data.Schema` as JSON;
             None in runs of version 0.1.
+        data_rows: number of rows and a hash of each split, as the trainer found them; None in runs
+            of older versions.
         loss: name of the user's own loss, or None for the preset's.
         environment: versions and machine, for the record.
     """
@@ -74,6 +77,7 @@ class RunConfig:
     target: str | None = None
     drop: tuple[str, ...] = ()
     data_schema: dict[str, Any] | None = None
+    data_rows: DataRows | None = None
     loss: str | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     environment: dict[str, str] = Field(default_factory=dict)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sortnet.data.batches import TrainingBatches, step_seed
+from sortnet.data.fingerprint import DataRows
 from sortnet.data.sets import DataSet
 from sortnet.models import (
     CertifiedNet,
@@ -36,10 +37,12 @@ from .log import Log, Progress, Recent
 from .objective import Loss, Masks, Objective
 from .prototypes import start_at_samples
 from .recipe import Recipe
+from .same_data import check_schema, check_training_rows
 from .schedule import Settings, settings_at
 from .signals import Stop, stop_on_signals
 
 MASK_GROUP = 32  # samples that share a random subset of inputs
+DATA_FIELDS = ("data_root", "data_schema", "data_rows")  # compared by what they mean
 MEAN_BATCH = 1000  # images of a batch over which means are estimated
 
 
@@ -96,7 +99,8 @@ class Trainer:
         log_steps: int = 50,
     ) -> None:
         name = None if loss is None else getattr(loss, "__qualname__", type(loss).__qualname__)
-        self.config = dataclasses.replace(config, loss=name)
+        # Whatever the config says of rows, it is these that are trained on.
+        self.config = dataclasses.replace(config, loss=name, data_rows=DataRows.of(data))
         self.data, self.folder = data, Path(folder)
         self.recipe = config.preset.recipe
         self.device = torch.device(device)
@@ -137,18 +141,18 @@ class Trainer:
     def resume(self) -> None:
         """Continue from the folder's checkpoint; from the start if it has none.
 
+        Warns with `UnknownRowsWarning` where the run is of a version that kept no fingerprint.
+
         Raises:
             RunError: the checkpoint is damaged or of another run, or the folder's config says
-                something else than this run's.
+                something else than this run's: settings, what its data means, or the rows
+                trained on.
         """
         path = self.folder / runs.CHECKPOINT
+        if (self.folder / runs.CONFIG).is_file():
+            self._check_begun(runs.read_config(self.folder))
         if not path.is_file():
             return
-        if (self.folder / runs.CONFIG).is_file():
-            before = runs.read_config(self.folder)
-            for name, old, new in runs.differences(before, self.config):
-                if name.partition(".")[0] not in ("data_root", "data_schema", "environment"):
-                    raise runs.RunError(f"{self.folder} holds a run with {name} {old}, not {new}")
         tensors, metadata = runs.read_tensors(path)
         problem = f"{path} does not fit this run"
         parameters = dict(self.objective.named_parameters())
@@ -176,6 +180,18 @@ class Trainer:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.step, self.seconds = step, seconds
+
+    def _check_begun(self, before: runs.RunConfig) -> None:
+        """Refuse another run's folder, and other rows than it was begun on."""
+        for name, old, new in runs.differences(before, self.config):
+            if name.partition(".")[0] not in ("environment", *DATA_FIELDS):
+                raise runs.RunError(f"{self.folder} holds a run with {name} {old}, not {new}")
+        check_schema(self.folder, before, self.data)
+        now = self.config.data_rows
+        assert now is not None
+        check_training_rows(self.folder, before, now, self.data.name)
+        # Of rows that nobody kept, nothing is known later either.
+        self.config = dataclasses.replace(self.config, data_rows=before.data_rows)
 
     def checkpoint(self) -> None:
         """Write the checkpoint (atomically, by the first process)."""
