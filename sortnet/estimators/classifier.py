@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
@@ -25,6 +24,7 @@ from sortnet.models.config import Family
 
 from .base import Eps, SortNetEstimator
 from .fitting import train
+from .held_out import folds, hold_out, judged, warn_unjudged
 from .objectives import BoundsObjective, MarginObjective, Objective
 from .progress import bar
 
@@ -62,7 +62,10 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         epochs: None for what makes about 2000 steps, at least 20.
         batch_size, learning_rate, weight_decay: of AdamW.
         validation_fraction: part that is held out to keep the best network, judged by certified
-            accuracy at `eps`; 0 keeps the last one.
+            accuracy at `eps`; 0 keeps the last one. Classes of fewer than 4 samples (with weight
+            above 0) are learned from only. Where fewer than two classes have more, or too few
+            samples are left, nothing is held out: `NothingHeldOutWarning` says so, and "auto" is
+            the linear classifier.
         patience: judgements without a better one (of some 12) after which training ends.
         class_weight: None, "balanced" or a dict, as elsewhere in scikit-learn.
         random_state: seed of weights, order and dropping.
@@ -138,6 +141,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             y: labels of any kind, at least two classes.
             sample_weight: >= 0, [N].
 
+        Warns with `NothingHeldOutWarning` where too few samples are there to hold any out.
+
         Raises:
             ValueError: what was wrong, and what was expected.
         """
@@ -173,12 +178,13 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
                 family, depth, score = self._choose(data, seed)
                 learn, held = every, every[:0]
             else:
-                learn, held = _held_out(codes, self.validation_fraction, seed)
+                learn, held = hold_out(codes, self.validation_fraction, seed)
                 score = None
+                if self.validation_fraction and not len(held):
+                    warn_unjudged("the last network was kept")
             fitted = self._fit_one(family, depth, data, learn, held, seed, report=report)
-        majority = data.share()
-        error = (majority * (1 - majority) / len(codes)) ** 0.5
-        if score is not None and score < majority + error:  # no more than chance would give
+        if score is not None and score < self._chance(data):
+            majority = data.share()
             _answer_always(
                 fitted.net, data.commonest(), float(parse_eps(self.eps, MAX_UNITS_OF_RADIUS))
             )
@@ -191,27 +197,40 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         self._certifier = Certifier(self.network_)
         return self
 
+    @staticmethod
+    def _chance(data: Samples) -> float:
+        """Certified accuracy that a constant would reach on what is held out, and its error.
+
+        0 where the commonest class, by weight, is too rare for any of it to be held out.
+        """
+        known = data.rows(judged(data.y.numpy()))
+        if known.commonest() != data.commonest():
+            return 0.0
+        share = known.share()
+        return share + float((share * (1 - share) / len(known.y)) ** 0.5)
+
     def _choose(self, data: Samples, seed: int) -> tuple[Family, int, float | None]:
         """Family and depth with the best certified accuracy on samples held out, and that.
 
-        Small tables are parted in three; each candidate is trained for half as long as it will be.
+        Small tables, and those of many classes, are parted in three; each candidate is trained for
+        half as long as it will be.
         """
         codes = data.y.numpy()
-        parts = [_held_out(codes, self.validation_fraction or 0.15, seed)]
-        if not len(parts[0][1]):
+        parts = [hold_out(codes, self.validation_fraction or 0.15, seed)]
+        if len(codes) < SMALL or not len(parts[0][1]):
+            parts = folds(codes, seed)
+        if not parts:
+            warn_unjudged("the linear classifier was taken without a comparison")
             return *CANDIDATES[0], None
-        if len(codes) < SMALL:
-            folds = StratifiedKFold(3, shuffle=True, random_state=seed)
-            parts = list(folds.split(codes, codes))
         best = (*CANDIDATES[0], -1.0)
         sortnet: tuple[Family, int] = ("sortnet", int(self.depth))
         for family, depth in (*CANDIDATES, sortnet):
             hits = total = 0.0
             for learn, held in parts:
                 fitted = self._fit_one(family, depth, data, learn, learn[:0], seed, 0.5)
-                judged = data.rows(held)
-                weight = float(judged.weight.sum())
-                hits += weight * fitted.objective.certified(fitted.net, *judged)
+                unseen = data.rows(held)
+                weight = float(unseen.weight.sum())
+                hits += weight * fitted.objective.certified(fitted.net, *unseen)
                 total += weight
             if hits / total > best[2]:
                 best = family, depth, hits / total
@@ -230,7 +249,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
     ) -> Fitted:
         """One network, never worse on the samples it learned from than its majority class."""
         known = data.rows(learn)
-        judged = data.rows(held) if len(held) else None
+        unseen = data.rows(held) if len(held) else None
         eps = float32_up(parse_eps(self.eps, MAX_UNITS_OF_RADIUS))
         # Box and unit are those of all samples, whatever part of them is learned from.
         config = self._configure(data.x.numpy(), len(self.classes_), family, depth)
@@ -243,18 +262,18 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             objective = MarginObjective(eps)
 
         def judge(net: CertifiedNet) -> float:
-            assert judged is not None
+            assert unseen is not None
             if family == "relu":
-                return objective.certified(net, *judged)
-            shift = _best_shift(net, *judged, eps)
-            return _certified(net(judged.x) + shift, judged.y, judged.weight, eps)
+                return objective.certified(net, *unseen)
+            shift = _best_shift(net, *unseen, eps)
+            return _certified(net(unseen.x) + shift, unseen.y, unseen.weight, eps)
 
         steps, score = train(
             net,
             *known,
             loss=objective.loss,
             plan=self._plan(len(learn), seed, length),
-            judge=None if judged is None else judge,
+            judge=None if unseen is None else judge,
             extra=[objective.scale],
             report=report,
         )
@@ -262,8 +281,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             if family == "relu":
                 _centre(net)
             else:
-                chosen = data if judged is None or len(held) < 30 else judged
-                chosen = known if judged is None else chosen
+                chosen = data if unseen is None or len(held) < 30 else unseen
+                chosen = known if unseen is None else chosen
                 last: Any = next(x for x in reversed(net.layers) if hasattr(x, "keep"))
                 last.bias -= _best_shift(net, *chosen, eps)  # a logit is a negated distance
             if objective.certified(net, *known) < known.share() - 1e-6:
@@ -378,16 +397,6 @@ class Fitted(NamedTuple):
     scale: float
     steps: int
     score: float | None
-
-
-def _held_out(codes: npt.NDArray[Any], fraction: float, seed: int) -> tuple[Any, Any]:
-    """Indices to learn from and to judge by; nothing to judge by where classes are too small."""
-    every = np.arange(len(codes))
-    count = round(fraction * len(codes))
-    if fraction == 0 or np.bincount(codes).min() < 4 or count < 2 * len(np.unique(codes)):
-        return every, every[:0]
-    learn, held = train_test_split(every, test_size=count, random_state=seed, stratify=codes)
-    return learn, held
 
 
 @torch.no_grad()

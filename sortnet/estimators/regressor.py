@@ -19,6 +19,7 @@ from sortnet.models import CertifiedNet
 
 from .base import Eps, SortNetEstimator
 from .fitting import train
+from .held_out import warn_unjudged
 from .progress import bar
 
 PAIRS = 20_000
@@ -91,6 +92,11 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> SortNetRegressor:
         """Train on X [N, D] and numbers y [N].
 
+        Args:
+            sample_weight: as in `SortNetClassifier.fit`.
+
+        Warns with `NothingHeldOutWarning` where fewer than 4 samples would be held out.
+
         Raises:
             ValueError: what was wrong, and what was expected.
         """
@@ -122,6 +128,8 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         learn, held = (every, every[:0])
         if count >= 4:
             learn, held = train_test_split(every, test_size=count, random_state=seed)
+        elif self.validation_fraction:
+            warn_unjudged("the last network was kept")
         data = [
             torch.from_numpy(a) for a in (single, y, (weight / weight.mean()).astype(np.float32))
         ]
