@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,6 +26,7 @@ from .fitting import train
 from .held_out import folds, hold_out, judged, warn_unjudged
 from .objectives import BoundsObjective, MarginObjective, Objective
 from .progress import bar
+from .weights import class_weights, sample_weights, to_the_mean
 
 CANDIDATES: tuple[tuple[Family, int], ...] = (
     ("relu", 1),
@@ -67,7 +67,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             samples are left, nothing is held out: `NothingHeldOutWarning` says so, and "auto" is
             the linear classifier.
         patience: judgements without a better one (of some 12) after which training ends.
-        class_weight: None, "balanced" or a dict, as elsewhere in scikit-learn.
+        class_weight: None, "balanced" or a dict of weights >= 0, as elsewhere in scikit-learn.
         random_state: seed of weights, order and dropping.
         n_jobs: threads of torch while fitting; None for one.
         verbose: show a progress bar on stderr.
@@ -139,7 +139,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         Args:
             X: finite numbers; a frame's column names are kept.
             y: labels of any kind, at least two classes.
-            sample_weight: >= 0, [N].
+            sample_weight: >= 0, [N]; samples of weight 0, or of less than 1e-30 of the mean weight,
+                take no part. The box and the units are those of the others.
 
         Warns with `NothingHeldOutWarning` where too few samples are there to hold any out.
 
@@ -152,22 +153,19 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y has one class only, {self.classes_[0]!r}: nothing to tell apart")
-        weight = _check_sample_weight(
-            sample_weight, single, dtype=np.float64, ensure_non_negative=True
-        )
-        if self.class_weight is not None:
-            each = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-            weight = weight * each[codes]
-        if not weight.sum() > 0:
-            raise ValueError("sample_weight is 0 for every sample")
-        present = weight > 0
-        single, codes, weight = single[present], codes[present], weight[present]
+        weight = sample_weights(sample_weight, single)
+        weight *= class_weights(self.class_weight, self.classes_, y)[codes]
+        if not weight.max() > 0:
+            raise ValueError("sample_weight times class_weight is 0 for every sample")
+        relative = to_the_mean(weight)
+        present = relative > 0
+        single, codes, relative = single[present], codes[present], relative[present]
         if len(np.unique(codes)) < 2:
-            raise ValueError("sample_weight leaves samples of one class only")
+            raise ValueError("sample_weight and class_weight leave samples of one class only")
         data = Samples(
             torch.from_numpy(single),
             torch.from_numpy(codes),
-            torch.from_numpy((weight / weight.mean()).astype(np.float32)),
+            torch.from_numpy(relative),
         )
         seed = self._seed()
         every = np.arange(len(codes))
@@ -364,8 +362,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         predicted = self.predict(X)
         check_consistent_length(predicted, y)
         right = predicted == y
-        weights = None if sample_weight is None else np.asarray(sample_weight)
-        return float(np.average(right & self.certify(X, eps), weights=weights))
+        certified = right & self.certify(X, eps)
+        return float(np.average(certified, weights=sample_weights(sample_weight, certified)))
 
 
 class Samples(NamedTuple):

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 
 from sortnet.evaluation import Certifier
@@ -21,6 +20,7 @@ from .base import Eps, SortNetEstimator
 from .fitting import train
 from .held_out import warn_unjudged
 from .progress import bar
+from .weights import sample_weights, to_the_mean
 
 PAIRS = 20_000
 QUANTILE = 0.9
@@ -103,11 +103,7 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         self._check_parameters()
         single, y = self._fit_data(X, y, y_numeric=True)
         y = np.asarray(y, np.float64)
-        weight = _check_sample_weight(
-            sample_weight, single, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weight.sum() > 0:
-            raise ValueError("sample_weight is 0 for every sample")
+        weight = to_the_mean(sample_weights(sample_weight, single))
         present = weight > 0
         single, y, weight = single[present], y[present], weight[present]
         seed = self._seed()
@@ -130,9 +126,7 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
             learn, held = train_test_split(every, test_size=count, random_state=seed)
         elif self.validation_fraction:
             warn_unjudged("the last network was kept")
-        data = [
-            torch.from_numpy(a) for a in (single, y, (weight / weight.mean()).astype(np.float32))
-        ]
+        data = [torch.from_numpy(a) for a in (single, y, weight)]
         size = float(np.std(y)) or 1.0
 
         def loss(
