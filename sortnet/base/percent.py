@@ -22,7 +22,7 @@ def percent(
     """
     exact = Decimal(repr(float(fraction)))
     shown = exact.quantize(Decimal(1).scaleb(-digits - 2), _WAYS[rounding])
-    return f"{100 * shown:.{digits}f}%"
+    return f"{100 * shown or abs(shown):.{digits}f}%"  # 0 has no sign
 
 
 def certified_percent(fraction: float, digits: int = 2) -> str:

@@ -34,6 +34,13 @@ def test_shares_of_counts(data: st.DataObject) -> None:
     assert abs(near - exact) <= step / 2 and down <= near <= up
 
 
+@given(st.floats(-2, 2), st.integers(0, 3), st.sampled_from(["nearest", "down", "up"]))
+def test_zero_has_no_sign(value: float, digits: int, rounding: str) -> None:
+    text = percent(value, digits, rounding)  # type: ignore[arg-type]
+    assert text.startswith("-") is (shown(text) < 0)
+    assert percent(-1e-5) == percent(-0.0) == "0.00%" and certified_percent(-1e-5) == "-0.01%"
+
+
 @pytest.mark.parametrize("hits", range(101))
 def test_whole_percentages_stay(hits: int) -> None:
     for rounding in ("nearest", "down", "up"):
