@@ -14,6 +14,7 @@ import sys
 import numpy as np
 import torch
 
+from sortnet.base.units import text_up
 from sortnet.certificate.analysis import analyse
 from sortnet.data.sets import DataSet, Split, load
 from sortnet.export import network_from_torch
@@ -52,12 +53,12 @@ def main() -> None:
         network = network_from_torch(model)
         del model
         analysis = analyse(network)
-        lost = f"{analysis.margin_slack * analysis.margin_scale:.2g}"
+        lost = text_up(analysis.margin_slack * analysis.margin_scale, 2)
         if network.has_head:
-            lost = f"interval: {analysis.interval_slack:.1g}"
+            lost = f"interval: {text_up(analysis.interval_slack, 1)}"
+        constant, error = text_up(analysis.lipschitz), text_up(analysis.error, 2)
         print(
-            f"| {name} | {weights / 1e6:.1f} M | {analysis.lipschitz:.4g} | {analysis.error:.2g} "
-            f"| {lost} |",
+            f"| {name} | {weights / 1e6:.1f} M | {constant} | {error} | {lost} |",
             flush=True,
         )
 

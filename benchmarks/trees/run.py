@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from sortnet.base.percent import certified_percent
+
 sys.path.insert(0, str(Path(__file__).parent))
 import data
 
@@ -56,7 +58,7 @@ def measure(name: str, eps: str, method: str, fold: data.Fold) -> dict[str, Any]
         "chosen": model.depth,
         "clean": f"{100 * right.mean():.2f}",
         "attacked": f"{100 * standing.mean():.2f}",
-        "certified": f"{100 * certified.mean():.2f}",
+        "certified": certified_percent(certified.mean()).removesuffix("%"),
         "fit_seconds": f"{fitted - start:.2f}",
         "judge_seconds": f"{judged - fitted:.2f}",
         "date": time.strftime("%Y-%m-%d"),
@@ -91,7 +93,10 @@ def table(rows: list[dict[str, str]]) -> str:
         figures = []
         for field in FIGURES[:3]:
             values = np.array([float(row[field]) for row in group])
-            figures.append(f"{values.mean():.1f} ± {values.std():.1f}")
+            mean = f"{values.mean():.1f}"
+            if field == "certified":  # never shown above what was reached
+                mean = certified_percent(values.mean() / 100, 1).removesuffix("%")
+            figures.append(f"{mean} ± {values.std():.1f}")
         seconds = np.mean([float(row["fit_seconds"]) for row in group])
         chosen = ", ".join(sorted({row["chosen"] for row in group}))
         cells = (name, eps, method, str(len(group)), *figures, f"{seconds:.1f}", chosen)

@@ -93,20 +93,20 @@ def float32_down(value: Fraction | float) -> float:
     return -float32_up(-_finite(value))
 
 
-def text_up(value: float) -> str:
-    """A finite number in four digits, not below it: for bounds that people read."""
-    return _four_digits(value, ROUND_CEILING)
+def text_up(value: float, digits: int = 4) -> str:
+    """A number in at most so many digits (1 to 15), not below it: for bounds that people read."""
+    return _in_digits(value, digits, ROUND_CEILING)
 
 
-def text_down(value: float) -> str:
-    """A finite number in four digits, not above it: for radii that people read."""
-    return _four_digits(value, ROUND_FLOOR)
+def text_down(value: float, digits: int = 4) -> str:
+    """A number in at most so many digits (1 to 15), not above it: for radii that people read."""
+    return _in_digits(value, digits, ROUND_FLOOR)
 
 
-def _four_digits(value: float, rounding: str) -> str:
-    # From the exact value; the nearest float64 of four digits prints as these digits.
-    rounded = Context(prec=4, rounding=rounding).create_decimal_from_float(float(value))
-    return f"{float(rounded):.4g}"
+def _in_digits(value: float, digits: int, rounding: str) -> str:
+    # From the exact value; the nearest float64 of so few digits prints as these digits.
+    rounded = Context(prec=digits, rounding=rounding).create_decimal_from_float(float(value))
+    return f"{float(rounded) + 0.0:.{digits}g}"  # 0 has no sign
 
 
 def eps_to_float(eps: str | float | np.floating[Any] | Fraction, most: int = 1) -> float:

@@ -39,6 +39,7 @@ def export_command(run: Path, out: Path, eps: str | None, json_file: Path | None
     Example:
       sortnet export runs/digits -o digits.onnx
     """
+    from sortnet.base.units import text_up
     from sortnet.export.from_torch import export_model
     from sortnet.training.runs import load_run, own_files
 
@@ -64,6 +65,6 @@ def export_command(run: Path, out: Path, eps: str | None, json_file: Path | None
     write_json(json_file, document)
     kind = "margin radius" if eps is None else f"interval certificate at {eps}"
     click.echo(
-        f"{out}: {kind}, Lipschitz constant {analysis.lipschitz:.6g}, "
-        f"error bound {analysis.error:.3g}"
+        f"{out}: {kind}, Lipschitz constant {text_up(analysis.lipschitz, 6)}, "
+        f"error bound {text_up(analysis.error, 3)}"
     )

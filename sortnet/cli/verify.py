@@ -28,6 +28,7 @@ def verify_command(model: Path, with_checker: bool, json_file: Path | None) -> N
     Needs no torch and believes no metadata. The exit code is 0 only if everything is proved, with
     ``--checker`` only if the checker accepts the file too.
     """
+    from sortnet.base.units import text_down, text_up  # needs numpy, which --help does not
     from sortnet.export.checker import run_checker
     from sortnet.export.verifier import verify
 
@@ -48,14 +49,14 @@ def verify_command(model: Path, with_checker: bool, json_file: Path | None) -> N
             table.add_row(
                 step.op,
                 " x ".join(map(str, shape)),
-                f"{step.lipschitz:.9g}",
-                f"[{step.low:.4g}, {step.high:.4g}]",
-                f"{step.error:.3g}",
+                text_up(step.lipschitz, 9),
+                f"[{text_down(step.low)}, {text_up(step.high)}]",
+                text_up(step.error, 3),
             )
         console.print(table)
         console.print(
-            f"Lipschitz constant {proof.analysis.lipschitz:.9g}, "
-            f"error bound of a logit {proof.analysis.error:.4g}",
+            f"Lipschitz constant {text_up(proof.analysis.lipschitz, 9)}, "
+            f"error bound of a logit {text_up(proof.analysis.error)}",
             highlight=False,
         )
     for note in proof.notes:

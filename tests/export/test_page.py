@@ -340,11 +340,13 @@ cli({arguments!r})
     assert "none was run" in page.text
 
 
-@given(st.floats(-1e30, 1e30, allow_subnormal=False))
-def test_shown_numbers_err_on_the_safe_side(value: float) -> None:
-    below, above = Fraction(text_down(value)), Fraction(text_up(value))
+@given(st.floats(-1e30, 1e30, allow_subnormal=False), st.sampled_from([1, 3, 4, 6, 9]))
+def test_shown_numbers_err_on_the_safe_side(value: float, digits: int) -> None:
+    texts = text_down(value, digits), text_up(value, digits)
+    below, above = map(Fraction, texts)
     assert below <= Fraction(value) <= above
-    assert above - below <= abs(Fraction(value)) / 1000
+    assert above - below <= abs(Fraction(value)) / 10 ** (digits - 1)
+    assert "-0" not in texts and text_down(value) == text_down(value, 4)
 
 
 @settings(max_examples=30)

@@ -63,6 +63,18 @@ export function random(seed) {
   };
 }
 
+/** A number >= 0 with so many decimals, not above it: of radii, which promise. */
+export function roundedDown(value, decimals) {
+  const near = value.toFixed(decimals);
+  return Number(near) <= value ? near : (Number(near) - 10 ** -decimals).toFixed(decimals);
+}
+
+/** The same, not below it: of attacks, which need so much. */
+export function roundedUp(value, decimals) {
+  const near = value.toFixed(decimals);
+  return Number(near) >= value ? near : (Number(near) + 10 ** -decimals).toFixed(decimals);
+}
+
 const inBox = (value) => Math.min(1, Math.max(0, value));
 
 /** The nearest float32 to value that is at most `eps` away from `centre`, in exact arithmetic. */

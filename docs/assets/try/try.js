@@ -1,5 +1,5 @@
 // The page: a board to draw on, the answer beside it, noise and attacks below.
-import { Certified, noisy, random, smallestAttack } from "./certified.js";
+import { Certified, noisy, random, roundedDown, roundedUp, smallestAttack } from "./certified.js";
 
 const SIDE = 8;
 const FINE = 32; // strokes are drawn on 32 x 32 points; a pixel counts the inked ones of its 4 x 4
@@ -151,7 +151,7 @@ function build(certified, scans) {
     answer = { label: result.label[0], radius: result.radius[0] };
     label.textContent = String(answer.label);
     radius.textContent = answer.radius > 0
-      ? `certified radius ${answer.radius.toFixed(4)} of the range from paper to ink`
+      ? `certified radius ${roundedDown(answer.radius, 4)} of the range from paper to ink`
       : "not certified: the two best classes are too close";
     live.textContent = `label ${answer.label}, ${radius.textContent}`;
     refresh();
@@ -207,8 +207,8 @@ function build(certified, scans) {
     paint(attackCanvas, found.picture);
     meter.lastChild.style.left = `${100 * Math.min(1, found.eps)}%`;
     attackText.textContent =
-      `At ${found.eps.toFixed(3)} the search finds a picture that is read as ${fooled}; ` +
-      `the certified radius is ${answer.radius.toFixed(3)}. Below it none exists.`;
+      `At ${roundedUp(found.eps, 3)} the search finds a picture that is read as ${fooled}; ` +
+      `the certified radius is ${roundedDown(answer.radius, 3)}. Below it none exists.`;
     live.textContent = attackText.textContent;
   }
 
