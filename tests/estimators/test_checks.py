@@ -25,5 +25,6 @@ def expected_failures(estimator: object) -> dict[str, str]:
     expected_failed_checks=expected_failures,
 )
 @pytest.mark.filterwarnings("ignore::sortnet.estimators.base.OutsideBoxWarning")
+@pytest.mark.filterwarnings("ignore::sortnet.estimators.held_out.NothingHeldOutWarning")
 def test_scikit_learn_checks(estimator, check):  # type: ignore[no-untyped-def]
     check(estimator)

@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sortnet.certificate.inputs import InputError
 from sortnet.estimators import SortNetClassifier, SortNetRegressor
 from sortnet.estimators.base import OutsideBoxWarning
+from sortnet.estimators.held_out import NothingHeldOutWarning
 from sortnet.export import CertifiedSession, verify
 
 QUICK = {"epochs": 30, "width": 16, "random_state": 0}
@@ -142,7 +143,8 @@ def test_what_is_chosen_is_reported_and_used(table) -> None:
     assert (model.family_, model.depth_) in {("relu", 1), ("relu", 2), ("sortnet", 3)}
     assert model.network_.config.family == model.family_
     assert 0.5 < model.validation_score_ <= 1
-    few = SortNetClassifier(0.05, **QUICK).fit([[0.0], [1], [0.1], [0.9]], [0, 1, 0, 1])
+    with pytest.warns(NothingHeldOutWarning, match="linear classifier was taken"):
+        few = SortNetClassifier(0.05, **QUICK).fit([[0.0], [1], [0.1], [0.9]], [0, 1, 0, 1])
     assert few.validation_score_ is None and (few.family_, few.depth_) == ("relu", 1)
 
 
