@@ -323,8 +323,10 @@ class SortNetEstimator(BaseEstimator):
             path: of the file; written whole or not at all.
             eps: a classifier gives the certified radius of every input without one. A regression
                 gives its interval for one radius, a network trained on interval bounds ("relu")
-                says whether they certify that radius: this one, by default that of `fit`. Of two
-                classes told apart by a linear network the margin is exact, so it needs none.
+                says whether they certify that radius: this one, by default that of `fit`. A linear
+                network of two classes needs none: its file gives the margin radius, which is exact
+                where the box cuts nothing off the ball. `certified_radius` and `certify` know the
+                box and may give more there; the file never does.
 
         Raises:
             NotFittedError: before `fit`. OSError: the file cannot be written.

@@ -442,7 +442,7 @@ def _temperature(logits: Tensor, labels: Tensor, weight: Tensor, start: float) -
 @torch.no_grad()
 def _centre(net: CertifiedNet) -> None:
     """Logits of mean 0: the same answers, and of two classes rows w and -w, whose margin over twice
-    their norm is the exact radius of a linear network."""
+    their norm is the exact radius of a linear network in balls that the box does not cut."""
     last: Any = net.layers[-1]
     last.weight -= last.weight.mean(0)
     last.bias -= last.bias.mean()

@@ -137,6 +137,34 @@ def test_the_radius_of_a_linear_classifier_is_nearly_exact(table) -> None:
     assert (radius <= exact + 1e-6).all() and np.abs(radius - exact).max() < 1e-3
 
 
+def test_the_file_of_a_linear_classifier_says_no_more_than_is_true(tmp_path: Path) -> None:
+    """The nearest point of another label in the box; where that cuts balls, the file says less."""
+    X = np.random.default_rng(0).integers(0, 2, (200, 5)).astype(np.float32)
+    options = {"box": (0, 1), "family": "relu", "depth": 1, **QUICK}
+    fitted = SortNetClassifier(0.05, **options).fit(X, X.sum(1) > 2)
+    fitted.export(tmp_path / "linear.onnx")
+    said = CertifiedSession(tmp_path / "linear.onnx", threads=1).predict(X).radius
+    last, first = fitted.network_.layers[-1], fitted.network_.layers[0]
+    weight = (last.weight[1] - last.weight[0]).detach().double().numpy() / np.ravel(first.std)
+    score = fitted.decision_function(X)
+    towards = -np.sign(score)[:, None] * np.sign(weight)
+    room = np.where(towards > 0, fitted.box_high_ - X.astype(float), X - fitted.box_low_)
+
+    def reached(radius: np.ndarray) -> np.ndarray:
+        steps = np.minimum(radius[:, None] * fitted.unit_.astype(float), room)
+        return np.asarray((np.abs(weight) * steps).sum(1))
+
+    low, high = np.zeros(len(X)), np.full(len(X), 2.0)
+    for _ in range(60):
+        middle = (low + high) / 2
+        kept = reached(middle) < np.abs(score)
+        low, high = np.where(kept, middle, low), np.where(kept, high, middle)
+    assert (said <= high + 1e-6).all() and (said < 0.99 * low).any()
+    found = fitted.certified_radius(X)
+    assert (found <= high + 1e-6).all() and (found >= said - 1e-6).all()
+    assert (found > said + 1e-3).any()
+
+
 def test_what_is_chosen_is_reported_and_used(table) -> None:
     X, y = table
     model = SortNetClassifier(0.05, **QUICK).fit(X, y)
