@@ -1,6 +1,6 @@
 """`python -m sortnet` is the command `sortnet`."""
 
-from sortnet.cli.main import main
+from sortnet.cli.main import command
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -42,6 +42,7 @@ class SortnetGroup(click.Group):
     """A group whose commands are imported when they run, and whose failures are one line."""
 
     debug = False
+    leaving = False  # whether the process ends with the command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -74,7 +75,7 @@ class SortnetGroup(click.Group):
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
         """Run the command line: exit code 0 only on success, one line instead of a traceback.
 
-        Ctrl-C exits with 130, SIGTERM with 143.
+        Ctrl-C exits with 130, SIGTERM with 143. Signals are handled afterwards as before.
         """
         self.debug = False
         _write_any_text()
@@ -98,7 +99,9 @@ class SortnetGroup(click.Group):
 
     def _stopped(self, error: BaseException) -> NoReturn:
         # torchrun ends the others when one process of a run has left; this one is leaving already.
-        _ignore(signal.SIGTERM)
+        # One that goes on must not ignore it: its children would too, and pools could not end them.
+        if self.leaving:
+            _ignore(signal.SIGTERM)
         number = getattr(error, "signal", signal.SIGINT)
         default = "terminated" if number == signal.SIGTERM else "interrupted"
         self._fail(str(error) or default, 128 + number)
@@ -191,3 +194,9 @@ cli = SortnetGroup(
 )
 cli = click.version_option(__version__)(cli)
 main = cli.main
+
+
+def command() -> NoReturn:
+    """The process `sortnet`, which ends with its command."""
+    cli.leaving = True
+    main()

@@ -1,6 +1,7 @@
 """Tiny networks gain nothing from threads, and two test processes would fight for them."""
 
 import dataclasses
+import signal
 
 import pytest
 import tiny
@@ -28,8 +29,11 @@ def run_cli(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(data, "NAMES", (*data.NAMES, "bars"))
 
     def call(*arguments: str) -> tuple[int, str, str]:
+        before = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
         with pytest.raises(SystemExit) as stop:
             cli.main(list(arguments))
+        after = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
+        assert after == before  # what is ignored here is ignored by every child process
         printed = capsys.readouterr()
         return int(stop.value.code or 0), printed.out, printed.err
 

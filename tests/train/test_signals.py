@@ -102,7 +102,6 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("sent", SIGNALS)
 def test_signals_outside_of_training_are_one_line(run_cli, monkeypatch, sent):
-    before = signal.getsignal(signal.SIGTERM)
     # A shell's background process ignores interrupts.
     ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
     run_cli("train", "tiny", "--out", "run", "--epochs", "1", "--pgd-samples", "0")
@@ -110,8 +109,23 @@ def test_signals_outside_of_training_are_one_line(run_cli, monkeypatch, sent):
     result = run_cli("evaluate", "run")
     one_line_error(result, verb(sent))
     assert result[0] == 128 + sent
-    signal.signal(signal.SIGTERM, before)
     signal.signal(signal.SIGINT, ctrl_c)
+
+
+@pytest.mark.parametrize("entry", ["command", "main"])
+def test_only_a_process_that_ends_ignores_further_signals(entry):
+    """A program that goes on has children; they inherit what is ignored, and nothing ends them."""
+    script = (
+        "import signal, sys\n"
+        "from sortnet.cli import main as module\n"
+        "sys.argv = ['sortnet', 'presets']\n"
+        "module.import_module = lambda _: signal.raise_signal(signal.SIGTERM)\n"
+        f"try:\n    module.{entry}()\n"
+        "except SystemExit as stop:\n"
+        "    print(stop.code, signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["143", str(entry == "command")], done.stderr
 
 
 @pytest.mark.parametrize(("sent", "when"), [("SIGTERM", 5), ("SIGINT", -1)])
