@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from sortnet.base.names import did_you_mean
+
 from .box import Box
 from .convert import Layout, as_labels, encode_labels
 from .partition import stratified_split
@@ -17,6 +19,7 @@ from .split import DataSet, Split
 
 _FOUR = ("x_train", "y_train", "x_test", "y_test")
 _EXTRAS = ("levels", "layout", "class_names", "feature_names", "low", "high")
+_KNOWN = (*_FOUR, "x", "y", *_EXTRAS)
 
 
 def load_npz_set(
@@ -49,7 +52,7 @@ def load_npz_set(
         arrays = _read(path)
         settings = _settings(arrays, levels, layout)
         names = settings["class_names"]
-        notes, rows = [], None
+        notes, rows = _unread(path), None
         if "x" in arrays:
             x, y = arrays["x"], arrays["y"]
             _check_lengths(x, y)
@@ -191,8 +194,19 @@ def read_npz(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ())
         raise ValueError(f"{path}: not a readable .npz{wanted}: {reason}") from None
 
 
+def _unread(path: Path) -> list[str]:
+    """What is said of arrays that mean nothing here, such as a misspelt one."""
+    with zipfile.ZipFile(path) as file:
+        names = [name.removesuffix(".npy") for name in file.namelist()]
+    return [
+        f"array {name!r} is left alone{did_you_mean(name, _KNOWN)}"
+        for name in names
+        if name not in _KNOWN
+    ]
+
+
 def _read(path: Path) -> dict[str, Any]:
-    arrays = read_npz(path, (), (*_FOUR, "x", "y", *_EXTRAS))
+    arrays = read_npz(path, (), _KNOWN)
     have = [name for name in (*_FOUR, "x", "y") if name in arrays]
     if {*have} not in ({*_FOUR}, {"x", "y"}):
         found = ", ".join(arrays) or "none of them"

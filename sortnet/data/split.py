@@ -426,11 +426,23 @@ class DataSet:
         """The same set with a part of the training split in place of the test split.
 
         For choosing models and recipes: the test split plays no part in it.
+
+        Raises:
+            ValueError: a fraction out of range, or one that leaves no training sample, or none of
+                some class.
         """
         if not 0 < fraction < 1:
             raise ValueError(f"held-out fraction must lie in (0, 1), got {fraction}")
         order = np.random.default_rng(seed).permutation(len(self.train))
         cut = max(1, round(fraction * len(order)))
+        left = self.train.labels[order[cut:]]
+        lost = np.setdiff1d(self.train.labels, left)
+        if not len(left) or (not self.regression and len(lost)):
+            which = f" of class {', '.join(self.schema.labels[i] for i in lost[:5])}"
+            raise ValueError(
+                f"{self.name}: holding {fraction:g} of {len(order)} training samples out leaves "
+                f"none{which if len(left) else ''} to learn from; hold less out"
+            )
         return replace(
             self,
             name=f"{self.name} (held out {fraction:g} of training)",

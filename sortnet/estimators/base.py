@@ -92,7 +92,8 @@ class SortNetEstimator(BaseEstimator):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         for name in ("epochs", "patience"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, Integral) or value < 1):
+            number = isinstance(value, Integral) and not isinstance(value, bool)
+            if value is not None and (not number or value < 1):
                 raise ValueError(f"{name} must be a whole number of at least 1 or None: {value!r}")
         for name, least, most in (
             ("keep", 0, 1),

@@ -52,20 +52,21 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         box: (low, high), numbers or arrays [D]; every sample must lie inside. None takes the range
             of the training data, widened by a tenth on each side.
         family: "auto" chooses, by certified accuracy at `eps` on samples held out (three folds
-            below 1000 samples, else `validation_fraction`), between a linear classifier, a network
-            with one ReLU layer and a SortNet of `depth`, and refits on all. "sortnet"; "linf-dist"
-            (the l-inf-distance net); "relu" (affine layers trained on interval bounds, linear with
-            depth 1). The answer is constant where that certifies more of what was learned from, and
-            with "auto" where the best is not a standard error above it on what was held out.
+            below 1000 samples, else `validation_fraction`, or 0.15 where that is 0), between a
+            linear classifier, a network with one ReLU layer and a SortNet of `depth`, and refits on
+            all. "sortnet"; "linf-dist" (the l-inf-distance net); "relu" (affine layers trained on
+            interval bounds, linear with depth 1). The answer is constant where that certifies more
+            of what was learned from, and with "auto" where the best is not a standard error above
+            it on what was held out.
         depth, width: layers, and units of each hidden one; "auto" takes width for each candidate.
         keep: probability that training keeps an input (the q of the paper); "sortnet" only.
         epochs: None for what makes about 2000 steps, at least 20.
         batch_size, learning_rate, weight_decay: of AdamW.
         validation_fraction: part that is held out to keep the best network, judged by certified
             accuracy at `eps`; 0 keeps the last one. Classes of fewer than 4 samples (with weight
-            above 0) are learned from only. Where fewer than two classes have more, or too few
-            samples are left, nothing is held out: `NothingHeldOutWarning` says so, and "auto" is
-            the linear classifier.
+            above 0) are learned from only. Where fewer than two classes have more, or a family by
+            name would have fewer than two samples a class held out, nothing is:
+            `NothingHeldOutWarning` says so, and "auto" takes the linear classifier.
         patience: judgements without a better one (of some 12) after which training ends.
         class_weight: None, "balanced" or a dict of weights >= 0, as elsewhere in scikit-learn.
         random_state: seed of weights, order and dropping.

@@ -36,7 +36,7 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
     Args:
         lipschitz: how far y may move per unit of all features, > 0; "auto" takes the 90 % quantile
             of |y_i - y_j| / ||x_i - x_j|| over pairs of the training data (features in units,
-            l-inf), which is a choice, not a bound.
+            l-inf), which is a choice, not a bound; over the pairs that differ in y if that is 0.
         eps: what `predict_interval` and `export` use by default; it does not change the fit.
         unit, immutable, box, family, depth: as in `SortNetClassifier`, and so is all else; the
             network kept is the one with the smallest error on what is held out.
@@ -171,8 +171,11 @@ class SortNetRegressor(RegressorMixin, SortNetEstimator):
         distance = apart.max(axis=1)
         told = distance > 0
         slopes = np.abs(y[first] - y[second])[told] / distance[told]
-        slope = float(np.quantile(slopes, QUANTILE)) if told.any() else 0.0
-        return slope or 1.0
+        # Where most values are the same, those that differ say how steep it is.
+        for some in (slopes, slopes[slopes > 0]):
+            if len(some) and (slope := float(np.quantile(some, QUANTILE))) > 0:
+                return slope
+        return 1.0  # y is constant: any will do
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
         """Values [N], also of samples outside the box."""

@@ -149,8 +149,8 @@ class Trainer:
                 trained on.
         """
         path = self.folder / runs.CHECKPOINT
-        if (self.folder / runs.CONFIG).is_file():
-            self._check_begun(runs.read_config(self.folder))
+        if path.is_file() or (self.folder / runs.CONFIG).is_file():
+            self._check_begun(runs.read_config(self.folder))  # a checkpoint alone says too little
         if not path.is_file():
             return
         tensors, metadata = runs.read_tensors(path)

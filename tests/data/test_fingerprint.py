@@ -173,3 +173,21 @@ def test_the_words_say_what_changed(test):
     assert same.difference(edited, test) == text
     held = same.difference(rows(0, 2), test)
     assert held == ("12 test samples then, 10 now" if test else None)
+
+
+@given(
+    st.lists(st.integers(1, 6), min_size=2, max_size=4), st.floats(0.01, 0.99), st.integers(0, 5)
+)
+def test_what_is_held_out_leaves_every_class_to_learn_from(sizes, fraction, seed):
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    whole = Split(np.arange(len(y) * 2, dtype=np.uint8).reshape(-1, 2), y)
+    data = DataSet("d", whole, whole.take(slice(0, 1)), len(sizes))
+    try:
+        part = data.hold_out(fraction, seed)
+    except ValueError as error:
+        assert "to learn from; hold less out" in str(error)
+        order = np.random.default_rng(seed).permutation(len(y))
+        left = y[order[max(1, round(fraction * len(y))) :]]
+        assert len(set(left)) < len(sizes)
+    else:
+        assert set(part.train.labels) == set(y) and len(part.train) + len(part.test) == len(y)

@@ -253,3 +253,14 @@ def test_what_float32_cannot_tell_apart_is_constant(tmp_path):
     x = np.random.default_rng(0).random((30, 2)) * 1e-3 + [1e9, 0]
     with pytest.raises(ValueError, match="constant features: feature 0"):
         load(f"npz:{save(tmp_path / 'a.npz', x=x, y=np.arange(30) % 2)}")
+
+
+def test_arrays_that_mean_nothing_are_named(tmp_path):
+    """A misspelt one would be lost without a word."""
+    arrays = {"x": BYTES, "y": Y, "class_name": ["a", "b", "c"], "weights": np.ones(30)}
+    notes = load(str(save(tmp_path / "d.npz", **arrays))).notes
+    assert notes[:2] == (
+        "array 'class_name' is left alone; did you mean 'class_names'?",
+        "array 'weights' is left alone",
+    )
+    assert len(load(str(save(tmp_path / "e.npz", x=BYTES, y=Y))).notes) == 1

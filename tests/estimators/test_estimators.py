@@ -351,3 +351,20 @@ def test_object_masks_and_wrong_labels(table, fitted) -> None:
     assert (model.unit_ == 0).tolist() == mask.tolist()
     with pytest.raises(ValueError, match="inconsistent"):
         fitted.robust_score(X, y[:1])
+
+
+@pytest.mark.parametrize("scale", [1.0, 5000.0])
+def test_the_steepness_of_numbers_that_are_mostly_equal(scale: float) -> None:
+    """Nine pairs of ten have no slope: those that have one say how steep, in units of y."""
+    X = np.linspace(0, 1, 200)[:, None]
+    y = np.where(np.arange(200) % 40 == 0, scale, 0.0)
+    quick = {"epochs": 3, "width": 8, "depth": 2, "random_state": 0}
+    model = SortNetRegressor(0.1, **quick).fit(X, y)
+    assert 1 * scale <= model.lipschitz_ <= 200 * scale
+    assert SortNetRegressor(0.1, **quick).fit(X, np.full(200, scale)).lipschitz_ == 1
+
+
+@pytest.mark.parametrize("name", ["epochs", "patience", "depth", "width", "batch_size"])
+def test_truth_values_are_no_numbers(table, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+        SortNetClassifier(0.05, **(QUICK | {name: True})).fit(*table)

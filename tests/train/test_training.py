@@ -326,6 +326,9 @@ def test_another_run_is_not_resumed(tmp_path):
     again = Trainer(moved, tiny.dataset(), tmp_path)
     again.resume()
     assert again.step == 3
+    (tmp_path / runs.CONFIG).unlink()  # whose weights these are, nothing says any more
+    with pytest.raises(runs.RunError, match=r"config\.json is missing"):
+        Trainer(tiny.config(), tiny.dataset(), tmp_path).resume()
 
 
 def half_clipped(logits: torch.Tensor, labels: torch.Tensor, eps: float) -> torch.Tensor:
