@@ -23,6 +23,7 @@ from .idx import load_idx_set
 from .imagenet import load_imagenet64, load_tinyimagenet
 from .images import Colour
 from .lake import lake_samples
+from .repeated import with_repeated_noted
 from .schema import Schema
 from .split import DataSet, Split
 from .tables import SUFFIXES, load_table, table_samples
@@ -156,9 +157,9 @@ def load(
         )
     if kind == "folder":
         folder = Path(path)
-        return load_folder(spec, folder, colour=colour, seed=seed, test_fraction=test_fraction)
-    if kind == "npz":
-        return load_npz_set(
+        data = load_folder(spec, folder, colour=colour, seed=seed, test_fraction=test_fraction)
+    elif kind == "npz":
+        data = load_npz_set(
             path,
             regression=regression,
             seed=seed,
@@ -166,8 +167,8 @@ def load(
             levels=levels,
             layout=layout,
         )
-    if kind == "table":
-        return load_table(
+    elif kind == "table":
+        data = load_table(
             path,
             target,
             regression=regression,
@@ -175,6 +176,8 @@ def load(
             test_fraction=test_fraction,
             drop=drop,
         )
+    if kind:
+        return with_repeated_noted(data)
     if spec in _BUNDLED:
         return _BUNDLED[spec]()
     return _with_files(spec, root, download)

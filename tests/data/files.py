@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sortnet.data import DataSet
+
 
 def pixels(name: str, size: tuple[int, int] = (6, 4), mode: str = "RGB") -> np.ndarray:
     """Random bytes [H, W] or [H, W, C] that depend on the name."""
@@ -20,6 +22,11 @@ def save_image(path: Path, size: tuple[int, int] = (6, 4), mode: str = "RGB") ->
     array = pixels(path.name, size, mode)
     Image.fromarray(array).save(path)
     return array
+
+
+def decided(data: DataSet) -> tuple[str, ...]:
+    """Its notes, but for that on repeated pictures: those of these tests depend on names only."""
+    return tuple(note for note in data.notes if "values of training samples" not in note)
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files import save_image
+from files import decided, save_image
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ def test_two_splits(tmp_path, held):
     photos(tmp_path, ("train", held))
     loaded = load(f"folder:{tmp_path}")
     assert loaded.input_shape == (3, 4, 6) and loaded.classes == 2
-    assert loaded.class_names == ("cat", "dog") and not loaded.notes
+    assert loaded.class_names == ("cat", "dog") and not decided(loaded)
     assert loaded.train.labels.tolist() == [0, 0, 1, 1]
     expected = save_image(tmp_path / "train" / "cat" / "0.png").transpose(2, 0, 1)
     assert np.array_equal(loaded.train.inputs[0], expected)
@@ -38,7 +38,7 @@ def test_one_split_is_parted_by_a_seed_and_says_so(tmp_path, place):
     assert np.bincount(one.test.labels).tolist() == [2, 2] and len(one.train) == 16
     assert np.array_equal(one.test.inputs, again.test.inputs)
     assert not np.array_equal(one.test.inputs, other.test.inputs)
-    assert len(one.notes) == 1 and "16 samples for training, 4" in one.notes[0]
+    assert len(decided(one)) == 1 and "16 samples for training, 4" in one.notes[0]
     part = one.hold_out(0.25).test
     assert len(part) == 4
     for split in (one.train, one.test, part):
@@ -106,7 +106,7 @@ def test_nothing_is_lost_without_a_word(tmp_path):
     with pytest.raises(ValueError, match="beside train/ there is Test, valid"):
         load(f"folder:{tmp_path}")
     photos(tmp_path, ("test", "val"))
-    assert load(f"folder:{tmp_path}").notes == ("val/ is left alone: test/ is the test split",)
+    assert decided(load(f"folder:{tmp_path}")) == ("val/ is left alone: test/ is the test split",)
     for part in ("train", "test"):
         save_image(tmp_path / part / "stray.png")
         with pytest.raises(ValueError, match=rf"{part}/stray\.png lies beside the folders"):
@@ -125,7 +125,7 @@ def test_classes_without_images_are_named(tmp_path):
         load(f"folder:{tmp_path}")
     for name in ("fox", "owl"):
         save_image(tmp_path / "train" / name / "0.png")
-    assert load(f"folder:{tmp_path}").notes == ("no test image of class 'fox', 'owl'",)
+    assert decided(load(f"folder:{tmp_path}")) == ("no test image of class 'fox', 'owl'",)
     (tmp_path / "test" / "bat").mkdir()
     with pytest.raises(ValueError, match="train lacks: bat"):
         load(f"folder:{tmp_path}")
