@@ -117,6 +117,20 @@ def lirpa_margins(bounded: Any, x: Tensor, label: Tensor, eps: float, method: st
     return result
 
 
+def share_statistics(net: Any) -> None:
+    """Give the original network the statistics of batches that only its bounded twin collected.
+
+    The two share parameters, not buffers.
+    """
+    collected = dict(net.bounded_model.named_buffers())
+    for name, buffer in net.original_model.named_buffers():
+        if name in collected:
+            buffer.copy_(collected[name])
+    probe = torch.rand(4, 1, 28, 28)
+    with torch.no_grad():
+        torch.testing.assert_close(net.original_model(probe), net.bounded_model(probe))
+
+
 def evenly(total: int, wanted: int) -> np.ndarray:
     return np.linspace(0, total - 1, wanted).round().astype(np.int64)
 
@@ -185,6 +199,8 @@ def train(
     net.train_model(Batches(data.train, batch, each, seed))
     seconds = time.process_time() - begun
     net.eval()
+    net.original_model.eval()
+    share_statistics(net)
     out.mkdir(parents=True, exist_ok=True)
     torch.save(net.original_model.state_dict(), out / "model.pt")
     shape = {"method": method, "width": width, "hidden": hidden}
