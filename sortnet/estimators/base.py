@@ -104,8 +104,8 @@ class SortNetEstimator(BaseEstimator):
             if not isinstance(value, Real) or not least < float(value) <= most or value == math.inf:
                 raise ValueError(f"{name} is out of its range: {value!r}")
         fraction = self.validation_fraction
-        if not isinstance(fraction, Real) or not 0 <= fraction < 1:
-            raise ValueError(f"validation_fraction must be in [0, 1), got {fraction!r}")
+        if not isinstance(fraction, Real) or not 0 <= fraction <= 0.5:
+            raise ValueError(f"validation_fraction must be in [0, 0.5], got {fraction!r}")
         if self.family not in self._families:
             raise ValueError(f"family must be one of {self._families}, got {self.family!r}")
 

@@ -78,7 +78,10 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         network_: the fitted `CertifiedNet`. box_low_, box_high_, unit_: float32 [D].
         rounding_: what rounding two inputs to float32 can move, in units; taken off every radius.
         family_, depth_: what was fitted. n_iter_: its steps.
-        validation_score_: certified accuracy that chose the network or the candidate, or None.
+        validation_score_: certified accuracy on samples held out, in [0, 1]: of the network that is
+            kept (they also chose when training stopped and how its logits are shifted), of the best
+            candidate with family "auto", of the constant where that was taken; too high rather than
+            too low. None where nothing was held out.
 
     Example:
         >>> from sklearn.datasets import load_breast_cancer
@@ -184,7 +187,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             fitted = self._fit_one(family, depth, data, learn, held, seed, report=report)
         if score is not None and score < self._chance(data):
             majority = data.share()
-            _answer_always(
+            answer_always(
                 fitted.net, data.commonest(), float(parse_eps(self.eps, MAX_UNITS_OF_RADIUS))
             )
             with torch.no_grad():  # the scale that was trained is of other logits
@@ -267,7 +270,7 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
             shift = _best_shift(net, *unseen, eps)
             return _certified(net(unseen.x) + shift, unseen.y, unseen.weight, eps)
 
-        steps, score = train(
+        steps, _ = train(
             net,
             *known,
             loss=objective.loss,
@@ -285,7 +288,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
                 last: Any = next(x for x in reversed(net.layers) if hasattr(x, "keep"))
                 last.bias -= _best_shift(net, *chosen, eps)  # a logit is a negated distance
             if objective.certified(net, *known) < known.share() - 1e-6:
-                _answer_always(net, known.commonest(), eps)
+                answer_always(net, known.commonest(), eps)
+            score = None if unseen is None else objective.certified(net, *unseen)
             start = float(objective.scale.detach())
             scale = _temperature(net(known.x), known.y, known.weight, start)
         return Fitted(net, objective, scale, steps, score)
@@ -450,9 +454,10 @@ def _centre(net: CertifiedNet) -> None:
 
 
 @torch.no_grad()
-def _answer_always(net: CertifiedNet, label: int, eps: float) -> None:
-    """Make a network answer `label` everywhere, with any radius."""
+def answer_always(net: CertifiedNet, label: int, eps: float) -> None:
+    """Make a network answer `label` everywhere, with a radius of at least 50 and 50 eps."""
     last: Any = next(x for x in reversed(net.layers) if getattr(x, "bias", None) is not None)
+    sign = -1 if hasattr(last, "keep") else 1  # a distance is negated after it
     last.weight.zero_()
     last.bias.zero_()
-    last.bias[label] = 100 * max(1.0, eps)
+    last.bias[label] = sign * 100 * max(1.0, eps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -21,6 +22,8 @@ def sample_weights(given: npt.ArrayLike | None, X: npt.NDArray[Any]) -> npt.NDAr
         ValueError: another number of weights, a negative one, NaN or infinity, 0 for every sample.
     """
     weight = _check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True)
+    if not np.isfinite(weight).all():  # one number for all samples comes through unchecked
+        raise ValueError(f"sample_weight must be finite, got {given!r}")
     if len(weight) and not weight.max() > 0:
         raise ValueError("sample_weight is 0 for every sample")
     relative: npt.NDArray[np.float64] = weight / weight.max()
@@ -43,12 +46,12 @@ def class_weights(
     if isinstance(given, Mapping):
         for label, value in given.items():
             number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-            if not number or not 0 <= float(value) < np.inf:
+            if not number or not 0 <= value <= sys.float_info.max:
                 raise ValueError(
                     f"class_weight of {label!r} must be a finite number of at least 0, got "
                     f"{value!r}"
                 )
-    elif given != "balanced":
+    elif not (isinstance(given, str) and given == "balanced"):
         raise ValueError(
             f"class_weight must be None, 'balanced' or a dict from labels to weights, got {given!r}"
         )

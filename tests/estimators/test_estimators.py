@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_wine, make_classification
 from sklearn.model_selection import GridSearchCV
@@ -16,7 +18,9 @@ from sklearn.preprocessing import FunctionTransformer
 from sortnet.certificate.inputs import InputError
 from sortnet.estimators import SortNetClassifier, SortNetRegressor
 from sortnet.estimators.base import OutsideBoxWarning
-from sortnet.estimators.held_out import NothingHeldOutWarning
+from sortnet.estimators.classifier import answer_always
+from sortnet.estimators.held_out import NothingHeldOutWarning, hold_out
+from sortnet.evaluation.certifier import Certifier
 from sortnet.export import CertifiedSession, verify
 
 QUICK = {"epochs": 30, "width": 16, "random_state": 0}
@@ -89,6 +93,46 @@ def test_never_below_what_a_constant_gives() -> None:
     X, y = draw.normal(size=(120, 4)), (draw.random(120) < 0.25).astype(int)
     model = SortNetClassifier(0.5, **QUICK).fit(X, y)
     assert model.robust_score(X, y) >= (y == 0).mean() - 0.03
+
+
+@pytest.mark.parametrize("label", [0, 2])
+@pytest.mark.parametrize(
+    "family, depth", [("sortnet", 2), ("linf-dist", 2), ("relu", 1), ("relu", 2)]
+)
+def test_the_constant_answer_is_the_class_that_was_asked_for(
+    family: str, depth: int, label: int
+) -> None:
+    draw = np.random.default_rng(0)
+    X, y = draw.normal(size=(90, 3)), np.arange(90) % 3
+    model = SortNetClassifier(0.2, family=family, depth=depth, **QUICK).fit(X, y)
+    answer_always(model.network_, label, 0.2)
+    model._certifier = Certifier(model.network_)
+    assert (model.predict(X) == label).all() and model.certify(X).all()
+    assert (model.certified_radius(X) > 0.2).all()
+
+
+@pytest.mark.parametrize("family", ["sortnet", "linf-dist", "relu"])
+@given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.2, 0.35, 0.65, 0.8]))
+@settings(max_examples=4, deadline=None)
+def test_noise_is_certified_as_the_majority(family: str, seed: int, share: float) -> None:
+    """At a radius that no margin reaches, whichever class is the larger one."""
+    draw = np.random.default_rng(seed)
+    X, y = draw.random((40, 2)), (draw.random(40) < share).astype(int)
+    y[:8] = np.arange(8) % 2
+    options = {**QUICK, "epochs": 5, "validation_fraction": 0.0}
+    model = SortNetClassifier(0.7, family=family, depth=2, **options).fit(X, y)
+    assert model.robust_score(X, y) >= max(y.mean(), 1 - y.mean()) - 1e-9
+
+
+@pytest.mark.parametrize("family", ["sortnet", "relu"])
+def test_the_validation_score_is_a_share_of_what_was_held_out(family: str) -> None:
+    X = np.linspace(0, 1, 200)[:, None]
+    y = (X[:, 0] > 0.5).astype(int)
+    model = SortNetClassifier(0.001, family=family, depth=1, **QUICK).fit(X, y)
+    _, held = hold_out(y, model.validation_fraction, model._seed())
+    expected = model.robust_score(X[held], y[held])
+    assert model.validation_score_ == pytest.approx(expected, abs=1e-6)
+    assert model.validation_score_ <= 1
 
 
 @pytest.mark.parametrize("family, depth", [("sortnet", 2), ("relu", 1)])
@@ -235,7 +279,7 @@ def test_the_same_seed_gives_the_same_network(table) -> None:
         ({"width": 2.5}, "width"),
         ({"keep": 1.5}, "keep"),
         ({"learning_rate": float("nan")}, "learning_rate"),
-        ({"validation_fraction": 1}, "validation_fraction"),
+        ({"validation_fraction": 0.51}, "validation_fraction"),
         ({"family": "mlp"}, "family"),
         ({"unit": "iqr"}, "'range', 'std' or an array"),
         ({"unit": [1, 2]}, "6 numbers"),

@@ -22,6 +22,8 @@ def two_classes(count=40):
         ({0: 1, 1: -1}, "class_weight of 1 must be a finite number of at least 0, got -1"),
         ({0: float("nan")}, "class_weight of 0"),
         ({1: float("inf")}, "class_weight of 1"),
+        ({1: 10**400}, "class_weight of 1"),
+        (np.ones(2), "class_weight must be"),
         ({1: "2"}, "class_weight of 1"),
         ({1: True}, "class_weight of 1"),
         ({0: 0, 1: 0}, "class_weight is 0 for every class"),
@@ -43,6 +45,7 @@ def test_sample_weights_that_are_none():
         (np.full(40, -1.0), "[Nn]egative"),
         (np.where(y, np.nan, 1), "NaN"),
         (np.where(y, np.inf, 1), "infinity"),
+        (np.inf, "finite"),
         (np.zeros(40), "non-zero|0 for every sample"),
         (np.ones(39), "39"),
     )
