@@ -8,7 +8,7 @@ import click
 
 from sortnet.base.files import check_outputs, write_json
 
-from .console import plain_bar, warn, warnings_as_lines
+from .console import console, plain_bar, warn, warnings_as_lines
 from .options import (
     Command,
     data_option,
@@ -68,7 +68,11 @@ def evaluate_command(
     from sortnet.data.sets import load, load_samples, resolve, user_folder
     from sortnet.evaluation.accuracy import evaluate
     from sortnet.training import runs
-    from sortnet.training.same_data import UnknownRowsWarning, check_test_rows
+    from sortnet.training.same_data import (
+        ChangedRowsWarning,
+        UnknownRowsWarning,
+        check_test_rows,
+    )
 
     model, config = runs.load_run(run)
     if data is None and config.target and target not in (None, config.target):
@@ -89,8 +93,11 @@ def evaluate_command(
         column = target or config.target
         whole = load(spec, root, target=column, drop=config.drop)
         loaded = part_of(whole, config.hold_out)
-        with warnings_as_lines(UnknownRowsWarning):
+        with warnings_as_lines(UnknownRowsWarning), warnings_as_lines(ChangedRowsWarning):
             check_test_rows(run, config, loaded)
+        # Notes on the test split are not about a part held out in its place.
+        for line in () if config.hold_out else loaded.notes:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         name, split = loaded.name, loaded.test
     else:
         table = spec.partition(":")[0] in ("table", "parquet")

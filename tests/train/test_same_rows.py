@@ -101,10 +101,31 @@ def test_a_test_split_of_its_own_may_change_and_the_training_split_not(run_cli, 
     resumed = run_cli("train", "tiny", "--out", "run", "--resume")
     one_line_error(resumed, "90 training samples of other values")
     code, _, err = run_cli("evaluate", "run", "--pgd-steps", "0")
-    assert code == 0, err
+    assert code == 0 and len(err.splitlines()) == 1, err
+    assert err.startswith("sortnet: warning: run was trained on other rows than d.npz gives now")
+    assert "90 training samples of other values, labels or order" in err
     # One that has no test split any more is parted by us, and the other way round.
     np.savez(tmp_path / "d.npz", x=x, y=y)
     one_line_error(run_cli("evaluate", "run"), "90 training samples then, 96 now")
+
+
+def test_training_rows_in_the_test_split_are_said(run_cli, tmp_path):
+    x, y = bars()
+    arrays = {"x_train": x[:90], "y_train": y[:90], "x_test": x[90:], "y_test": y[90:]}
+    np.savez(tmp_path / "d.npz", **arrays)
+    code, _, err = run_cli("train", "tiny", "--data", "d.npz", "--out", "run", *QUICK)
+    assert code == 0, err
+    note = "test samples have the values of training samples"
+    code, out, err = run_cli("evaluate", "run", "--pgd-steps", "0")
+    assert code == 0 and not err and note not in out
+    np.savez(tmp_path / "d.npz", **arrays | {"x_test": x[80:], "y_test": y[80:]})
+    code, out, err = run_cli("evaluate", "run", "--pgd-steps", "0")
+    assert code == 0 and not err and f"10 of 40 {note}" in out
+    # The rows went from one split to the other: none is in both.
+    np.savez(tmp_path / "d.npz", x_train=x[:80], y_train=y[:80], x_test=x[80:], y_test=y[80:])
+    code, out, err = run_cli("evaluate", "run", "--pgd-steps", "0")
+    assert code == 0 and note not in out
+    assert "sortnet: warning: run was trained on other rows" in err and "then, 80 now" in err
 
 
 def test_a_part_held_out_of_training_depends_on_its_rows(run_cli, tmp_path):
