@@ -186,6 +186,11 @@ def train_command(
     elif (folder / runs.CONFIG).exists():
         wanted = None if data is None else resolve(data, data_root)[0]
         _refuse_begun(folder, runs.read_config(folder), wanted)
+    elif left := [n for n in (runs.CHECKPOINT, runs.WEIGHTS) if (folder / n).exists()]:
+        raise click.UsageError(
+            f"{folder} holds {' and '.join(left)} of a run whose {runs.CONFIG} is gone: remove "
+            "that or change --out"
+        )
     else:
         asked = data if known is None else data or known.data
         if asked is None:

@@ -221,3 +221,69 @@ def test_other_names_in_a_file_are_other_data(run_cli, tmp_path):
     one_line_error(run_cli("train", "tiny", "--out", "run", "--resume"), *words)
     np.savez(tmp_path / "d.npz", **arrays, class_names=["low", "middle", "top"], levels=250)
     one_line_error(run_cli("evaluate", "run"), "levels")
+
+
+@pytest.mark.parametrize("left", [runs.CHECKPOINT, runs.WEIGHTS])
+def test_a_folder_that_lost_its_config_is_begun_too(run_cli, tmp_path, left):
+    x, y = bars()
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / left).write_bytes(b"weights")
+    begin = ("train", "tiny", "--data", "d.npz", "--out", "run", *QUICK)
+    one_line_error(run_cli(*begin), f"run holds {left}", "config.json is gone", "change --out")
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {left}
+
+
+def two_sets(place):
+    """Two sets of rows of the same kind."""
+    sets = []
+    for name, part in (("a", slice(0, 90)), ("b", slice(30, 120))):
+        x, y = bars()
+        arrays = {"x_train": x[part], "y_train": y[part], "x_test": x[:30], "y_test": y[:30]}
+        np.savez(place / f"{name}.npz", **arrays)
+        sets.append(load(str(place / f"{name}.npz")))
+    return sets
+
+
+def test_a_new_run_leaves_nothing_of_an_old_one(tmp_path):
+    a, b = two_sets(tmp_path)
+    place = tmp_path / "run"
+    Trainer(tiny.config(), a, place).run()
+    assert (place / runs.WEIGHTS).is_file() and (place / runs.CHECKPOINT).is_file()
+    begun = Trainer(tiny.config(), b, place)
+
+    class Killed(BaseException):
+        """As soon as the config is there."""
+
+    def kill(*_):
+        assert runs.read_config(place).data_rows == begun.config.data_rows
+        raise Killed
+
+    with pytest.raises(Killed):
+        begun.run(kill)
+    assert not (place / runs.WEIGHTS).exists() and not (place / runs.CHECKPOINT).exists()
+    # One that is resumed keeps what it has, though its checkpoint was removed.
+    Trainer(tiny.config(), a, place).run()
+    (place / runs.CHECKPOINT).unlink()
+    again = Trainer(tiny.config(), a, place)
+    again.resume()
+    with pytest.raises(Killed):
+        again.run(lambda *_: (_ for _ in ()).throw(Killed))
+    assert (place / runs.WEIGHTS).is_file()
+
+
+def test_a_checkpoint_says_which_rows_it_learned_from(tmp_path):
+    a, b = two_sets(tmp_path)
+    place = tmp_path / "run"
+    Trainer(tiny.config(), a, place).run(until=1)
+    runs.write_config(place, Trainer(tiny.config(), b, place).config)
+    with pytest.raises(runs.RunError, match="it learned from other training rows"):
+        Trainer(tiny.config(), b, place).resume()
+    # One of an older version does not say it.
+    tensors, metadata = runs.read_tensors(place / runs.CHECKPOINT)
+    kept = {name: metadata[name] for name in ("step", "seconds")}
+    assert len(metadata) == 3
+    runs.write_tensors(place / runs.CHECKPOINT, tensors, kept)
+    again = Trainer(tiny.config(), b, place)
+    again.resume()
+    assert again.step == 1
