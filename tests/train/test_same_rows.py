@@ -1,6 +1,8 @@
 """Rows that were trained on are never scored without a word: after the data of a run changed."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -152,17 +154,61 @@ def test_the_file_of_the_run_as_other_data_is_scored_whole_with_a_word(run_cli, 
     assert "warning: d.npz is what run learned from" in err and len(err.splitlines()) == 1
 
 
+def forget_rows(place):
+    """As a run of an older version."""
+    document = json.loads((place / runs.CONFIG).read_text())
+    del document["data_rows"]
+    (place / runs.CONFIG).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("hold_out", ["0", "0.25"])
+def test_the_rows_of_the_run_are_known_wherever_they_lie(run_cli, tmp_path, hold_out):
+    x, y = bars()
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    begin = ("train", "tiny", "--data", "d.npz", "--hold-out", hold_out, "--out", "run", *QUICK)
+    code, _, err = run_cli(*begin)
+    assert code == 0, err
+    (tmp_path / "copies").mkdir()
+    shutil.copy(tmp_path / "d.npz", tmp_path / "copies" / "other.npz")
+    (tmp_path / "link.npz").symlink_to("d.npz")
+    data = load(str(tmp_path / "d.npz"))
+    train = (data.hold_out(float(hold_out)) if float(hold_out) else data).train
+    np.savez(tmp_path / "train.npz", x=train.inputs, y=train.labels)
+
+    def said(name):
+        code, _, err = run_cli("evaluate", "run", "--data", name, "--pgd-steps", "0")
+        assert code == 0 and len(err.splitlines()) <= 1, err
+        return f"warning: {name} is what run learned from" in err
+
+    assert all(map(said, ("d.npz", "copies/other.npz", "link.npz", "train.npz")))
+    np.savez(tmp_path / "new.npz", x=255 - x, y=y)
+    assert not said("new.npz")
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=255 - x, y_test=y)
+    assert not said("own.npz")
+    forget_rows(tmp_path / "run")
+    assert said("d.npz") and not said("new.npz")
+
+
+def test_the_table_of_the_run_is_known_by_its_rows(run_cli, tmp_path):
+    lines = [f"{i % 7}.5,{i},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["u,index,kind", *lines]) + "\n")
+    arguments = ("--data", "t.csv", "--target", "kind", "--drop", "index", "--out", "run")
+    code, _, err = run_cli("train", "own", *arguments, *QUICK)
+    assert code == 0, err
+    os.rename(tmp_path / "t.csv", tmp_path / "moved.csv")
+    code, _, err = run_cli("evaluate", "run", "--data", "moved.csv", "--pgd-steps", "0")
+    assert code == 0 and "warning: moved.csv is what run learned from" in err
+    (tmp_path / "few.csv").write_text("u,kind\n0.5,a\n1.5,b\n")
+    code, _, err = run_cli("evaluate", "run", "--data", "few.csv", "--pgd-steps", "0")
+    assert code == 0 and not err
+
+
 def test_a_run_without_fingerprint_goes_on_with_one_line(run_cli, tmp_path):
     x, y = bars()
     np.savez(tmp_path / "d.npz", x=x, y=y)
     run_cli("train", "tiny", "--data", "d.npz", "--out", "run", *QUICK)
 
-    def forget(place):
-        document = json.loads((place / runs.CONFIG).read_text())
-        del document["data_rows"]
-        (place / runs.CONFIG).write_text(json.dumps(document))
-
-    forget(tmp_path / "run")
+    forget_rows(tmp_path / "run")
     resume = ("train", "tiny", "--out", "run", "--resume", "--pgd-samples", "0")
     for command in (("evaluate", "run", "--pgd-steps", "0"), resume, resume):
         code, _, err = run_cli(*command)
