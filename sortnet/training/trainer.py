@@ -191,9 +191,10 @@ class Trainer:
         self.step, self.seconds = step, seconds
 
     def _check_begun(self, before: runs.RunConfig) -> None:
-        """Refuse another run's folder, and other rows than it was begun on."""
+        """Refuse another run's folder, and other rows than it was begun on, wherever they lie."""
         for name, old, new in runs.differences(before, self.config):
-            if name.partition(".")[0] not in ("environment", *DATA_FIELDS):
+            moved = name == "preset.data" and before.data_rows is not None
+            if not moved and name.partition(".")[0] not in ("environment", *DATA_FIELDS):
                 raise runs.RunError(f"{self.folder} holds a run with {name} {old}, not {new}")
         check_schema(self.folder, before, self.data)
         now = self.config.data_rows

@@ -333,3 +333,31 @@ def test_a_checkpoint_says_which_rows_it_learned_from(tmp_path):
     again = Trainer(tiny.config(), b, place)
     again.resume()
     assert again.step == 1
+
+
+@pytest.mark.parametrize("parted", [False, True])
+def test_data_that_was_moved_is_trained_on(run_cli, tmp_path, parted):
+    x, y = bars()
+    split = {"x_train": x[:90], "y_train": y[:90], "x_test": x[90:], "y_test": y[90:]}
+    arrays = {"x": x, "y": y} if parted else split
+    np.savez(tmp_path / "d.npz", **arrays)
+    begin = ("train", "tiny", "--data", "d.npz", "--out", "run", *QUICK)
+    code, _, err = run_cli(*begin)
+    assert code == 0, err
+    os.rename(tmp_path / "d.npz", tmp_path / "moved.npz")
+    resume = ("train", "tiny", "--out", "run", "--resume", "--pgd-samples", "0", "--data")
+    code, _, err = run_cli(*resume, "moved.npz")
+    assert code == 0, err
+    config = runs.read_config(tmp_path / "run")
+    assert config.preset.data == f"npz:{tmp_path / 'moved.npz'}"
+    code, _, err = run_cli("evaluate", "run", "--pgd-steps", "0")
+    assert code == 0 and not err, err
+    # Other rows and another kind of data are not the same data moved.
+    np.savez(tmp_path / "other.npz", **{name: value[::-1] for name, value in arrays.items()})
+    one_line_error(run_cli(*resume, "other.npz"), "begun on other rows than other.npz")
+    one_line_error(run_cli(*resume, "digits"), "was begun with --data", "not digits")
+    assert runs.read_config(tmp_path / "run") == config
+    # Nor can anybody tell of a run that kept no fingerprint.
+    forget_rows(tmp_path / "run")
+    shutil.copy(tmp_path / "moved.npz", tmp_path / "copy.npz")
+    one_line_error(run_cli(*resume, "copy.npz"), "was begun with --data", "copy.npz")
