@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sortnet.base.files import check_outputs, write_json
 
-from .console import plain_bar, warn, warnings_as_lines
+from .console import console, plain_bar, warn, warnings_as_lines
 from .options import (
     Command,
     data_option,
@@ -21,6 +22,10 @@ from .options import (
     target_option,
 )
 from .results import accuracy_plot, data_files, first, part_of, show, warn_outside, warn_too_large
+
+if TYPE_CHECKING:
+    from sortnet.data.sets import Split
+    from sortnet.training.runs import RunConfig
 
 
 @click.command(cls=Command, renamed={"--npz": "--data"})
@@ -68,7 +73,11 @@ def evaluate_command(
     from sortnet.data.sets import load, load_samples, resolve, user_folder
     from sortnet.evaluation.accuracy import evaluate
     from sortnet.training import runs
-    from sortnet.training.same_data import UnknownRowsWarning, check_test_rows
+    from sortnet.training.same_data import (
+        ChangedRowsWarning,
+        UnknownRowsWarning,
+        check_test_rows,
+    )
 
     model, config = runs.load_run(run)
     if data is None and config.target and target not in (None, config.target):
@@ -89,18 +98,18 @@ def evaluate_command(
         column = target or config.target
         whole = load(spec, root, target=column, drop=config.drop)
         loaded = part_of(whole, config.hold_out)
-        with warnings_as_lines(UnknownRowsWarning):
+        with warnings_as_lines(UnknownRowsWarning), warnings_as_lines(ChangedRowsWarning):
             check_test_rows(run, config, loaded)
+        # Notes on the test split are not about a part held out in its place.
+        for line in () if config.hold_out else loaded.notes:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         name, split = loaded.name, loaded.test
     else:
         table = spec.partition(":")[0] in ("table", "parquet")
         column = target or (config.target if table else None)
         split = load_samples(spec, root, like=config.schema, target=column, widen=True)
         name = data
-        rows = config.data_rows
-        # A part held out of training is parted too, though the file may have a test split.
-        whole_file = rows is not None and rows.parted and not config.hold_out
-        if whole_file and ":" in spec and spec == config.preset.data:
+        if _learned_from(config, split, spec, root, column):
             warn(
                 f"{data} is what {run} learned from: all of it is scored, the rows that were "
                 "trained on too; without --data it is the test part alone"
@@ -125,3 +134,30 @@ def evaluate_command(
         accuracy_plot(plot_file, title, result)
     write_json(json_file, {**result.summary(), "data": name, "run": str(run)})
     result.check()
+
+
+def _learned_from(
+    config: RunConfig, split: Split, spec: str, root: str | None, target: str | None
+) -> bool:
+    """Whether `split`, read from `spec`, holds the samples that the run learned from.
+
+    That is told by the rows, wherever they lie; of a run that kept no fingerprint, by the path.
+    """
+    from sortnet.data.fingerprint import DataRows, fingerprint
+    from sortnet.data.sets import load
+
+    rows, same_path = config.data_rows, ":" in spec and spec == config.preset.data
+    if rows is None and not same_path:
+        return False
+    if rows is not None:
+        if len(split) == rows.train.rows and fingerprint(split) == rows.train:
+            return True
+        if len(split) < rows.train.rows + rows.test.rows:
+            return False
+    try:
+        whole = load(spec, root, target=target, drop=config.drop if target else ())
+        if not whole.parted:
+            return False  # a test split of its own is scored alone
+        return rows is None or DataRows.of(part_of(whole, config.hold_out)) == rows
+    except (ValueError, OSError):
+        return False  # nothing to learn from, or only a few of the rows

@@ -123,8 +123,8 @@ def train_command(
       training.png, accuracy.png
       checkpoint.safetensors  to continue from with --resume
 
-    A resumed run goes on as it was begun, on the same training rows. Options and rows that say
-    otherwise are refused.
+    A resumed run goes on as it was begun, on the same training rows; --data says where they were
+    moved. Options and rows that say otherwise are refused.
 
     \b
     Examples:
@@ -178,14 +178,25 @@ def train_command(
                 f"{folder} trains with the loss {config.loss}, which only Python code has: resume "
                 "it with Trainer(..., loss=...).resume()"
             )
-        spec, root = resolve(config.preset.data, data_root or config.data_root)
         wanted = None if data is None else resolve(data, data_root)[0]
+        if wanted is not None and _may_have_moved(config, wanted):
+            spec, root = wanted, None  # the trainer compares the rows
+            config = dataclasses.replace(
+                config, preset=dataclasses.replace(config.preset, data=spec)
+            )
+        else:
+            spec, root = resolve(config.preset.data, data_root or config.data_root)
         _refuse_changes(folder, config, known, settings, wanted)
         config = dataclasses.replace(config, data_root=root)
         target, drop = config.target, config.drop
     elif (folder / runs.CONFIG).exists():
         wanted = None if data is None else resolve(data, data_root)[0]
         _refuse_begun(folder, runs.read_config(folder), wanted)
+    elif left := [n for n in (runs.CHECKPOINT, runs.WEIGHTS) if (folder / n).exists()]:
+        raise click.UsageError(
+            f"{folder} holds {' and '.join(left)} of a run whose {runs.CONFIG} is gone: remove "
+            "that or change --out"
+        )
     else:
         asked = data if known is None else data or known.data
         if asked is None:
@@ -253,6 +264,12 @@ def _unit(text: str | None) -> str | float | None:
         return float(text or "")
     except ValueError:
         raise click.UsageError(f"--unit is range, std or a number above 0, got {text!r}") from None
+
+
+def _may_have_moved(config: Any, wanted: str) -> bool:
+    """Whether `wanted` may be the run's file or folder at another place, of the same kind."""
+    kind, colon, _ = config.preset.data.partition(":")
+    return bool(colon) and config.data_rows is not None and wanted.startswith(f"{kind}:")
 
 
 def _data_options(config: Any, data: str | None) -> list[tuple[str, object, object]]:

@@ -66,8 +66,8 @@ class DataRows:
 def fingerprint(split: Split) -> Fingerprint:
     """The fingerprint of a split: the same on every machine and wherever its files lie.
 
-    Values are hashed as they are kept, little endian: bytes with their levels, or float32. Of
-    images too many to be held in memory, the files' bytes are.
+    Values are hashed as they are kept, little endian: bytes with their levels, or float32, -0.0 as
+    0.0. Of images too many to be held in memory, the files' bytes are.
 
     Raises:
         OSError: an image file cannot be read.
@@ -89,5 +89,7 @@ def fingerprint(split: Split) -> Fingerprint:
 
 
 def _bytes(array: np.ndarray) -> memoryview:
+    if array.dtype.kind == "f":
+        array = array + array.dtype.type(0)  # -0.0 equals 0.0
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return plain.reshape(-1).view(np.uint8).data

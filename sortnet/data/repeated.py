@@ -23,7 +23,8 @@ def count_repeated(data: DataSet) -> int:
 
 
 def _digest(row: np.ndarray) -> bytes:
-    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+    # Plus 0, since -0.0 equals 0.0.
+    return hashlib.blake2b((row + row.dtype.type(0)).tobytes(), digest_size=16).digest()
 
 
 def with_repeated_noted(data: DataSet) -> DataSet:

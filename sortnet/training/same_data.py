@@ -17,6 +17,10 @@ class UnknownRowsWarning(UserWarning):
     """A run of an older version kept no fingerprint: nobody can tell whether its rows changed."""
 
 
+class ChangedRowsWarning(UserWarning):
+    """The training samples of a run's data changed since, though a test split is of its own."""
+
+
 def check_training_rows(folder: Path, config: RunConfig, now: DataRows, name: str) -> None:
     """Refuse to train on with other rows; a test split of its own is free to differ.
 
@@ -42,8 +46,9 @@ def check_training_rows(folder: Path, config: RunConfig, now: DataRows, name: st
 def check_test_rows(folder: Path, config: RunConfig, data: DataSet) -> None:
     """Refuse to score a run on its own data where rows that it was trained on may be among them.
 
-    A test split of its own may change: whoever changed it said what is to be scored. The splits of
-    data that is parted here depend on every row.
+    A test split of its own may change: whoever changed it said what is to be scored. Where its
+    training split changed, rows may have gone from the one to the other: warns with
+    `ChangedRowsWarning`. The splits of data that is parted here depend on every row.
 
     Args:
         folder, config: of the run. data: as the run uses it, loaded anew.
@@ -57,10 +62,16 @@ def check_test_rows(folder: Path, config: RunConfig, data: DataSet) -> None:
         if data.parted:
             warn_unknown(folder, data.name)
         return
-    if not (before.parted or data.parted):
-        return
-    changed = before.difference(DataRows.of(data), test=True)
-    if changed is not None:
+    parted = before.parted or data.parted
+    changed = before.difference(DataRows.of(data), test=parted)
+    if changed is not None and not parted:
+        warnings.warn(
+            f"{folder} was trained on other rows than {data.name} gives now: {changed}. Its test "
+            "split is scored as it is: whether the run learned from some of it cannot be told",
+            ChangedRowsWarning,
+            stacklevel=2,
+        )
+    elif changed is not None:
         raise RunError(
             f"{folder} was trained on other rows than {data.name} gives now: {changed}. It is "
             f"parted anew at each load, so rows that were trained on would be scored: {_RESTORE}, "

@@ -41,6 +41,7 @@ from .same_data import check_schema, check_training_rows
 from .schedule import Settings, settings_at
 from .signals import Stop, stop_on_signals
 
+ROWS = "training_rows"  # in a checkpoint: the hash of the split that it learned from
 MASK_GROUP = 32  # samples that share a random subset of inputs
 DATA_FIELDS = ("data_root", "data_schema", "data_rows")  # compared by what they mean
 MEAN_BATCH = 1000  # images of a batch over which means are estimated
@@ -132,6 +133,7 @@ class Trainer:
         self.stop = Stop()
         self.step = 0
         self.seconds = 0.0
+        self._resumed = False
         self._run_step: nn.Module = self.objective
         if compile:
             self._run_step = _compiled(self.objective, self.recipe)
@@ -151,6 +153,7 @@ class Trainer:
         path = self.folder / runs.CHECKPOINT
         if path.is_file() or (self.folder / runs.CONFIG).is_file():
             self._check_begun(runs.read_config(self.folder))  # a checkpoint alone says too little
+            self._resumed = True
         if not path.is_file():
             return
         tensors, metadata = runs.read_tensors(path)
@@ -162,6 +165,12 @@ class Trainer:
             expected[f"optimizer.exp_avg.{name}"] = parameter
             expected[f"optimizer.exp_avg_sq.{name}"] = parameter
         runs.check_tensors(tensors, expected, problem)
+        rows = self.config.data_rows
+        # Runs of older versions kept none.
+        if rows is not None and metadata.get(ROWS, rows.train.sha256) != rows.train.sha256:
+            raise runs.RunError(
+                f"{problem}: it learned from other training rows; remove it to begin anew"
+            )
         try:
             step, seconds = int(metadata["step"]), float(metadata["seconds"])
         except (KeyError, ValueError):
@@ -182,9 +191,10 @@ class Trainer:
         self.step, self.seconds = step, seconds
 
     def _check_begun(self, before: runs.RunConfig) -> None:
-        """Refuse another run's folder, and other rows than it was begun on."""
+        """Refuse another run's folder, and other rows than it was begun on, wherever they lie."""
         for name, old, new in runs.differences(before, self.config):
-            if name.partition(".")[0] not in ("environment", *DATA_FIELDS):
+            moved = name == "preset.data" and before.data_rows is not None
+            if not moved and name.partition(".")[0] not in ("environment", *DATA_FIELDS):
                 raise runs.RunError(f"{self.folder} holds a run with {name} {old}, not {new}")
         check_schema(self.folder, before, self.data)
         now = self.config.data_rows
@@ -202,6 +212,8 @@ class Trainer:
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer.{key}.{name}"] = value
         metadata = {"step": str(self.step), "seconds": repr(self.seconds)}
+        if self.config.data_rows is not None:
+            metadata[ROWS] = self.config.data_rows.train.sha256
         runs.write_tensors(self.folder / runs.CHECKPOINT, tensors, metadata)
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -213,6 +225,8 @@ class Trainer:
 
     def run(self, listener: Listener | None = None, until: int | None = None) -> CertifiedNet:
         """Train to the end, estimate the means and write model.safetensors.
+
+        Without `resume` before it, weights and checkpoint of another run in the folder are removed.
 
         Args:
             listener: called after every step (first process only).
@@ -234,6 +248,8 @@ class Trainer:
         self.stop = Stop()
         stopping = stop_on_signals(self.stop, alone=self.world == 1)
         with stopping, self._averaged_gradients(), contextlib.ExitStack() as stack:
+            if not (self.rank or self.step or self._resumed):
+                self._remove_old()
             # Only now: a signal may come as soon as others see the log.
             writer = Log(self.folder, self.step, self.config) if not self.rank else None
             if writer is not None:
@@ -272,6 +288,12 @@ class Trainer:
             if self.stop.asked:
                 self._interrupt("after the last step; --resume evaluates the trained network")
             return self.net
+
+    def _remove_old(self) -> None:
+        """What another run left here goes before the config that it would be taken to belong to."""
+        with runs.clear_disk_errors(self.folder):
+            for name in (runs.CHECKPOINT, runs.WEIGHTS):
+                (self.folder / name).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _averaged_gradients(self) -> Iterator[None]:

@@ -98,6 +98,15 @@ def test_a_known_fingerprint_is_the_same_on_every_machine():
     assert fingerprint(whole).sha256 == hashlib.sha256(head + content).hexdigest()
 
 
+def test_zero_has_no_sign():
+    values = np.array([[0.5, 0.0], [0.0, 0.75]], np.float32)
+    turned = np.where(values == 0, np.float32(-0.0), values)
+    assert np.signbit(turned).sum() > np.signbit(values).sum()
+    targets = np.array([0.0, 1.0]), np.array([-0.0, 1.0])
+    assert fingerprint(Split(values, targets[0])) == fingerprint(Split(turned, targets[1]))
+    assert fingerprint(Split(values, targets[0])) != fingerprint(Split(values / 2, targets[0]))
+
+
 def test_image_files_are_told_by_their_bytes_wherever_they_lie(tmp_path):
     def files(place, values):
         place.mkdir()
