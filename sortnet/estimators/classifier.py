@@ -62,8 +62,8 @@ class SortNetClassifier(ClassifierMixin, SortNetEstimator):
         keep: probability that training keeps an input (the q of the paper); "sortnet" only.
         epochs: None for what makes about 2000 steps, at least 20.
         batch_size, learning_rate, weight_decay: of AdamW.
-        validation_fraction: part that is held out to keep the best network, judged by certified
-            accuracy at `eps`; 0 keeps the last one. Classes of fewer than 4 samples (with weight
+        validation_fraction: part, at most 0.5, that is held out to keep the best network, judged by
+            certified accuracy at `eps`; 0 keeps the last. Classes of fewer than 4 samples (weight
             above 0) are learned from only. Where fewer than two classes have more, or a family by
             name would have fewer than two samples a class held out, nothing is:
             `NothingHeldOutWarning` says so, and "auto" takes the linear classifier.
