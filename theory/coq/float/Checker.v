@@ -1,7 +1,8 @@
 (** * Checker: what the weights imply, computed on the grid of 2^-48
 
     [analyse] walks the chain once and keeps, for the value so far: an interval of each unit's
-    exact value over the box [0, 1], a bound on |computed - exact|, and a Lipschitz constant.
+    exact value over the box of the input, a bound on |computed - exact|, and how far each unit
+    moves at most where every feature of the input moves by its unit.
     Nothing is believed that is not in the weights.  [CheckerSound.v] proves it. *)
 
 From Coq Require Import ZArith List Bool.
@@ -138,7 +139,12 @@ Definition affine_unit_of (ranges : list (Z * Z)) (row : list Z) (b : Z) : optio
 
 (** ** One operation *)
 
-Record state := State { ranges : list (Z * Z); error : Z; lipschitz : Z }.
+Record state := State { ranges : list (Z * Z); error : Z; moves : list Z }.
+
+Definition largest_of (l : list Z) : Z := fold_left (fun m a => Z.max m a) l 0.
+
+(** Of all units, per unit of the features. *)
+Definition lipschitz (s : state) : Z := largest_of (moves s).
 
 (** The largest |value| of an interval, and of all units. *)
 Definition reach (r : Z * Z) : Z := Z.max (- fst r) (snd r).
@@ -158,8 +164,8 @@ Fixpoint groups {A : Type} (fuel s : nat) (l : list A) : list (list A) :=
     unit are 0.  Units are looked up in groups of 128, or each would be a long walk. *)
 Definition lookup_group : nat := 128.
 
-Definition look_up (table : list (list (Z * Z))) (i : nat) : Z * Z :=
-  nth (i mod lookup_group) (nth (i / lookup_group) table []) (0, 0).
+Definition look_up {A : Type} (d : A) (table : list (list A)) (i : nat) : A :=
+  nth (i mod lookup_group) (nth (i / lookup_group) table []) d.
 
 Definition join (a b : Z * Z) : Z * Z := (Z.min (fst a) (fst b), Z.max (snd a) (snd b)).
 
@@ -171,8 +177,14 @@ Definition hulls (patches : list (list nat)) (l : list (Z * Z)) : list (Z * Z) :
   match patches with
   | [] => []
   | p :: ps =>
-    fold_left (fun h q => map2 (fun r i => join r (look_up table i)) h q) ps (map (look_up table) p)
+    fold_left (fun h q => map2 (fun r i => join r (look_up (0, 0) table i)) h q) ps
+      (map (look_up (0, 0) table) p)
   end.
+
+(** The largest move in each patch; the zero after the last unit does not move. *)
+Definition patch_moves (patches : list (list nat)) (l : list Z) : list Z :=
+  let table := groups (length l) lookup_group l in
+  map (fun p => largest_of (map (look_up 0 table) p)) patches.
 
 (** A group from the largest to the smallest. *)
 Definition sort_down (l : list Z) : list Z := rev (fold_left (fun s a => insert_up a s) l []).
@@ -202,6 +214,32 @@ Definition neurons (inputs : list (Z * Z)) (W : matrix) (rho : Z) (k : nat) :
 
 Definition repeat_each (p : nat) (l : list (Z * Z)) : list (Z * Z) :=
   concat (map (fun r => repeat r p) l).
+
+(** The whole list n times. *)
+Definition repeat_all (n : nat) (l : list Z) : list Z := concat (repeat l n).
+
+(** Each of a group moves as its largest does. *)
+Definition group_moves (g : nat) (l : list Z) : list Z :=
+  concat (map (fun m => repeat (largest_of m) (length m)) (groups (length l) g l)).
+
+(** A sum of |w_j| moves_j, at scale 2^-96. *)
+Fixpoint weighted (l row : list Z) (sum : Z) : Z :=
+  match l, row with
+  | m :: l', b :: row' =>
+    let (w, v) := enclose b in weighted l' row' (sum + Z.max (Z.abs w) (Z.abs v) * m)
+  | _, _ => sum
+  end.
+
+Definition row_moves (l row : list Z) : Z := - Z.shiftr (- weighted l row 0) grid_bits.
+
+(** Bounds of (x - mean) / std, and whether that is well away from overflow. *)
+Definition std_checked (std : Z) : bool :=
+  finite std && (least_std <=? below std) && (above std <=? largest_std).
+
+Definition normalized (r : Z * Z) (c : Z * Z) : Z * Z :=
+  let (mean, std) := c in
+  let down a := if 0 <=? a then quotient_down a (above std) else quotient_down a (below std) in
+  (down (fst r - above mean), - down (below mean - snd r)).
 
 (** Bounds of e^(-y) for y >= 0, from 1 - y/m <= e^(-y/m) and 1 + y/m <= e^(y/m) with
     m = 2^16, by 16 squarings. *)
@@ -235,22 +273,22 @@ Definition tanh_down (x : Z) : Z := if 0 <=? x then tanh_down_positive x
 
 Definition step (o : op) (s : state) : option state :=
   let e := error s in
-  let after l room := State l (e + rounded room (magnitude l + e)) (lipschitz s) in
+  let after l room m := State l (e + rounded room (magnitude l + e)) m in
   match o with
   | Normalize mean std =>
-    let d := below std in
-    if finite mean && finite std && (least_std <=? d) && (above std <=? largest_std) then
-      let down a := if 0 <=? a then quotient_down a (above std) else quotient_down a d in
-      let factor := quotient_up unit_grid d in
-      let l := map (fun r => (down (fst r - above mean), - down (below mean - snd r))) (ranges s) in
+    if forallb finite mean && forallb std_checked std && (length mean =? units s)%nat &&
+       (length std =? units s)%nat
+    then
+      let factor := largest_of (map (fun d => quotient_up unit_grid (below d)) std) in
+      let l := map2 normalized (ranges s) (combine mean std) in
       let e' := mul_up factor e in
-      checked (State l (e' + rounded normalize_room (magnitude l +
-        e')) (mul_up factor (lipschitz s)))
+      checked (State l (e' + rounded normalize_room (magnitude l + e'))
+                 (map2 (fun m d => quotient_up m (below d)) (moves s) std))
     else None
   | Flatten => Some s
   | SortNeuron W rho k =>
     match neurons (ranges s) W rho k with
-    | Some l => checked (after l (neuron_room k))
+    | Some l => checked (after l (neuron_room k) (repeat (lipschitz s) (rows W)))
     | None => None
     end
   | SortConv patches W rho k =>
@@ -258,21 +296,23 @@ Definition step (o : op) (s : state) : option state :=
       patches
     then
       match neurons (hulls patches (ranges s)) W rho k with
-      | Some l => checked (after (repeat_each (length patches) l) (neuron_room k))
+      | Some l =>
+        checked (after (repeat_each (length patches) l) (neuron_room k)
+                   (repeat_all (rows W) (patch_moves patches (moves s))))
       | None => None
       end
     else None
   | Shift c =>
     if forallb finite c && (length c =? units s)%nat then
       checked (after (map2 (fun r b => (fst r - above b, snd r -
-        below b)) (ranges s) c) single_unit)
+        below b)) (ranges s) c) single_unit (moves s))
     else None
   | Bias c =>
     if forallb finite c && (length c =? units s)%nat then
       checked (after (map2 (fun r b => (fst r + below b, snd r +
-        above b)) (ranges s) c) single_unit)
+        above b)) (ranges s) c) single_unit (moves s))
     else None
-  | Negate => checked (after (map (fun r => (- snd r, - fst r)) (ranges s)) 0)
+  | Negate => checked (after (map (fun r => (- snd r, - fst r)) (ranges s)) 0 (moves s))
   | Affine W b =>
     if forallb finite b && (length b =? rows W)%nat && (units s =? cols W)%nat &&
        (Z.of_nat (cols W) <? longest_sum) then
@@ -288,7 +328,7 @@ Definition step (o : op) (s : state) : option state :=
           let out := map (fun r => (unit_low r, unit_high r)) l in
           let e' := mul_up weight e + mul_up (affine_room (cols W)) size in
           checked (State out (e' + rounded single_unit (magnitude out + e'))
-                     (mul_up weight (lipschitz s)))
+                     (map (fun o => row_moves (moves s) (row W o)) (seq 0 (rows W))))
         else None
       | None => None
       end
@@ -297,15 +337,16 @@ Definition step (o : op) (s : state) : option state :=
     if negb (Z.of_nat g <=? longest_group) then None else
     if (1 <=? g)%nat && (units s mod g =? 0)%nat then
       let sorted l := concat (map sort_down (groups (units s) g l)) in
-      checked (after (combine (sorted (map fst (ranges s))) (sorted (map snd (ranges s)))) 0)
+      checked (after (combine (sorted (map fst (ranges s))) (sorted (map snd (ranges s)))) 0
+                 (group_moves g (moves s)))
     else None
-  | Relu => checked (after (map (fun r => (Z.max (fst r) 0, Z.max (snd r) 0)) (ranges s)) 0)
+  | Relu => checked (after (map (fun r => (Z.max (fst r) 0, Z.max (snd r) 0)) (ranges s)) 0 (moves s))
   | Abs =>
     checked (after (map (fun r => (Z.max 0 (Z.max (fst r) (- snd r)), Z.max (- fst r) (snd r)))
-                      (ranges s)) 0)
+                      (ranges s)) 0 (moves s))
   | Tanh =>
     let l := map (fun r => (tanh_down (fst r), tanh_up (snd r))) (ranges s) in
-    checked (State l (e + tanh_room + 1) (lipschitz s))
+    checked (State l (e + tanh_room + 1) (moves s))
   end.
 
 Fixpoint analyse_ops (l : list op) (s : state) : option state :=
@@ -314,9 +355,22 @@ Fixpoint analyse_ops (l : list op) (s : state) : option state :=
   | o :: l' => match step o s with Some s' => analyse_ops l' s' | None => None end
   end.
 
-Definition box (n : nat) : state := State (repeat (0, unit_grid) n) 0 unit_grid.
+(** A finite float, as a multiple of 2^-149. *)
+Definition multiple (b : Z) : Z := Z.shiftl (mantissa b) (exponent b - least_exponent).
 
-Definition analyse (N : network) : option state := analyse_ops (ops N) (box (input_size N)).
+(** A finite box that is not empty; units at least 0, and above 0 for some feature. *)
+Definition region_checked (D : region) : bool :=
+  forallb finite (lows D) && forallb finite (highs D) && forallb finite (units_of D) &&
+  (length (highs D) =? length (lows D))%nat && (length (units_of D) =? length (lows D))%nat &&
+  forallb (fun c => multiple (fst c) <=? multiple (snd c)) (combine (lows D) (highs D)) &&
+  forallb (fun b => 0 <=? mantissa b) (units_of D) &&
+  existsb (fun b => 0 <? mantissa b) (units_of D).
+
+Definition start (D : region) : state :=
+  State (map2 (fun l h => (below l, above h)) (lows D) (highs D)) 0 (map above (units_of D)).
+
+Definition analyse (N : network) : option state :=
+  if region_checked (input N) then analyse_ops (ops N) (start (input N)) else None.
 
 (** ** The margin *)
 

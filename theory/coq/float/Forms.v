@@ -149,6 +149,34 @@ Definition integer_array (name : string) : option (Z * (Z -> Z)) :=
   | _ => None
   end.
 
+(** ** Shapes *)
+
+(** Of one sample: flat, or of any other rank. *)
+Inductive shape := Image (dims : list Z) | Flat (n : Z).
+
+Definition dims_in (s : shape) : list Z := match s with Image d => d | Flat n => [n] end.
+
+Definition units (s : shape) : Z := fold_right Z.mul 1%Z (dims_in s).
+
+(** One number for each unit, in a constant of the shape of a sample. *)
+Definition array_at (at_ : shape) (name : string) : option (list Z) :=
+  match constant name with
+  | Some (Tensor Float d numbers) =>
+      check list_eqb Z.eqb d (dims_in at_) in
+      Some (entries_before numbers (Z.to_nat (units at_)) (units at_) [])
+  | _ => None
+  end.
+
+(** The same, or one number for all of them. *)
+Definition each_unit (at_ : shape) (name : string) : option (list Z) :=
+  match scalar name with
+  | Some b => Some (repeat b (Z.to_nat (units at_)))
+  | None => array_at at_ name
+  end.
+
+Definition is_scalar (name : string) : bool :=
+  match scalar name with Some _ => true | None => false end.
+
 (** Whether a constant is this one. *)
 Definition same_type (a b : element) : bool :=
   match a, b with
@@ -167,10 +195,6 @@ Definition is_constant (name : string) (type : element) (shape values : list Z) 
 
 (** ** The operation of a step *)
 
-Inductive shape := Image (c h w : Z) | Flat (n : Z).
-
-Definition units (s : shape) : Z := match s with Image c h w => c * h * w | Flat n => n end%Z.
-
 (** The patches of n entries each, from an array of all of them. *)
 Fixpoint patches_before (at_ : Z -> Z) (n P : nat) (after : list (list nat)) : list (list nat) :=
   match P with
@@ -184,8 +208,9 @@ Fixpoint patches_before (at_ : Z -> Z) (n P : nat) (after : list (list nat)) : l
 Definition operation (at_ : shape) (s : step) : option (op * shape) :=
   match s, at_ with
   | Normalized mean std _ _, _ =>
-      let* m := scalar mean in
-      let* s := scalar std in
+      let* m := each_unit at_ mean in
+      let* s := each_unit at_ std in
+      check Bool.eqb (is_scalar mean) (is_scalar std) in
       Some (Normalize m s, at_)
   | Flattened _, _ => Some (Flatten, Flat (units at_))
   | Sorted W rho k _, Flat n =>
@@ -230,7 +255,7 @@ Definition operation (at_ : shape) (s : step) : option (op * shape) :=
       else if String.eqb operator "Abs" then Some (Abs, at_)
       else if String.eqb operator "Tanh" then Some (Tanh, at_)
       else None
-  | _, Image _ _ _ => None
+  | _, Image _ => None
   end.
 
 (** A bound on the steps that the analysis of an operation takes, for the limit on all of them:

@@ -79,8 +79,8 @@ Qed.
 Lemma unit_some o s s' x i : step o s = Some s' -> exists y, computes_unit (units s) x i o y.
 Proof.
   intros H. destruct o; cbn [step] in H.
-  - destruct (difference_some (x i) (value mean)) as [c Hc].
-    destruct (quotient_some c (value std)) as [y Hy].
+  - destruct (difference_some (x i) (entry_of mean i)) as [c Hc].
+    destruct (quotient_some c (entry_of std i)) as [y Hy].
     exists y. apply computes_normalize, (normalizes_divided _ _ _ c y Hc Hy).
   - exists (x i). apply computes_flatten.
   - destruct (neurons _ W rho k) as [l|] eqn:N; [|discriminate].
@@ -115,10 +115,9 @@ Qed.
 Theorem a_host_exists N s x : analyse N = Some s -> exists y, computes N x y.
 Proof.
   unfold analyse, computes. intros H.
-  assert (U : units (box (input_size N)) = input_size N) by apply box_units.
-  rewrite <- U. clear U.
-  assert (R : ready (box (input_size N))) by (split; cbn; [lia|unfold unit_grid; lia]).
-  revert x H R. generalize (box (input_size N)). induction (ops N) as [|o l IH]; intros s0 x H R.
+  destruct (region_checked (input N)) eqn:D; [|discriminate]. unfold input_size.
+  rewrite <- (start_units _ D). pose proof (start_ready _ D) as R. clear D.
+  revert x H R. generalize (start (input N)). induction (ops N) as [|o l IH]; intros s0 x H R.
   - exists x. apply computes_nil. reflexivity.
   - cbn [analyse_ops] in H. destruct (step o s0) as [s1|] eqn:S1; [|discriminate].
     destruct (finite_choice (out_size o (units s0)) (fun i y => computes_unit (units s0) x i o y))

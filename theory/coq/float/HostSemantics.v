@@ -92,7 +92,8 @@ Definition tanh_error : R := bpow radix2 (-19).
     unit i of the operation o. *)
 Inductive computes_unit (n : nat) (x : vec) (i : nat) : op -> R -> Prop :=
   | computes_normalize mean std y :
-      normalizes (value mean) (value std) (x i) y -> computes_unit n x i (Normalize mean std) y
+      normalizes (entry_of mean i) (entry_of std i) (x i) y ->
+      computes_unit n x i (Normalize mean std) y
   | computes_flatten : computes_unit n x i Flatten (x i)
   | computes_sort_neuron W rho k y :
       sorts (cols W) (entry W i) (value rho) k x y -> computes_unit n x i (SortNeuron W rho k) y
@@ -124,7 +125,7 @@ Inductive computes_ops : list op -> nat -> vec -> vec -> Prop :=
   | computes_cons o l n x z y :
       computes_op o n x z -> computes_ops l (out_size o n) z y -> computes_ops (o :: l) n x y.
 
-(** [computes N x y]: y may be the logits that a host computes at the pixels x. *)
+(** [computes N x y]: y may be the logits that a host computes at the input x. *)
 Definition computes (N : network) (x y : vec) : Prop := computes_ops (ops N) (input_size N) x y.
 
 (** ** Label and radius *)
@@ -136,7 +137,7 @@ Inductive labels (K : nat) (y : vec) (l : nat) : Prop :=
       (forall j, (j < K)%nat -> operand single (y j) (y' j)) ->
       (forall j, (j < K)%nat -> y' j <= y' l) -> labels K y l.
 
-(** radius = max(0, (top1 - top2 - slack) * scale), for pixels in the box. *)
+(** radius = max(0, (top1 - top2 - slack) * scale), for inputs in the box. *)
 Inductive margin_radius (K : nat) (slack scale : R) (y : vec) : R -> Prop :=
   | margin_radius_computed (y' : vec) best next margin sure scaled scaled' :
       (forall j, (j < K)%nat -> operand single (y j) (y' j)) ->

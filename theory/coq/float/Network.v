@@ -56,9 +56,32 @@ Definition entry (W : matrix) (i j : nat) : R := value (nth j (row W i) 0%Z).
 
 Definition entry_of (v : list Z) (i : nat) : R := value (nth i v 0%Z).
 
+(** ** Inputs *)
+
+(** A box [low_i, high_i] and a unit s_i for each feature: the ball of radius r around x holds
+    every x' in the box with |x'_i - x_i| <= r s_i. *)
+Record region := Region { lows : list Z; highs : list Z; units_of : list Z }.
+
+(** Images: pixels in [0, 1], and radii in pixels. *)
+Definition one_pattern : Z := 1065353216.
+Definition pixels (n : nat) : region := Region (repeat 0%Z n) (repeat one_pattern n) (repeat one_pattern n).
+
+Definition in_box (D : region) (x : vec) : Prop :=
+  forall i, (i < length (lows D))%nat -> entry_of (lows D) i <= x i <= entry_of (highs D) i.
+
+Definition in_ball (D : region) (r : R) (x x' : vec) : Prop :=
+  forall i, (i < length (lows D))%nat -> Rabs (x' i - x i) <= r * entry_of (units_of D) i.
+
+(** A binary32 number. *)
+Definition single_number (a : R) : Prop := generic_format radix2 (FLT_exp (-149) 24) a.
+
+(** Inputs that are binary32 numbers where nothing can move them. *)
+Definition held (D : region) (x : vec) : Prop :=
+  forall i, (i < length (lows D))%nat -> entry_of (units_of D) i = 0 -> single_number (x i).
+
 (** ** Operations *)
 
-(** - [Normalize mean std]: (x - mean) / std;
+(** - [Normalize mean std]: (x_i - mean_i) / std_i;
     - [SortNeuron W rho k]: unit o is sum_j c_j |x - W_o|_(j+1), j < k, with the geometric
       coefficients c_j of [coefficient];
     - [SortConv patches W rho k]: that neuron on each of the patches, unit o at position p
@@ -68,7 +91,7 @@ Definition entry_of (v : list Z) (i : nat) : R := value (nth i v 0%Z).
     - [Affine W b]: W x + b; [GroupSort s]: consecutive groups of s units, largest first;
     - [Relu], [Abs], [Tanh]: per unit. *)
 Inductive op :=
-  | Normalize (mean std : Z)
+  | Normalize (mean std : list Z)
   | Flatten
   | SortNeuron (W : matrix) (rho : Z) (k : nat)
   | SortConv (patches : list (list nat)) (W : matrix) (rho : Z) (k : nat)
@@ -81,7 +104,9 @@ Inductive op :=
   | Abs
   | Tanh.
 
-Record network := Network { input_size : nat; ops : list op }.
+Record network := Network { input : region; ops : list op }.
+
+Definition input_size (N : network) : nat := length (lows (input N)).
 
 (** The number of units after an operation on n units. *)
 Definition out_size (o : op) (n : nat) : nat :=
@@ -114,7 +139,7 @@ Definition patch (patches : list (list nat)) (n p : nat) (x : vec) : vec :=
 
 Definition apply_op (o : op) (n : nat) (x : vec) : vec :=
   match o with
-  | Normalize mean std => fun i => (x i - value mean) / value std
+  | Normalize mean std => fun i => (x i - entry_of mean i) / entry_of std i
   | Flatten => x
   | SortNeuron W rho k => fun o => neuron (cols W) (entry W o) (value rho) k x
   | SortConv patches W rho k => fun i =>
@@ -136,18 +161,18 @@ Fixpoint eval_ops (l : list op) (n : nat) (x : vec) : vec :=
   | o :: l' => eval_ops l' (out_size o n) (apply_op o n x)
   end.
 
-(** The logits of a network at the pixels x, exactly. *)
+(** The logits of a network at the input x, exactly. *)
 Definition logits (N : network) (x : vec) : vec := eval_ops (ops N) (input_size N) x.
 
 (** ** What a file says about its radius *)
 
 (** Bit patterns again.
     - [Margin slack scale]: radius = max(0, (top1 - top2 - slack) * scale) in the box;
-    - [Interval eps reach slack widen]: radius = eps where bounds over x -+ reach are more
+    - [Interval eps reach slack widen]: radius = eps where bounds over x_i -+ reach_i are more
       than slack apart; [widen] holds one pattern for each [Affine], in the order of the
       chain, by which the bounds are moved apart before it. *)
 Inductive radius_kind :=
   | Margin (slack scale : Z)
-  | Interval (eps reach slack : Z) (widen : list Z).
+  | Interval (eps : Z) (reach : list Z) (slack : Z) (widen : list Z).
 
 Record file := File { file_network : network; file_radius : radius_kind }.
