@@ -23,17 +23,17 @@ Definition volume (shape : list nat) : nat := fold_right Nat.mul 1 shape.
 Definition map_array (f : R -> R) (x : array) : array :=
   Array (shape_of x) (fun i => f (entry_at x i)).
 
-(** Broadcasting of a scalar, and of a vector along the last axis of a matrix; or arrays of
-    one shape. *)
+(** Broadcasting of a scalar, and of one sample over all of a batch; or arrays of one shape. *)
 Definition broadcast (f : R -> R -> R) (x c : array) : option array :=
   match shape_of c, shape_of x with
   | [], s => Some (Array s (fun i => f (entry_at x i) (entry_at c 0)))
-  | [d], [n; d'] =>
-      if d =? d' then Some (Array [n; d] (fun i => f (entry_at x i) (entry_at c (i mod d))))
+  | d, n :: s =>
+      if list_eq_dec Nat.eq_dec d s then
+        Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c (i mod volume s))))
+      else if list_eq_dec Nat.eq_dec d (n :: s) then
+        Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c i)))
       else None
-  | s', s =>
-      if list_eq_dec Nat.eq_dec s' s
-      then Some (Array s (fun i => f (entry_at x i) (entry_at c i))) else None
+  | _, [] => None
   end.
 
 (** Truth is 1, falsity 0. *)
@@ -155,11 +155,11 @@ Definition largest_index (x : array) : option array :=
 
 Definition least_of_sample (x : array) : option array :=
   match shape_of x with
-  | [n; c; h; w] =>
-      let m := c * h * w in
+  | n :: s =>
+      let m := volume s in
       if 1 <=? m then Some (Array [n] (fun i => least_of m (fun j => entry_at x (i * m + j))))
       else None
-  | _ => None
+  | [] => None
   end.
 
 (** a where c is true, else the scalar b. *)
@@ -208,6 +208,7 @@ Definition node_value (env : environment) (n : node) : option array :=
       else if plain_ "Relu" then Some (map_array (fun v => Rmax v 0) x)
       else if plain_ "Abs" then Some (map_array Rabs x)
       else if plain_ "Tanh" then Some (map_array Rtrigo_def.tanh x)
+      else if plain_ "Identity" then Some x
       else if with_ "Flatten" [("axis", Int 1)] then flattened x
       else if with_ "Cast" [("to", Int 1)] then Some x
       else if with_ "Cast" [("to", Int 11)] then Some x
@@ -253,7 +254,9 @@ Definition node_value (env : environment) (n : node) : option array :=
         | _ => None
         end
       else if with_ "ReduceMin" [("keepdims", Int 0)] then
-        check is_constant g b Int64 [3]%Z [1; 2; 3]%Z in least_of_sample x
+        let rank := Nat.pred (List.length (shape_of x)) in
+        check is_constant g b Int64 [Z.of_nat rank] (map Z.of_nat (seq 1 rank)) in
+        least_of_sample x
       else
         let* c := look env b in
         if plain_ "Mul" then broadcast Rmult x c
@@ -294,11 +297,7 @@ Fixpoint evaluate (env : environment) (l : list node) : option environment :=
 
 (** ** Samples *)
 
-Definition dims_of (s : shape) : list nat :=
-  match s with
-  | Image c h w => [Z.to_nat c; Z.to_nat h; Z.to_nat w]
-  | Flat n => [Z.to_nat n]
-  end.
+Definition dims_of (s : shape) : list nat := map Z.to_nat (dims_in s).
 
 Definition count (s : shape) : nat := Z.to_nat (units s).
 

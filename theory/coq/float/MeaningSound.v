@@ -108,6 +108,20 @@ Proof.
   rewrite entries_before_nth by exact Hj. simpl. do 2 f_equal. nia.
 Qed.
 
+Lemma array_look sh c l : array_at g sh c = Some l ->
+  exists a, (forall env, look env c = Some a) /\ shape_of a = dims_of sh /\
+    List.length l = Z.to_nat (units sh) /\
+    forall i, i < Z.to_nat (units sh) -> entry_at a i = entry_of l i.
+Proof.
+  unfold array_at, Meaning.look, float_constant.
+  destruct (constant g c) as [[[] d at_]|]; try discriminate.
+  destruct (list_eqb Z.eqb d (dims_in sh)) eqn:E; [|discriminate].
+  apply list_eqb_sound in E; [|intros a b; apply Z.eqb_eq]. subst d.
+  intros [= <-]. eexists. split; [intros env; reflexivity|]. split; [reflexivity|].
+  split; [apply entries_before_length|].
+  intros i Hi. unfold entry_of. rewrite entries_before_nth by exact Hi. simpl. do 2 f_equal. lia.
+Qed.
+
 Lemma integer_look c n at_ : integer_array g c = Some (n, at_) ->
   integer_constant g c = Some ([Z.to_nat n], fun i => at_ (Z.of_nat i)).
 Proof.
@@ -161,9 +175,19 @@ Lemma broadcast_scalar f x c : shape_of c = [] ->
   broadcast f x c = Some (Array (shape_of x) (fun i => f (entry_at x i) (entry_at c 0))).
 Proof. unfold broadcast. intros ->. reflexivity. Qed.
 
+Lemma broadcast_sample f x c n s : s <> [] -> shape_of c = s -> shape_of x = n :: s ->
+  broadcast f x c = Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c (i mod volume s)))).
+Proof.
+  unfold broadcast. intros H -> ->. destruct s as [|d s]; [contradiction|].
+  destruct (list_eq_dec Nat.eq_dec (d :: s) (d :: s)); [reflexivity|contradiction].
+Qed.
+
 Lemma broadcast_vector f x c n d : shape_of c = [d] -> shape_of x = [n; d] ->
   broadcast f x c = Some (Array [n; d] (fun i => f (entry_at x i) (entry_at c (i mod d)))).
-Proof. unfold broadcast. intros -> ->. rewrite Nat.eqb_refl. reflexivity. Qed.
+Proof.
+  intros C X. rewrite (broadcast_sample f x c n [d]) by (discriminate || assumption).
+  simpl. rewrite Nat.mul_1_r. reflexivity.
+Qed.
 
 (** ** One step *)
 
@@ -235,37 +259,74 @@ Proof.
   rewrite L. reflexivity.
 Qed.
 
-Lemma means_normalized sh mean std centered y m s :
-  scalar g mean = Some m -> scalar g std = Some s ->
+Definition positive_shape (sh : shape) : Prop :=
+  dims_in sh <> [] /\ Forall (fun d => (1 <= d)%Z) (dims_in sh).
+
+Lemma volume_dims sh : positive_shape sh -> volume (dims_of sh) = count sh /\ 1 <= count sh.
+Proof.
+  unfold count, units, dims_of. intros [_ P].
+  assert (G : forall l, Forall (fun d => (1 <= d)%Z) l -> (1 <= fold_right Z.mul 1 l)%Z /\
+            volume (map Z.to_nat l) = Z.to_nat (fold_right Z.mul 1%Z l)).
+  { induction 1 as [|d l D L [I1 I2]]; [split; [reflexivity|reflexivity]|].
+    cbn [fold_right map volume]. split; [nia|].
+    fold (volume (map Z.to_nat l)). rewrite I2, Z2Nat.inj_mul by lia. reflexivity. }
+  destruct (G _ P) as [G1 G2]. split; [exact G2|lia].
+Qed.
+
+Lemma dims_of_some sh : positive_shape sh -> dims_of sh <> [].
+Proof.
+  intros [P _]. unfold dims_of. destruct (dims_in sh); [contradiction|discriminate].
+Qed.
+
+(** A scalar or an array of numbers for the units of each sample. *)
+Lemma each_unit_look sh c l : positive_shape sh -> each_unit g sh c = Some l ->
+  exists a, (forall env, look env c = Some a) /\ List.length l = count sh /\
+    forall f v n, shape_of v = n :: dims_of sh ->
+      exists y, broadcast f v a = Some y /\ shape_of y = n :: dims_of sh /\
+        forall b i, b < n -> i < count sh ->
+          entry_at y (b * count sh + i) = f (entry_at v (b * count sh + i)) (entry_of l i).
+Proof.
+  intros P H. destruct (volume_dims sh P) as [V C].
+  unfold each_unit in H. destruct (scalar g c) as [s|] eqn:S.
+  - injection H as <-. destruct (scalar_look _ _ S) as (a & La & Sa & Ea).
+    exists a. split; [exact La|]. split; [apply repeat_length|]. intros f v n Sv.
+    eexists. split; [apply broadcast_scalar, Sa|]. split; [exact Sv|].
+    intros b i Hb Hi. cbn [entry_at]. rewrite Ea. unfold entry_of.
+    rewrite (nth_indep _ _ s) by (rewrite repeat_length; exact Hi). rewrite nth_repeat. reflexivity.
+  - destruct (array_look _ _ _ H) as (a & La & Sa & Ll & Ea).
+    exists a. split; [exact La|]. split; [exact Ll|]. intros f v n Sv.
+    eexists. split; [apply (broadcast_sample f v a n (dims_of sh) (dims_of_some sh P) Sa Sv)|].
+    split; [reflexivity|]. intros b i Hb Hi. cbn [entry_at].
+    rewrite V, index_mod, Ea by exact Hi. reflexivity.
+Qed.
+
+Lemma means_normalized sh mean std centered y m s : positive_shape sh ->
+  each_unit g sh mean = Some m -> each_unit g sh std = Some s ->
   step_means sh (Normalized mean std centered y) (Normalize m s) sh.
 Proof.
-  intros M S x env v X n F E [SV EV].
+  intros P M S x env v X n F E [SV EV].
   assert (L : look env x = Some v) by (apply look_value; [apply F; left; reflexivity|exact E]).
   assert (C : constant g centered = None) by (apply F; right; left; reflexivity).
-  destruct (scalar_look _ _ M) as (a & La & Sa & Ea).
-  destruct (scalar_look _ _ S) as (a' & La' & Sa' & Ea').
+  destruct (each_unit_look _ _ _ P M) as (a & La & _ & Ba).
+  destruct (each_unit_look _ _ _ P S) as (a' & La' & _ & Ba').
+  destruct (Ba Rminus v n SV) as (z & Bz & Sz & Ez).
+  destruct (Ba' Rdiv z n Sz) as (w & Bw & Sw & Ew).
   do 2 eexists. split; [|split].
   - cbn [form]. erewrite evaluate_cons; [|reflexivity|].
-    2: { unfold Meaning.node_value. simpl. rewrite L, La. apply broadcast_scalar, Sa. }
+    2: { unfold Meaning.node_value. simpl. rewrite L, La. exact Bz. }
     erewrite evaluate_cons; [reflexivity|reflexivity|].
-    unfold Meaning.node_value. simpl. rewrite look_bound by exact C. rewrite La'.
-    apply broadcast_scalar, Sa'.
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C. rewrite La'. exact Bw.
   - apply bound_result.
-  - split; [exact SV|]. intros b i Hb Hi. simpl. rewrite EV, Ea, Ea' by assumption. reflexivity.
+  - split; [exact Sw|]. intros b i Hb Hi. rewrite Ew, Ez, EV by assumption. reflexivity.
 Qed.
 
-Definition positive_shape (sh : shape) : Prop :=
-  match sh with
-  | Image c h w => (1 <= c /\ 1 <= h /\ 1 <= w)%Z
-  | Flat n => (1 <= n)%Z
-  end.
+Lemma count_flat n : count (Flat n) = Z.to_nat n.
+Proof. unfold count, units. cbn [dims_in fold_right]. rewrite Z.mul_1_r. reflexivity. Qed.
 
-Lemma volume_dims sh : positive_shape sh -> volume (dims_of sh) = count sh.
-Proof.
-  unfold count. destruct sh as [c h w|n]; cbn [positive_shape units dims_of volume fold_right].
-  - intros (C & H & W). rewrite !Z2Nat.inj_mul by nia. ring.
-  - intros _. ring.
-Qed.
+Lemma holds_flat n X k v : holds (Flat n) X k v <->
+  shape_of v = [k; Z.to_nat n] /\
+  forall b i, b < k -> i < Z.to_nat n -> entry_at v (b * Z.to_nat n + i) = X b i.
+Proof. unfold holds. rewrite count_flat. reflexivity. Qed.
 
 Lemma means_flattened sh y : positive_shape sh ->
   step_means sh (Flattened y) Flatten (Flat (units sh)).
@@ -276,13 +337,9 @@ Proof.
   - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value, flatten. simpl. rewrite L. unfold flattened. rewrite SV. reflexivity.
   - apply bound_result.
-  - split; [simpl; rewrite volume_dims by exact P; reflexivity|]. exact EV.
+  - apply holds_flat. cbn [shape_of entry_at]. rewrite (proj1 (volume_dims sh P)).
+    split; [reflexivity|exact EV].
 Qed.
-
-Lemma holds_flat n X k v : holds (Flat n) X k v ->
-  shape_of v = [k; Z.to_nat n] /\
-  forall b i, b < k -> i < Z.to_nat n -> entry_at v (b * Z.to_nat n + i) = X b i.
-Proof. intros H. exact H. Qed.
 
 Lemma means_shifted n c y v : vector g c = Some v -> Z.of_nat (List.length v) = n ->
   step_means (Flat n) (Shifted c y) (Shift v) (Flat n).
@@ -294,7 +351,7 @@ Proof.
   - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value. simpl. rewrite L, Lw. apply broadcast_vector; eassumption.
   - apply bound_result.
-  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+  - apply holds_flat. rewrite ?count_flat, ?Nat2Z.id. simpl. rewrite ?Nat2Z.id.
     split; [reflexivity|]. intros b i Hb Hi.
     rewrite EV, index_mod, Ew by assumption. reflexivity.
 Qed.
@@ -309,7 +366,7 @@ Proof.
   - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value. simpl. rewrite L, Lw. apply broadcast_vector; eassumption.
   - apply bound_result.
-  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+  - apply holds_flat. rewrite ?count_flat, ?Nat2Z.id. simpl. rewrite ?Nat2Z.id.
     split; [reflexivity|]. intros b i Hb Hi.
     rewrite EV, index_mod, Ew by assumption. reflexivity.
 Qed.
@@ -338,7 +395,7 @@ Proof.
   - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
     eapply sorted_node_value; [exact L|apply Lw|exact SV|exact Sw].
   - apply bound_result.
-  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+  - apply holds_flat. rewrite ?count_flat, ?Nat2Z.id. simpl. rewrite ?Nat2Z.id.
     split; [reflexivity|]. intros b i Hb Hi. rewrite index_mod, index_div by exact Hi.
     apply neuron_ext; intros j Hj.
     + apply Ew, Hj.
@@ -385,7 +442,7 @@ Proof.
     erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value. simpl. rewrite look_bound by exact Cy. reflexivity.
   - apply bound_result.
-  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+  - apply holds_flat. rewrite ?count_flat, ?Nat2Z.id. simpl. rewrite ?Nat2Z.id.
     split; [reflexivity|]. intros s i Hs Hi. rewrite index_mod, index_div by exact Hi.
     rewrite Ec by lia. f_equal. apply sum_ext. intros j Hj. rewrite Ew, EV by assumption.
     reflexivity.
@@ -453,8 +510,9 @@ Proof.
     erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value, flatten. simpl. rewrite look_bound by exact Cs. reflexivity.
   - apply bound_result.
-  - unfold holds, Meaning.count. simpl units. cbn [shape_of entry_at dims_of volume fold_right apply_op].
-    fold D. split; [do 2 f_equal; rewrite HD; ring|].
+  - apply holds_flat. rewrite count_flat. fold D.
+    cbn [shape_of entry_at volume fold_right apply_op].
+    split; [do 2 f_equal; rewrite HD; ring|].
     intros b i Hb Hi.
     assert (A : (b * D + i) / s = b * G + i / s).
     { rewrite HD. replace (b * (G * s) + i) with ((b * G) * s + i) by ring.
@@ -571,10 +629,10 @@ Proof.
     unfold Meaning.node_value, flatten. simpl. rewrite look_bound by exact C6. reflexivity.
   - apply bound_result.
   - assert (U : Meaning.count (Flat (O * P)) = o * p).
-    { unfold Meaning.count, O, o, p. cbn [units]. rewrite Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity. }
-    unfold holds. rewrite U. cbn [shape_of entry_at dims_of volume fold_right apply_op].
-    split; [do 2 f_equal; change (Z.to_nat (O * P)) with (Meaning.count (Flat (O * P)));
-            rewrite U; ring|].
+    { rewrite count_flat. unfold O, o, p. rewrite Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity. }
+    rewrite count_flat in U. apply holds_flat. rewrite U, count_flat. fold D.
+    cbn [shape_of entry_at volume fold_right apply_op].
+    split; [do 2 f_equal; ring|].
     intros b i Hb Hi. rewrite patches_before_length.
     rewrite index_div, index_mod by exact Hi.
     assert (H1 : i mod p < p) by (apply Nat.mod_upper_bound; lia).
@@ -588,13 +646,15 @@ Proof.
     unfold patch. rewrite patches_before_nth by assumption.
     pose proof (Bounds _ H3) as H4. set (q := Z.to_nat (at_ (Z.of_nat (i mod p * f + j)))).
     assert (H5 : q < S D) by (unfold q, D; lia).
-    change (Meaning.count (Flat n)) with D.
     rewrite index_mod, index_div by exact H5.
     unfold Network.padded. destruct (Nat.ltb_spec q D); [|reflexivity].
     apply EV; assumption.
 Qed.
 
 (** ** The chain *)
+
+Lemma flat_positive n : (1 <= n)%Z -> positive_shape (Flat n).
+Proof. intros H. split; [discriminate|]. repeat constructor. exact H. Qed.
 
 Lemma operation_positive sh s o to : positive_shape sh -> operation g sh s = Some (o, to) ->
   (1 <= units to)%Z -> positive_shape to.
@@ -606,22 +666,27 @@ Proof.
       | (if ?a then _ else _) = _ => destruct a; try discriminate
       | match ?a with _ => _ end = _ => destruct a; try discriminate
       end; injection E as <- <-; eauto. }
-  destruct H as [->|[n ->]]; assumption.
+  destruct H as [->|[n ->]]; [assumption|]. apply flat_positive.
+  unfold units in U. cbn [dims_in fold_right] in U. lia.
 Qed.
 
 Lemma step_sound sh s o to : positive_shape sh -> operation g sh s = Some (o, to) ->
   (1 <= units to)%Z -> step_means sh s o to /\ count to = out_size o (count sh).
 Proof.
   intros Pos E U.
+  assert (Flat_ : forall n, sh = Flat n -> (1 <= n)%Z).
+  { intros n ->. destruct Pos as [_ P]. apply Forall_inv in P. exact P. }
   destruct s; cbn [operation] in E.
-  - destruct (scalar g mean) eqn:?; [|discriminate]. destruct (scalar g std) eqn:?; [|discriminate].
+  - destruct (each_unit g sh mean) eqn:?; [|discriminate].
+    destruct (each_unit g sh std) eqn:?; [|discriminate].
+    destruct (Bool.eqb _ _); [|discriminate].
     injection E as <- <-. split; [apply means_normalized; assumption|reflexivity].
-  - injection E as <- <-. split; [apply means_flattened, Pos|reflexivity].
+  - injection E as <- <-. split; [apply means_flattened, Pos|]. rewrite count_flat. reflexivity.
   - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
     destruct ((Z.of_nat (cols m) =? n)%Z && (1 <=? k)%Z && (k <=? n)%Z) eqn:B; [|discriminate].
     injection E as <- <-. apply andb_prop in B as [B _]. apply andb_prop in B as [B _].
     apply Z.eqb_eq in B. split; [apply means_sorted; assumption|].
-    unfold count. simpl. apply Nat2Z.id.
+    rewrite count_flat. apply Nat2Z.id.
   - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
     destruct (integer_array g places) as [[c at_]|] eqn:I; [|discriminate].
     destruct ((1 <=? k)%Z && (k <=? Z.of_nat (cols m))%Z) eqn:B1; [|discriminate].
@@ -630,13 +695,14 @@ Proof.
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B4; [|discriminate] end.
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B5; [|discriminate] end.
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B6; [|discriminate] end.
-    injection E as <- <-. simpl in U, Pos.
+    injection E as <- <-. unfold units in U. cbn [dims_in fold_right] in U.
+    pose proof (Flat_ n eq_refl) as Fn.
     apply andb_prop in B1 as [K1 K2]. apply andb_prop in B2 as [B2 _].
     apply andb_prop in B2 as [Q1 Q2].
     apply Z.leb_le in K1, K2, Q2. apply Z.eqb_eq in Q1.
     split; [apply means_convolved; try assumption; lia|].
-    unfold count. cbn [units out_size]. rewrite patches_before_length, Z2Nat.inj_mul, Nat2Z.id by lia.
-    reflexivity.
+    rewrite count_flat. cbn [out_size].
+    rewrite patches_before_length, Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity.
   - destruct sh as [|n]; [discriminate|]. destruct (vector g c) eqn:V; [|discriminate].
     destruct (Z.eqb_spec (Z.of_nat (List.length l)) n) as [B|]; [|discriminate].
     injection E as <- <-. split; [apply means_shifted; assumption|reflexivity].
@@ -649,7 +715,7 @@ Proof.
     destruct (Z.eqb_spec (Z.of_nat (cols m)) n) as [B|]; [|discriminate].
     destruct (Nat.eqb_spec (List.length l) (rows m)) as [B'|]; [|discriminate].
     injection E as <- <-. split; [apply means_mapped; assumption|].
-    unfold count. simpl. apply Nat2Z.id.
+    rewrite count_flat. apply Nat2Z.id.
   - destruct sh as [|n]; [discriminate|].
     match type of E with match ?a with _ => _ end = _ => destruct a as [[one sizes]|] eqn:I; [|discriminate] end.
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B; [|discriminate] end.
@@ -758,39 +824,65 @@ Qed.
 
 (** ** The theorem *)
 
-Lemma image_positive start : image g = Some start -> positive_shape start.
+Lemma traverse_some {A} (l : list (option A)) m : traverse (fun d => d) l = Some m -> l = map Some m.
 Proof.
-  unfold image. intros H.
-  repeat match type of H with
-  | match ?a with _ => _ end = _ => destruct a eqn:?; try discriminate
-  | (if ?a then _ else _) = _ => destruct a eqn:?; try discriminate
-  end.
-  injection H as <-. simpl.
-  repeat match goal with B : _ && _ = true |- _ => apply andb_prop in B as [? ?] end.
-  repeat match goal with B : (_ <=? _)%Z = true |- _ => apply Z.leb_le in B end. lia.
+  revert m. induction l as [|a l IH]; intros m H; cbn [traverse] in H.
+  - injection H as <-. reflexivity.
+  - destruct a as [a|]; [|discriminate]. destruct (traverse _ l) as [m'|] eqn:E; [|discriminate].
+    injection H as <-. cbn [map]. rewrite (IH m' eq_refl). reflexivity.
 Qed.
 
-(** The part of a file's nodes that computes the logits, on an array of n images. *)
+Lemma sample_positive start : sample g = Some start -> positive_shape start.
+Proof.
+  unfold sample. intros H.
+  destruct (graph_inputs g) as [|[name type [|[|] free]] [|]]; try discriminate H.
+  destruct (_ && _); [|discriminate H].
+  destruct (traverse _ free) as [dims|]; [|discriminate H].
+  destruct (forallb _ dims) eqn:B; [|discriminate H].
+  assert (P : Forall (fun d => (1 <= d)%Z) dims).
+  { apply Forall_forall. intros d Hd. rewrite forallb_forall in B. specialize (B d Hd).
+    apply andb_prop in B as [B _]. apply Z.leb_le, B. }
+  destruct dims as [|a [|b dims]]; [discriminate H| |].
+  - injection H as <-. split; [discriminate|exact P].
+  - destruct (_ <=? _)%Z; [|discriminate H]. injection H as <-. split; [discriminate|exact P].
+Qed.
+
+(** The region has the size of a sample. *)
+Lemma region_size start k b D : region_of g start k b = Some D ->
+  List.length (lows D) = count start.
+Proof.
+  unfold region_of. destruct k as [|unit].
+  - destruct (_ =? 3); [|discriminate]. destruct (_ && _); [|discriminate]. intros [= <-].
+    apply repeat_length.
+  - destruct (array_at g start (box_low b)) as [l|] eqn:L; [|discriminate].
+    destruct (array_at g start (box_high b)); [|discriminate].
+    destruct (array_at g start unit); [|discriminate]. intros [= <-].
+    destruct (array_look _ _ _ L) as (a & _ & _ & E & _). exact E.
+Qed.
+
+(** The part of a file's nodes that computes the logits, on an array of n samples. *)
 Theorem graph_computes_network room f : denotes g room f ->
   exists start classes l rest,
-    image g = Some start /\ nodes g = l ++ rest /\
+    sample g = Some start /\ nodes g = l ++ rest /\
     forall (X : nat -> vec) n v env, env "input" = Some v -> holds start X n v ->
       exists env' y, evaluate env l = Some env' /\ env' "logits" = Some y /\
         holds (Flat classes) (fun b => logits (file_network f) (X b)) n y.
 Proof.
   intros H.
   assert (G : exists start steps os classes rest,
-    well_formed g = true /\ image g = Some start /\ nodes g = forms "input" steps ++ rest /\
+    well_formed g = true /\ sample g = Some start /\ nodes g = forms "input" steps ++ rest /\
     result_of "input" steps = "logits" /\
     operations g room start steps = Some (os, Flat classes) /\
-    file_network f = Network (Z.to_nat (units start)) os).
-  { destruct H; do 5 eexists; repeat (split; [eassumption|]); reflexivity. }
-  destruct G as (start & steps & os & classes & rest & W & I & N & R & O & ->).
+    ops (file_network f) = os /\ input_size (file_network f) = count start).
+  { destruct H; do 5 eexists; repeat (split; [eassumption|]); split; [reflexivity| |reflexivity|];
+      unfold input_size; cbn [file_network input]; eapply region_size; eassumption. }
+  destruct G as (start & steps & os & classes & rest & W & I & N & R & O & Os & Is).
   exists start, classes, (forms "input" steps), rest.
   split; [exact I|]. split; [exact N|]. intros X n v env E V.
   destruct (chain_sound steps room start os (Flat classes) "input" env v X n
-    (image_positive _ I) O (well_formed_fresh _ _ W N) E V) as (env' & y & E' & Y & L).
-  exists env', y. rewrite R in Y. split; [exact E'|]. split; [exact Y|exact L].
+    (sample_positive _ I) O (well_formed_fresh _ _ W N) E V) as (env' & y & E' & Y & L).
+  exists env', y. rewrite R in Y. split; [exact E'|]. split; [exact Y|].
+  unfold logits. rewrite Os, Is. exact L.
 Qed.
 
 End In.
