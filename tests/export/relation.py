@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 
+import numpy as np
+
 from sortnet.base.units import float32_down, float32_up
 from sortnet.certificate.network import Network
 from sortnet.certificate.operations import (
@@ -44,7 +46,7 @@ KNOWN = (
     SortNeuron,
     Tanh,
 )
-"""The operations of format 1, about which the proofs speak."""
+"""The operations about which the proofs speak."""
 
 
 def proved(network: Network) -> bool:
@@ -156,9 +158,10 @@ def allowed(op: Operation, v: list[Fraction]) -> list[Interval]:
     """An interval for each unit of an operation, on the values ``v`` that a host has computed."""
     match op:
         case Normalize():
-            mean, std = Fraction(float(op.mean)), Fraction(float(op.std))
+            means, stds = (np.broadcast_to(np.ravel(a), len(v)) for a in (op.mean, op.std))
             result = []
-            for x in v:
+            for x, m, s in zip(v, means, stds, strict=True):
+                mean, std = Fraction(float(m)), Fraction(float(s))
                 centered = difference({x}, {mean})
                 divided = rounded(lambda x, y: x / y, centered, {std})
                 reciprocal = rounded(lambda x, y: x / y, {Fraction(1)}, {std})
