@@ -63,6 +63,10 @@ Definition bound_form (z : zeros) (s : step) (n : bound_names) (low high : strin
       (form low (Grouped to_groups count (v 0) (v 1) (v 2) (v 3)) ++
        form high (Grouped to_groups count (v 4) (v 5) (v 6) (v 7)),
        v 3, v 7)
+  | Ranked pads places count last _ _ _ _ _ =>
+      (form low (Ranked pads places count last (v 0) (v 1) (v 2) (v 3) (v 4)) ++
+       form high (Ranked pads places count last (v 5) (v 6) (v 7) (v 8) (v 9)),
+       v 4, v 9)
   | Activated operator _ =>
       if String.eqb operator "Abs" then
         ([plain "Neg" [high] (v 0); plain "Neg" [low] (v 1);

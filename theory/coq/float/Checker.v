@@ -271,6 +271,15 @@ Definition tanh_up (x : Z) : Z := if 0 <=? x then tanh_up_positive x
 Definition tanh_down (x : Z) : Z := if 0 <=? x then tanh_down_positive x
   else - tanh_up_positive (- x).
 
+(** The k-th largest of a list of k numbers or more. *)
+Definition kth (k : nat) (l : list Z) : Z :=
+  nth (k - 1) (rev (kept (fold_left (fun s a => add_top a s) l (Top k [])))) 0.
+
+Definition rank_ranges (patches : list (list nat)) (k : nat) (l : list (Z * Z)) : list (Z * Z) :=
+  let table := groups (length l) lookup_group l in
+  map (fun p => let r := map (look_up (0, 0) table) p in (kth k (map fst r), kth k (map snd r)))
+    patches.
+
 Definition step (o : op) (s : state) : option state :=
   let e := error s in
   let after l room m := State l (e + rounded room (magnitude l + e)) m in
@@ -347,6 +356,11 @@ Definition step (o : op) (s : state) : option state :=
   | Tanh =>
     let l := map (fun r => (tanh_down (fst r), tanh_up (snd r))) (ranges s) in
     checked (State l (e + tanh_room + 1) (moves s))
+  | Rank patches k =>
+    if forallb (fun p => (k <=? length p)%nat && forallb (fun i => (i <=? units s)%nat) p)
+         patches && (1 <=? k)%nat && (Z.of_nat k <=? longest_selection)
+    then checked (after (rank_ranges patches k (ranges s)) 0 (patch_moves patches (moves s)))
+    else None
   end.
 
 Fixpoint analyse_ops (l : list op) (s : state) : option state :=

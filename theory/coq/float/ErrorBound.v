@@ -13,7 +13,8 @@ Theorem step_sound o s s' : ready s -> step o s = Some s' -> sound o s s'.
 Proof.
   destruct o; [apply normalize_sound|apply flatten_sound|apply sort_neuron_sound|
     apply sort_conv_sound|apply shift_sound|apply bias_sound|apply negate_sound|
-    apply affine_sound|apply group_sort_sound|apply relu_sound|apply abs_sound|apply tanh_sound].
+    apply affine_sound|apply group_sort_sound|apply relu_sound|apply abs_sound|apply tanh_sound|
+    apply rank_sound].
 Qed.
 
 Lemma analyse_ops_sound l : forall s s', ready s -> analyse_ops l s = Some s' ->

@@ -29,13 +29,14 @@ Inductive step :=
   | Negated (y : string)
   | Mapped (W b : string) (W_wide b_wide x_wide y_wide y : string)
   | Grouped (to_groups count groups sorted places y : string)
-  | Activated (operator y : string).
+  | Activated (operator y : string)
+  | Ranked (pads places count last padded windows largest indices y : string).
 
 Definition result (s : step) : string :=
   match s with
   | Normalized _ _ _ y | Flattened y | Sorted _ _ _ y | Convolved _ _ _ _ _ _ _ _ _ _ _ _ _ y
   | Shifted _ y | Biased _ y | Negated y | Mapped _ _ _ _ _ _ y | Grouped _ _ _ _ _ y
-  | Activated _ y => y
+  | Activated _ y | Ranked _ _ _ _ _ _ _ _ y => y
   end.
 
 Definition flatten (x y : string) : node := Node "Flatten" "" [("axis", Int 1)] [x] [y].
@@ -81,6 +82,12 @@ Definition form (x : string) (s : step) : list node :=
          [groups; count] [sorted; places];
        flatten sorted y]
   | Activated operator y => [plain operator [x] y]
+  | Ranked pads places count last padded windows largest indices y =>
+      [plain "Pad" [x; pads] padded;
+       Node "Gather" "" [("axis", Int 1)] [padded; places] [windows];
+       Node "TopK" "" [("axis", Int (-1)); ("largest", Int 1); ("sorted", Int 1)]
+         [windows; count] [largest; indices];
+       Node "Gather" "" [("axis", Int 2)] [largest; last] [y]]
   end.
 
 (** The nodes of a chain that starts at the value x, and the name of its result. *)
@@ -146,6 +153,13 @@ Definition matrix_at (name : string) : option matrix :=
 Definition integer_array (name : string) : option (Z * (Z -> Z)) :=
   match constant name with
   | Some (Tensor Int64 [n] at_) => check (n <=? largest_patches)%Z in Some (n, at_)
+  | _ => None
+  end.
+
+(** Rows of integers: how many, how long, and each of them. *)
+Definition integer_rows (name : string) : option (Z * Z * (Z -> Z)) :=
+  match constant name with
+  | Some (Tensor Int64 [p; f] at_) => check (p * f <=? largest_patches)%Z in Some (p, f, at_)
   | _ => None
   end.
 
@@ -255,6 +269,16 @@ Definition operation (at_ : shape) (s : step) : option (op * shape) :=
       else if String.eqb operator "Abs" then Some (Abs, at_)
       else if String.eqb operator "Tanh" then Some (Tanh, at_)
       else None
+  | Ranked pads places count last _ _ _ _ _, Flat n =>
+      let* (P, F, at_) := integer_rows places in
+      let* (one, ranks) := integer_array count in
+      let k := ranks 0%Z in
+      check (one =? 1)%Z && (1 <=? k)%Z && (k <=? F)%Z && (1 <=? P)%Z in
+      check forallb (fun i => (0 <=? i)%Z && (i <=? n)%Z)
+        (entries_before at_ (Z.to_nat (P * F)) (P * F) []) in
+      check is_constant pads Int64 [4]%Z [0; 0; 0; 1]%Z in
+      check is_constant last Int64 [] [k - 1]%Z in
+      Some (Rank (patches_before at_ (Z.to_nat F) (Z.to_nat P) []) (Z.to_nat k), Flat P)
   | _, Image _ => None
   end.
 
@@ -269,6 +293,8 @@ Definition work (o : op) (to : shape) : Z :=
    | SortConv patches W _ k =>
        size (rows W) * size (cols W) * (size k + 1) + size (List.length patches) * size (cols W)
    | GroupSort s => units to * size s
+   | Rank patches k =>
+       fold_right Z.add 0 (map (fun p => size (List.length p)) patches) * (size k + 1)
    | _ => 0
    end)%Z.
 

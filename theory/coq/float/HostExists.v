@@ -109,6 +109,8 @@ Proof.
   - exists (Rabs (x i)). apply computes_abs, operand_kept.
   - exists (tanh (x i)). apply (computes_tanh _ _ _ (x i)); [apply operand_kept|].
     rewrite Rminus_eq_0, Rabs_R0, tanh_error_value. lra.
+  - exists (order_stat (length (nth i patches [])) (patch patches (units s) i x) k).
+    apply (computes_rank _ _ _ _ _ x); [intros; apply operand_kept|apply operand_kept].
 Qed.
 
 (** Some host computes some logits. *)

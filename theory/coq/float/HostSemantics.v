@@ -113,7 +113,11 @@ Inductive computes_unit (n : nat) (x : vec) (i : nat) : op -> R -> Prop :=
   | computes_relu y : operand single (x i) y -> computes_unit n x i Relu (Rmax y 0)
   | computes_abs y : operand single (x i) y -> computes_unit n x i Abs (Rabs y)
   | computes_tanh x' y :
-      operand single (x i) x' -> Rabs (y - tanh x') <= tanh_error -> computes_unit n x i Tanh y.
+      operand single (x i) x' -> Rabs (y - tanh x') <= tanh_error -> computes_unit n x i Tanh y
+  | computes_rank patches k (x' : vec) y :
+      (forall j, (j < n)%nat -> operand single (x j) (x' j)) ->
+      selected (order_stat (length (nth i patches [])) (patch patches n i x') k) y ->
+      computes_unit n x i (Rank patches k) y.
 
 Definition computes_op (o : op) (n : nat) (x y : vec) : Prop :=
   forall i, (i < out_size o n)%nat -> computes_unit n x i o (y i).

@@ -155,7 +155,7 @@ Proof.
     { intros NA H1. destruct (interval_step o s) as [s1|] eqn:S1; [|discriminate].
       apply (plain s1 NA eq_refl H1). }
     cbn [interval_ops] in H.
-    destruct o as [| | | | | | |W b| | | |]; try (apply other; [discriminate|exact H]).
+    destruct o as [| | | | | | |W b| | | | |]; try (apply other; [discriminate|exact H]).
     clear plain other. destruct ds as [|d ds]; [discriminate|].
     destruct (affine_step W b d s) as [s1|] eqn:S1; [|discriminate].
     inversion CY; subst. inversion CB; subst.

@@ -80,7 +80,7 @@ Inductive neuron_bounds_of (n : nat) (w : vec) (rho : R) (k : nat) (l h : vec) :
 (** Operations that act on either bound as on a value. *)
 Definition each_bound (o : op) : bool :=
   match o with
-  | Normalize _ _ | Flatten | Shift _ | Bias _ | GroupSort _ | Relu | Tanh => true
+  | Normalize _ _ | Flatten | Shift _ | Bias _ | GroupSort _ | Relu | Tanh | Rank _ _ => true
   | _ => false
   end.
 

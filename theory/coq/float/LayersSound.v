@@ -332,6 +332,26 @@ Proof.
     apply Rmult_le_compat_r; [exact Hd|]. apply grid_le, Gl; [lia|exact Hj].
 Qed.
 
+(** ** Windows *)
+
+Lemma kth_order_stat k l (x : vec) : (1 <= k <= length l)%nat ->
+  (forall i, (i < length l)%nat -> x i = grid (nth i l 0%Z)) ->
+  order_stat (length l) x k = grid (kth k l).
+Proof.
+  intros Hk H. unfold kth.
+  assert (G : forall m done s, holds k done s ->
+            exists all, Permutation all (done ++ m) /\
+              holds k all (fold_left (fun s a => add_top a s) m s)).
+  { induction m as [|a m IH]; intros done s Hs; cbn [fold_left].
+    - exists done. rewrite app_nil_r. split; [reflexivity|exact Hs].
+    - destruct (IH (a :: done) (add_top a s) (add_top_holds _ _ _ _ Hs)) as (all & P & F).
+      exists all. split; [|exact F]. rewrite P. apply Permutation_middle. }
+  destruct (G l [] _ (holds_nothing k)) as (all & P & F). cbn [app] in P.
+  apply (holds_permutation k all l _ P) in F.
+  destruct (holds_order_stat k l _ x F ltac:(lia) H) as [_ S].
+  specialize (S (k - 1)%nat ltac:(lia)). replace (k - 1 + 1)%nat with k in S by lia. exact S.
+Qed.
+
 (** ** Convolutions of sorted neurons *)
 
 Lemma look_up_nth {A} (d : A) l i : look_up d (groups (length l) lookup_group l) i = nth i l d.
@@ -513,4 +533,77 @@ Proof.
     + apply Rmult_le_pos; [apply grid_nonneg, P0|exact Hd].
     + intros j Hj. apply (patch_entry_moves patches _ _ _ _ _ _ _ (cols W) HF O2 Hj Hd);
         [apply R|exact Hx].
+Qed.
+
+(** ** Rank filters *)
+
+Lemma patch_entry patches n p x j : (j < length (nth p patches []))%nat ->
+  patch patches n p x j = padded n x (nth j (nth p patches []) 0%nat).
+Proof. intros H. unfold patch. rewrite (nth_indep _ n 0%nat) by exact H. reflexivity. Qed.
+
+Lemma rank_sound patches k s s' : ready s -> step (Rank patches k) s = Some s' ->
+  sound (Rank patches k) s s'.
+Proof.
+  intros R H. cbn [step] in H. destruct (forallb _ patches && _ && _) eqn:C; [|discriminate].
+  apply andb_prop in C. destruct C as [C _]. apply andb_prop in C. destruct C as [C K].
+  apply Nat.leb_le in K. rewrite forallb_forall in C.
+  assert (HK : forall p, (p < length patches)%nat -> (k <= length (nth p patches []))%nat).
+  { intros p Hp. specialize (C _ (nth_In patches [] Hp)). apply andb_prop in C.
+    apply Nat.leb_le, C. }
+  assert (HI : forall p j, (p < length patches)%nat -> (j < length (nth p patches []))%nat ->
+            (nth j (nth p patches []) 0 <= units s)%nat).
+  { intros p j Hp Hj. specialize (C _ (nth_In patches [] Hp)). apply andb_prop in C.
+    destruct C as [_ C]. rewrite forallb_forall in C. apply Nat.leb_le, C, nth_In, Hj. }
+  clear C. destruct (patch_moves_spec patches (moves s)) as (Pl & P0 & Pm).
+  set (P := length patches) in *.
+  assert (Len : length (rank_ranges patches k (ranges s)) = P) by apply map_length.
+  assert (near : forall x X r p, 0 <= r -> (p < P)%nat ->
+            (forall i, (i < units s)%nat -> Rabs (X i - x i) <= r) ->
+            forall j, (j < length (nth p patches []))%nat ->
+            Rabs (patch patches (units s) p X j - patch patches (units s) p x j) <= r).
+  { intros x X r p Hr Hp Hx j Hj. rewrite !patch_entry by exact Hj. unfold padded.
+    destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) (units s)) as [B|B]; [apply Hx, B|].
+    rewrite Rminus_eq_0, Rabs_R0. exact Hr. }
+  revert H. apply sound_after; [exact R|lia|exact Len| | | |].
+  - cbn [out_size]. split; [exact Pl|exact P0].
+  - intros x Wx p Hp. rewrite Len in Hp. unfold rank_ranges.
+    rewrite (map_nth_lt _ patches []) by exact Hp. set (q := nth p patches []) in *.
+    set (r := map (look_up (0, 0)%Z (groups (length (ranges s)) lookup_group (ranges s))) q).
+    assert (Lr : length r = length q) by apply map_length.
+    assert (Er : forall j, (j < length q)%nat ->
+              nth j r (0, 0)%Z = nth (nth j q 0%nat) (ranges s) (0, 0)%Z).
+    { intros j Hj. unfold r. rewrite (map_nth_lt _ q 0%nat) by exact Hj. apply look_up_nth. }
+    assert (Wr : forall j, (j < length q)%nat ->
+              in_range (nth j r (0, 0)%Z) (patch patches (units s) p x j)).
+    { intros j Hj. rewrite patch_entry by exact Hj. fold q. rewrite Er by exact Hj. unfold padded.
+      destruct (Nat.ltb_spec (nth j q 0%nat) (units s)) as [B|B]; [apply Wx, B|].
+      rewrite nth_overflow by exact B. unfold in_range. cbn [fst snd]. rewrite grid_0. lra. }
+    specialize (HK p Hp). fold q in HK. unfold in_range. cbn [fst snd apply_op]. fold q.
+    rewrite <- (kth_order_stat k (map fst r) (fun i => grid (fst (nth i r (0, 0)%Z))))
+      by (try (rewrite map_length; lia); intros i Hi; rewrite map_length in Hi;
+          rewrite (map_nth_lt fst r (0, 0)%Z) by exact Hi; reflexivity).
+    rewrite <- (kth_order_stat k (map snd r) (fun i => grid (snd (nth i r (0, 0)%Z))))
+      by (try (rewrite map_length; lia); intros i Hi; rewrite map_length in Hi;
+          rewrite (map_nth_lt snd r (0, 0)%Z) by exact Hi; reflexivity).
+    rewrite !map_length, Lr. split; (apply order_stat_monotone; [lia|]); intros j Hj;
+      apply Wr, Hj.
+  - intros x X y p Wx Hx Hp _ _ D. cbn [out_size] in Hp. fold P in Hp. inversion D; subst.
+    rewrite grid_zero_room. cbn [apply_op].
+    match goal with S : selected (order_stat _ (patch patches _ p ?X') k) y |- _ =>
+      pose proof (group_sort_error (length (nth p patches [])) k (patch patches (units s) p x)
+        (patch patches (units s) p X) (patch patches (units s) p X') (grid (error s)) y
+        (grid_nonneg _ (proj1 R))) as E end.
+    assert (E' := E ltac:(apply near; [apply grid_nonneg, R|exact Hp|exact Hx])
+      ltac:(intros j Hj; rewrite !patch_entry by exact Hj; unfold padded;
+            destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) (units s)) as [B|B];
+            [match goal with O : forall j, _ -> operand single (X j) _ |- _ => apply O, B end|
+             apply operand_kept]) ltac:(assumption)).
+    lra.
+  - intros x z d Hd Hx p Hp. cbn [apply_op out_size] in *. fold P in Hp.
+    apply order_stat_moves; [apply Rmult_le_pos; [apply grid_nonneg, P0|exact Hd]|].
+    intros j Hj. rewrite !patch_entry by exact Hj. unfold padded.
+    destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) (units s)) as [B|B].
+    + eapply Rle_trans; [apply Hx, B|]. apply Rmult_le_compat_r; [exact Hd|].
+      apply grid_le, Pm; assumption.
+    + rewrite Rminus_eq_0, Rabs_R0. apply Rmult_le_pos; [apply grid_nonneg, P0|exact Hd].
 Qed.

@@ -100,6 +100,13 @@ Definition gather_columns (x : array) (m : nat) (index : nat -> Z) : option arra
   | _ => None
   end.
 
+(** For each sample one row for each row of indices. *)
+Definition gather_windows (x : array) (p f : nat) (index : nat -> Z) : option array :=
+  match gather_columns x (p * f) index, shape_of x with
+  | Some y, n :: _ => Some (Array [n; p; f] (entry_at y))
+  | _, _ => None
+  end.
+
 (** One dimension is -1: as large as it must be. *)
 Definition reshape (x : array) (rest : list nat) : option array :=
   let v := volume rest in
@@ -123,6 +130,13 @@ Definition largest_last (x : array) (k : nat) : option array :=
         Some (Array [n; m; k] (fun i =>
           order_stat s (fun j => entry_at x (i / k * s + j)) (i mod k + 1)))
       else None
+  | _ => None
+  end.
+
+(** Entry c along the last axis. *)
+Definition last_entry (x : array) (c : nat) : option array :=
+  match shape_of x with
+  | [n; m; s] => if c <? s then Some (Array [n; m] (fun i => entry_at x (i * s + c))) else None
   | _ => None
   end.
 
@@ -228,6 +242,12 @@ Definition node_value (env : environment) (n : node) : option array :=
         match integer_constant b with
         | Some ([], index) => check (0 <=? index 0%nat)%Z in column x (Z.to_nat (index 0))
         | Some ([m], index) => gather_columns x m index
+        | Some ([p; f], index) => gather_windows x p f index
+        | _ => None
+        end
+      else if with_ "Gather" [("axis", Int 2)] then
+        match integer_constant b with
+        | Some ([], index) => check (0 <=? index 0%nat)%Z in last_entry x (Z.to_nat (index 0))
         | _ => None
         end
       else if plain_ "Reshape" then

@@ -651,6 +651,94 @@ Proof.
     apply EV; assumption.
 Qed.
 
+(** ** Rank filters *)
+
+Lemma integer_rows_look c p f at_ : integer_rows g c = Some (p, f, at_) ->
+  integer_constant g c = Some ([Z.to_nat p; Z.to_nat f], fun i => at_ (Z.of_nat i)).
+Proof.
+  unfold integer_rows, integer_constant.
+  destruct (constant g c) as [[[] [|a [|b [|]]] at']|]; try discriminate.
+  destruct (_ <=? _)%Z; [|discriminate]. intros [= <- <- <-]. reflexivity.
+Qed.
+
+Lemma means_ranked n pads places count last padded windows largest indices y P F at_ one ranks :
+  (0 <= n)%Z -> integer_rows g places = Some (P, F, at_) ->
+  integer_array g count = Some (one, ranks) -> one = 1%Z ->
+  (1 <= ranks 0 <= F)%Z -> (1 <= P)%Z ->
+  forallb (fun i => (0 <=? i)%Z && (i <=? n)%Z)
+    (entries_before at_ (Z.to_nat (P * F)) (P * F) []) = true ->
+  is_constant g pads Int64 [4]%Z [0; 0; 0; 1]%Z = true ->
+  is_constant g last Int64 [] [ranks 0 - 1]%Z = true ->
+  step_means (Flat n) (Ranked pads places count last padded windows largest indices y)
+    (Rank (patches_before at_ (Z.to_nat F) (Z.to_nat P) []) (Z.to_nat (ranks 0%Z))) (Flat P).
+Proof.
+  intros N I Q -> K P1 Bd Cp Cl x env v X m Fr E H. apply holds_flat in H as [SV EV].
+  assert (L : look env x = Some v) by (apply look_value; [apply Fr; left; reflexivity|exact E]).
+  apply integer_rows_look in I. apply integer_look in Q. change (Z.to_nat 1) with 1 in Q.
+  apply is_constant_integer in Cl as (il & Tl & Il). change (map Z.to_nat []) with (@nil nat) in Tl.
+  specialize (Il 0 ltac:(simpl; lia)). cbn [nth] in Il.
+  set (k := Z.to_nat (ranks 0%Z)). set (p := Z.to_nat P) in *. set (f := Z.to_nat F) in *.
+  set (D := Z.to_nat n) in *.
+  assert (Hk : 1 <= k <= f) by (unfold k, f; lia). assert (Hp : 1 <= p) by (unfold p; lia).
+  assert (Kl : Z.to_nat (ranks 0%Z - 1) = k - 1) by (unfold k; lia).
+  assert (Bounds : forall i, i < p * f ->
+            (0 <= at_ (Z.of_nat i))%Z /\ (at_ (Z.of_nat i) <= n)%Z).
+  { intros i Hi. rewrite forallb_forall in Bd.
+    assert (U : Z.to_nat (P * F) = p * f) by (apply Z2Nat.inj_mul; lia).
+    specialize (Bd (at_ (Z.of_nat i))). rewrite entries_before_is, app_nil_r, U in Bd.
+    assert (In (at_ (Z.of_nat i))
+      (map (fun j => at_ (P * F - Z.of_nat (p * f) + Z.of_nat j)%Z) (seq 0 (p * f)))).
+    { apply in_map_iff. exists i. split; [f_equal; lia|apply in_seq; lia]. }
+    apply Bd, andb_prop in H as [B1 B2]. apply Z.leb_le in B1, B2. auto. }
+  destruct Fr as [_ C]. cbn [form flat_map outputs plain app] in C.
+  assert (C1 : constant g padded = None) by (apply C; simpl; tauto).
+  assert (C2 : constant g windows = None) by (apply C; simpl; tauto).
+  assert (C3 : constant g largest = None) by (apply C; simpl; tauto).
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, Cp. unfold pad_one. rewrite SV. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C1. rewrite I.
+         unfold gather_windows, gather_columns. cbn [shape_of].
+         replace (forallb _ _) with true; [reflexivity|]. symmetry. apply forallb_forall.
+         intros i Hi. apply in_seq in Hi. specialize (Bounds i). fold D.
+         apply andb_true_intro. split; [apply Z.leb_le|apply Z.ltb_lt]; unfold D; lia. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C2. rewrite Q.
+         change (Z.of_nat 0) with 0%Z. fold k.
+         unfold largest_last. cbn [shape_of entry_at].
+         destruct (Nat.leb_spec k f); [reflexivity|lia]. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C3. rewrite Tl, Il.
+    destruct (Z.leb_spec 0 (ranks 0%Z - 1)); [|lia]. rewrite Kl.
+    unfold last_entry. cbn [shape_of entry_at].
+    destruct (Nat.ltb_spec (k - 1) k); [reflexivity|lia].
+  - apply bound_result.
+  - apply holds_flat. rewrite count_flat. fold D. fold p.
+    cbn [shape_of entry_at apply_op]. split; [reflexivity|].
+    intros b i Hb Hi.
+    assert (Len : List.length (nth i (patches_before at_ f p []) []) = f).
+    { rewrite patches_before_is, app_nil_r.
+      set (h := fun p => entries_before (fun i => Z.to_nat (at_ i)) f (Z.of_nat (S p) * Z.of_nat f) []).
+      rewrite (nth_indep _ [] (h 0)) by (rewrite map_length, seq_length; exact Hi).
+      rewrite map_nth. apply entries_before_length. }
+    rewrite Len.
+    replace (((b * p + i) * k + (k - 1)) / k) with (b * p + i) by (rewrite index_div; lia).
+    replace (((b * p + i) * k + (k - 1)) mod k) with (k - 1) by (rewrite index_mod; lia).
+    replace (k - 1 + 1) with k by lia.
+    apply order_stat_ext. intros j Hj.
+    replace ((b * p + i) * f + j) with (b * (p * f) + (i * f + j)) by ring.
+    assert (H3 : i * f + j < p * f) by nia.
+    rewrite (index_mod b (p * f) _ H3), (index_div b (p * f) _ H3).
+    unfold patch. rewrite patches_before_nth by assumption.
+    pose proof (Bounds _ H3) as H4. set (q := Z.to_nat (at_ (Z.of_nat (i * f + j)))).
+    assert (H5 : q < S D) by (unfold q, D; lia).
+    rewrite index_mod, index_div by exact H5.
+    unfold Network.padded. destruct (Nat.ltb_spec q D); [|reflexivity].
+    apply EV; assumption.
+Qed.
+
 (** ** The chain *)
 
 Lemma flat_positive n : (1 <= n)%Z -> positive_shape (Flat n).
@@ -728,6 +816,18 @@ Proof.
     destruct (String.eqb operator "Relu"); [injection E as <- <-; reflexivity|].
     destruct (String.eqb operator "Abs"); [injection E as <- <-; reflexivity|].
     destruct (String.eqb operator "Tanh"); [injection E as <- <-; reflexivity|discriminate].
+  - destruct sh as [|n]; [discriminate|].
+    destruct (integer_rows g places) as [[[P F] at_]|] eqn:I; [|discriminate].
+    match type of E with match ?a with _ => _ end = _ => destruct a as [[one ranks]|] eqn:Q; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B1; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B2; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B3; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B4; [|discriminate] end.
+    injection E as <- <-. pose proof (Flat_ n eq_refl) as Fn.
+    apply andb_prop in B1 as [B1 Q4]. apply andb_prop in B1 as [B1 Q3].
+    apply andb_prop in B1 as [Q1 Q2]. apply Z.eqb_eq in Q1. apply Z.leb_le in Q2, Q3, Q4.
+    split; [eapply means_ranked; try eassumption; lia|].
+    rewrite count_flat. cbn [out_size]. rewrite patches_before_length. reflexivity.
 Qed.
 
 Lemma result_in_form x s : In (result s) (flat_map outputs (form x s)).

@@ -35,10 +35,12 @@ Definition interval_ready (s : interval_state) : Prop :=
 Lemma apply_op_monotone o n x z : each_bound o = true ->
   (forall mean std, o = Normalize mean std -> forall i, (i < n)%nat -> 0 < entry_of std i) ->
   (forall g, o = GroupSort g -> (1 <= g)%nat /\ (n mod g = 0)%nat) ->
+  (forall patches k, o = Rank patches k -> forall p, (p < length patches)%nat ->
+    (1 <= k <= length (nth p patches []))%nat) ->
   (forall i, (i < n)%nat -> x i <= z i) ->
   forall i, (i < out_size o n)%nat -> apply_op o n x i <= apply_op o n z i.
 Proof.
-  intros E Hs Hg H i Hi. destruct o; try discriminate E; cbn [apply_op out_size] in *.
+  intros E Hs Hg Hk H i Hi. destruct o; try discriminate E; cbn [apply_op out_size] in *.
   - specialize (Hs mean std eq_refl i Hi). unfold Rdiv. apply Rmult_le_compat_r.
     + apply Rlt_le, Rinv_0_lt_compat, Hs.
     + specialize (H i Hi). lra.
@@ -52,14 +54,19 @@ Proof.
     assert (i / size < n / size)%nat by (apply Nat.div_lt_upper_bound; lia). nia.
   - apply Rle_max_compat_r, H, Hi.
   - apply tanh_monotone, H, Hi.
+  - apply order_stat_monotone; [apply (Hk patches k eq_refl i Hi)|]. intros j Hj.
+    rewrite !patch_entry by exact Hj. unfold padded.
+    destruct (Nat.ltb_spec (nth j (nth i patches []) 0%nat) n) as [B|B]; [apply H, B|lra].
 Qed.
 
 (** What [step] has checked. *)
 Lemma step_conditions o s s' : step o s = Some s' ->
   (forall mean std, o = Normalize mean std -> forall i, (i < units s)%nat -> 0 < entry_of std i) /\
-  (forall g, o = GroupSort g -> (1 <= g)%nat /\ (units s mod g = 0)%nat).
+  (forall g, o = GroupSort g -> (1 <= g)%nat /\ (units s mod g = 0)%nat) /\
+  (forall patches k, o = Rank patches k -> forall p, (p < length patches)%nat ->
+    (1 <= k <= length (nth p patches []))%nat).
 Proof.
-  intros H. split.
+  intros H. split; [|split].
   - intros mean std -> i Hi. cbn [step] in H.
     destruct (forallb finite mean && _ && _ && _) eqn:C; [|discriminate].
     repeat (apply andb_prop in C; destruct C as [C ?C]). rewrite forallb_forall in C2.
@@ -70,6 +77,12 @@ Proof.
     destruct ((1 <=? g)%nat && _) eqn:C; [|discriminate].
     apply andb_prop in C. destruct C as [C1 C2].
     split; [apply Nat.leb_le, C1|apply Nat.eqb_eq, C2].
+  - intros patches k -> p Hp. cbn [step] in H.
+    destruct (forallb _ patches && _ && _) eqn:C; [|discriminate].
+    apply andb_prop in C. destruct C as [C _]. apply andb_prop in C. destruct C as [C K].
+    apply Nat.leb_le in K. rewrite forallb_forall in C.
+    specialize (C _ (nth_In patches [] Hp)). apply andb_prop in C. destruct C as [C _].
+    apply Nat.leb_le in C. lia.
 Qed.
 
 Lemma widened_units s w : units (widened s w) = units s.
@@ -165,7 +178,7 @@ Proof.
   intros E H CY CB. unfold interval_step in H.
   destruct (step o (inner s)) as [s1|] eqn:S1; [|discriminate].
   pose proof (step_sound o _ _ (proj1 R) S1) as Sd.
-  destruct (step_conditions o _ _ S1) as [Q1 Q2].
+  destruct (step_conditions o _ _ S1) as (Q1 & Q2 & Q3).
   assert (H' : match step o (widened (inner s) (error (inner s))),
             step o (widened (inner s) (outside s)) with
       | Some a, Some b =>

@@ -89,7 +89,8 @@ Definition held (D : region) (x : vec) : Prop :=
       last input stands for a zero that padding adds;
     - [Shift c]: x - c; [Bias c]: x + c; [Negate]: - x;
     - [Affine W b]: W x + b; [GroupSort s]: consecutive groups of s units, largest first;
-    - [Relu], [Abs], [Tanh]: per unit. *)
+    - [Relu], [Abs], [Tanh]: per unit;
+    - [Rank patches k]: the k-th largest entry of each patch. *)
 Inductive op :=
   | Normalize (mean std : list Z)
   | Flatten
@@ -102,7 +103,8 @@ Inductive op :=
   | GroupSort (size : nat)
   | Relu
   | Abs
-  | Tanh.
+  | Tanh
+  | Rank (patches : list (list nat)) (k : nat).
 
 Record network := Network { input : region; ops : list op }.
 
@@ -113,6 +115,7 @@ Definition out_size (o : op) (n : nat) : nat :=
   match o with
   | SortNeuron W _ _ | Affine W _ => rows W
   | SortConv patches W _ _ => (rows W * length patches)%nat
+  | Rank patches _ => length patches
   | _ => n
   end.
 
@@ -153,6 +156,7 @@ Definition apply_op (o : op) (n : nat) (x : vec) : vec :=
   | Relu => fun i => Rmax (x i) 0
   | Abs => fun i => Rabs (x i)
   | Tanh => fun i => tanh (x i)
+  | Rank patches k => fun p => order_stat (length (nth p patches [])) (patch patches n p x) k
   end.
 
 Fixpoint eval_ops (l : list op) (n : nat) (x : vec) : vec :=
