@@ -23,6 +23,7 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    RankFilter,
     ReLU,
     Shift,
     SortConv,
@@ -40,6 +41,7 @@ KNOWN = (
     GroupSort,
     Negate,
     Normalize,
+    RankFilter,
     ReLU,
     Shift,
     SortConv,
@@ -192,6 +194,10 @@ def allowed(op: Operation, v: list[Fraction]) -> list[Interval]:
         case GroupSort():
             groups = [v[i : i + op.size] for i in range(0, len(v), op.size)]
             return [hull(operand(x)) for group in groups for x in sorted(group, reverse=True)]
+        case RankFilter():
+            padded = [*v, Fraction(0)]
+            windows = [sorted((padded[i] for i in window), reverse=True) for window in op.patches]
+            return [hull(operand(window[op.k - 1])) for window in windows]
         case ReLU():
             return [hull(max(y, Fraction(0)) for y in operand(x)) for x in v]
         case Abs():

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import F32, any_networks
 from onnx import ModelProto, numpy_helper
@@ -85,7 +85,12 @@ def compare(verdict: Verdict, analysis: Analysis, network: Network) -> None:
     assert error < analysis.error * 1.5
 
 
-KINDS = ("interval", "margin", "features interval", "features margin")
+def constant(analysis: Analysis) -> bool:
+    """Whether windows read nothing but padding: Python notices that no error passes them."""
+    return analysis.lipschitz < 2**-20
+
+
+KINDS = ("interval", "margin", "features interval", "features margin", "ranked")
 """Of the files of the tampering suite, those that the checker reads."""
 
 
@@ -117,6 +122,7 @@ def test_exported_interval_files_are_accepted(check: Callable[[bytes], Verdict],
 @given(any_networks().filter(proved))
 def test_margin_files_of_every_kind(check: Callable[[bytes], Verdict], network: Network) -> None:
     verdict, analysis = check(build_model(network).SerializeToString()), analyse(network)
+    assume(not constant(analysis))
     assert verdict.accepted
     compare(verdict, analysis, network)
 
@@ -126,6 +132,7 @@ def test_margin_files_of_every_kind(check: Callable[[bytes], Verdict], network: 
 def test_interval_files_of_every_kind(
     check: Callable[[bytes], Verdict], network: Network, eps: Fraction
 ) -> None:
+    assume(not constant(analyse(network)))
     assert check(build_model(network, eps).SerializeToString()).accepted
 
 

@@ -94,13 +94,14 @@ def fractions(values: np.ndarray) -> list[Fraction]:
 
 def examine(network: Network, x: np.ndarray, host: Host) -> None:
     model = build_model(network)
-    kind = read_model(model).radius
+    read = read_model(model)
+    kind = read.radius
     assert isinstance(kind, MarginRadius)
     names = [f"v{index}" for index in range(len(network.ops) - 1)]
     for name in names:
         model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     logits, label, found, *inner = host(model, x)
-    if not network.input.images:
+    if read.version > 1:
         assert (inner.pop(0) == network.input.unit).all()
     values = [x, *inner, logits]
     for sample in range(len(x)):
