@@ -23,7 +23,7 @@ Definition normalize_room : Z := 50331657.
 (** Values and errors together stay below 2^30. *)
 Definition largest_value : Z := 302231454903657293676544. (* 2^78 *)
 Definition least_std : Z := 268435456. (* 2^-20 *)
-Definition largest_std : Z := 295147905179352825856. (* 2^20 *)
+Definition largest_std : Z := 309485009821345068724781056. (* 2^40 *)
 Definition longest_sum : Z := 1048575.
 (** Selection and sorting insert into lists: longer ones would take too long. *)
 Definition longest_selection : Z := 4096.

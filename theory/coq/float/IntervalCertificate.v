@@ -112,12 +112,22 @@ Proof.
   split; [exact F'|].
   destruct (settled_some _ _ H) as (-> & _). cbn [inner] in *.
   split; [|split; [|exact B']].
-  - apply (step_small (Affine W b) (inner m)); [rewrite Im; exact Sm|exact S1].
+  - apply (step_small (Affine W b) (inner m)); [left; rewrite Im; exact Sm|exact S1].
   - apply (sound_units _ _ _ (step_sound _ _ _ (proj1 (proj1 Fm)) S1)).
 Qed.
 
+(** Values are small; or the inputs are not, but are normalized first. *)
+Definition settled_by (ops : list op) (s : state) : Prop :=
+  small s \/ exists mean std l, ops = Normalize mean std :: l.
+
+Lemma settled_first o l s : settled_by (o :: l) s ->
+  small s \/ exists mean std, o = Normalize mean std.
+Proof.
+  intros [H|(mean & std & l' & H)]; [left; exact H|right]. exists mean, std. congruence.
+Qed.
+
 Lemma interval_ops_between ops : forall ds s s' rest x X l h Y rest' l' h', interval_fit s ->
-  small (inner s) -> between s x X l h -> interval_ops ops ds s = Some (s', rest) ->
+  settled_by ops (inner s) -> between s x X l h -> interval_ops ops ds s = Some (s', rest) ->
   computes_ops ops (units (inner s)) X Y ->
   bounds_ops ops ds (units (inner s)) l h rest' l' h' ->
   rest' = rest /\
@@ -127,6 +137,7 @@ Proof.
   induction ops as [|o ops IH]; intros ds s s' rest x X l h Y rest' l' h' F Sm B H CY CB.
   - cbn [interval_ops] in H. apply some_same in H. injection H as <- <-.
     inversion CY; subst. inversion CB; subst. split; [reflexivity|].
+    destruct Sm as [Sm|(? & ? & ? & Sm)]; [|discriminate Sm].
     exists x. split; [|split; [exact F|split; [exact Sm|reflexivity]]]. destruct B as [B1 B2 B3 B4].
     constructor; [exact B1| | |]; intros i Hi;
       repeat match goal with E : forall i, _ ->
@@ -143,7 +154,8 @@ Proof.
           by (apply (interval_step_between o s s1 x X l h); assumption);
         rewrite <- U1 in C2, D2;
         destruct (IH ds s1 s' rest _ Z l1 h1 Y rest' l' h' F1
-          (step_small o _ _ Sm (interval_step_inner o s s1 S1)) B1 H1 C2 D2)
+          (or_introl (step_small o _ _ (settled_first o ops _ Sm) (interval_step_inner o s s1 S1)))
+          B1 H1 C2 D2)
           as (E & q & Bz & Fz & Sz & Uz) end.
       split; [exact E|]. exists q. split; [exact Bz|]. split; [exact Fz|]. split; [exact Sz|].
       rewrite Uz, U1. reflexivity. }
@@ -157,14 +169,16 @@ Proof.
     cbn [interval_ops] in H.
     destruct o as [| | | | | | |W b| | | | |]; try (apply other; [discriminate|exact H]).
     clear plain other. destruct ds as [|d ds]; [discriminate|].
+    assert (Sm' : small (inner s))
+      by (destruct Sm as [Sm|(? & ? & ? & Sm)]; [exact Sm|discriminate Sm]).
     destruct (affine_step W b d s) as [s1|] eqn:S1; [|discriminate].
     inversion CY; subst. inversion CB; subst.
     { match goal with N : forall W0 b0, Affine W b <> Affine W0 b0 |- _ =>
         exfalso; eapply N; reflexivity end. }
     match goal with C1 : computes_op _ _ X ?Z, C2 : computes_ops ops _ ?Z Y,
       D0 : apart _ _ l h ?lw ?hw, D2 : bounds_ops ops _ _ ?l1 ?h1 _ l' h' |- _ =>
-      destruct (affine_step_both W b d s s1 x X l h lw hw Z l1 h1 F Sm B S1 C1 D0 ltac:(assumption))
-        as (F1 & Sm1 & U1 & B1);
+      destruct (affine_step_both W b d s s1 x X l h lw hw Z l1 h1 F Sm' B S1 C1 D0 ltac:(assumption))
+        as (F1 & Sm1 & U1 & B1); apply or_introl with (B := exists mean std l, ops = Normalize mean std :: l) in Sm1;
       cbn [out_size] in C2; rewrite <- U1 in C2, D2;
       destruct (IH ds s1 s' rest _ Z l1 h1 Y rest' l' h' F1 Sm1 B1 H C2 D2)
         as (E & q & Bz & Fz & Sz & Uz) end.
@@ -200,16 +214,17 @@ Proof. split; [apply Rmax_l|apply Rmax_r]. Qed.
 (** The ends of the ball are beyond the points of the ball, but for tiny numbers. *)
 Lemma ball_holds low high es reach x x' lo hi :
   single_number low -> single_number high ->
-  Rmax (Rabs low) (Rabs high) <= IZR (2 ^ 30) -> reach <= IZR (2 ^ 60) ->
+  - IZR (2 ^ 80) <= low -> high <= IZR (2 ^ 80) -> reach <= IZR (2 ^ 80) ->
   low <= x <= high -> low <= x' <= high -> Rabs (x' - x) <= es -> 0 <= es ->
   (es + u * Rmax (Rabs low) (Rabs high) <= reach \/
     es = 0 /\ reach = 0 /\ single_number x) ->
   ball low high reach x lo hi ->
   lo - 9 * t <= x' <= hi + 9 * t /\ low - t <= lo /\ hi <= high + t.
 Proof.
-  intros Fl Fh Hm Hr Hx Hx' Hd He Hc [b a b' a' l' h' Db Da Ob Oa Ol Oh].
+  intros Fl Fh Hl Hh Hr Hx Hx' Hd He Hc [b a b' a' l' h' Db Da Ob Oa Ol Oh].
   pose proof tiny_small as Ht. pose proof unit_single as Hu.
   destruct (largest_of_two low high) as [Ml Mh]. set (M := Rmax (Rabs low) (Rabs high)) in *.
+  assert (Hm : M <= IZR (2 ^ 80)) by (apply Rmax_lub; apply Rabs_le; lra).
   apply Rabs_le_inv in Ml, Mh, Hd.
   assert (Hr0 : 0 <= reach) by (destruct Hc as [Hc|Hc]; [rewrite Hu in Hc|]; lra).
   destruct Db as [x1 r1 b X1 R1 Rb]. destruct Da as [x2 r2 a X2 R2 Ra].
@@ -265,14 +280,15 @@ Qed.
 
 Lemma reach_checked_true eps low high s reach :
   0 <= value eps -> (0 <= mantissa s)%Z -> reach_checked eps low high s reach = true ->
-  value reach <= IZR (2 ^ 60) /\
+  (value reach <= IZR (2 ^ 80) /\ - IZR (2 ^ 80) <= value low /\ value high <= IZR (2 ^ 80)) /\
   (value eps * value s + u * Rmax (Rabs (value low)) (Rabs (value high)) <= value reach \/
    value s = 0 /\ value reach = 0).
 Proof.
   intros E0 S0 C. unfold reach_checked in C.
   repeat (apply andb_prop in C; destruct C as [C ?C]).
-  apply Z.leb_le, grid_le in C1. pose proof (above_value reach) as A.
-  assert (L : grid largest_reach = IZR (2 ^ 60)).
+  apply Z.leb_le, grid_le in C1, C2, C3. pose proof (above_value reach) as A.
+  pose proof (below_value low) as Al. pose proof (above_value high) as Ah. rewrite grid_opp in C2.
+  assert (L : grid largest_reach = IZR (2 ^ 80)).
   { unfold grid, largest_reach, unit_grid. lra. }
   split; [lra|]. destruct (mantissa s =? 0)%Z eqn:Z0.
   - right. apply Z.eqb_eq in Z0, C0. unfold value. rewrite Z0, C0. split; ring.
@@ -336,17 +352,15 @@ Lemma ball_between D eps reaches s x x' l0 h0 :
   (forall i, (i < length (lows D))%nat ->
     ball (entry_of (lows D) i) (entry_of (highs D) i) (entry_of reaches i) (x i)
       (l0 i) (h0 i)) ->
-  interval_fit s /\ small (inner s) /\
-  units (inner s) = length (lows D) /\ between s x' x' l0 h0.
+  interval_fit s /\ units (inner s) = length (lows D) /\ between s x' x' l0 h0.
 Proof.
   unfold ball_state. intros Hs Hc Hx Hx' Hf Hd Hb.
   destruct (region_checked D) eqn:C; [|discriminate].
-  destruct (checked (start D)) as [s0|] eqn:K; [|discriminate]. apply some_same in Hs. subst s.
-  apply checked_some in K. destruct K as [-> K].
+  apply some_same in Hs. subst s.
   pose proof (start_units D C) as U0. pose proof (start_ready D C) as R0.
   destruct (region_checked_true D C) as (Lh & Ls & Ms). cbn [inner].
   pose proof tiny_small as Ht.
-  split; [|split; [exact K|split; [exact U0|]]].
+  split; [|split; [exact U0|]].
   - split; [split; [exact R0|cbn; lia]|].
     cbn [gap spill]. unfold grid, unit_grid. lra.
   - assert (Fin : forall i, (i < length (lows D))%nat ->
@@ -362,20 +376,13 @@ Proof.
       entry_of (lows D) i - t <= l0 i /\ h0 i <= entry_of (highs D) i + t).
     { intros i Hi.
       pose proof (reaches_checked_true eps E0 _ _ _ _ Ms C0 i Hi) as Rc.
-      destruct (reach_checked_true _ _ _ _ _ E0 (Ms i) Rc) as [Rl Rc'].
+      destruct (reach_checked_true _ _ _ _ _ E0 (Ms i) Rc) as [(Rl & Rlo & Rhi) Rc'].
       fold (entry_of (lows D) i) (entry_of (highs D) i) (entry_of (units_of D) i)
-        (entry_of reaches i) in Rl, Rc'.
+        (entry_of reaches i) in Rl, Rlo, Rhi, Rc'.
       pose proof (mantissa_value _ (Ms i)) as S0. fold (entry_of (units_of D) i) in S0.
       destruct (Fin i Hi) as [F1 F2].
       apply (ball_holds (entry_of (lows D) i) (entry_of (highs D) i)
                (value eps * entry_of (units_of D) i) (entry_of reaches i) (x i)); auto.
-      - assert (Wl : within (ranges (start D)) (entry_of (lows D)))
-          by (apply (start_within D _ C); intros j Hj; destruct (Hx j Hj); lra).
-        assert (Wh : within (ranges (start D)) (entry_of (highs D)))
-          by (apply (start_within D _ C); intros j Hj; destruct (Hx j Hj); lra).
-        assert (Hi' : (i < length (ranges (start D)))%nat) by (unfold units in U0; lia).
-        pose proof (magnitude_bound _ _ i Wl Hi'). pose proof (magnitude_bound _ _ i Wh Hi').
-        pose proof (grid_nonneg _ (proj1 R0)). apply Rmax_lub; lra.
       - apply Rmult_le_pos; assumption.
       - destruct Rc' as [Rc'|[Rs Rr]]; [left; exact Rc'|right].
         split; [rewrite Rs; ring|]. split; [exact Rr|]. apply (Hf i Hi Rs). }
@@ -387,6 +394,16 @@ Proof.
       unfold start. cbn [ranges]. rewrite (map2_nth _ _ _ 0%Z 0%Z) by auto. cbn [fst snd].
       pose proof (below_value (nth i (lows D) 0%Z)). pose proof (above_value (nth i (highs D) 0%Z)).
       unfold entry_of in E1, E2. lra.
+Qed.
+
+Lemma start_checked_true D l : region_checked D = true -> start_checked D l = true ->
+  settled_by l (start D).
+Proof.
+  intros C H. unfold start_checked in H.
+  assert (S : (magnitude (ranges (start D)) <=? largest_value)%Z = true -> small (start D)).
+  { intros S. apply Z.leb_le, grid_le in S. rewrite grid_largest_value in S.
+    unfold small. cbn [start error]. rewrite grid_0. lra. }
+  destruct l as [|[] l]; try (left; apply S, H). right. eauto.
 Qed.
 
 (** Nothing is near overflow. *)
@@ -621,7 +638,12 @@ Theorem interval_certificate N eps reaches slack ds needed :
 Proof.
   intros A C Bc x x' label y' label' Hx Hx' Hf Hr Kl Hy' Hl' Hd.
   unfold interval_needed in A.
-  destruct (ball_state (input N)) as [s0|] eqn:S0; [|discriminate]. destruct Hr as [rest l h Hno Hb Hc|front W b d rest l h lw hw Hops
+  destruct (ball_state (input N)) as [s0|] eqn:S0; [|discriminate].
+  destruct (start_checked (input N) (ops N)) eqn:St; [|discriminate].
+  assert (Sm0 : settled_by (ops N) (inner s0)).
+  { unfold ball_state in S0. destruct (region_checked (input N)) eqn:Rg; [|discriminate].
+    apply some_same in S0. subst s0. apply start_checked_true; assumption. }
+  destruct Hr as [rest l h Hno Hb Hc|front W b d rest l h lw hw Hops
     Hb Ap Hp].
   - destruct (split_last (ops N)) as [[[f W] b]|] eqn:Sp.
     { exfalso. apply (Hno W b f), split_last_some, Sp. }
@@ -629,7 +651,7 @@ Proof.
         [|discriminate].
     destruct rest' as [|? ?]; [|discriminate]. destruct (2 <=? _)%nat; [|discriminate].
     apply some_same in A. subst needed. destruct Hb as [l0 h0 rest l h Hball Hbo].
-    destruct (ball_between _ _ _ _ x x' l0 h0 S0 Bc Hx Hx' Hf Hd Hball) as (F0 & Sm0 & U0 & B0).
+    destruct (ball_between _ _ _ _ x x' l0 h0 S0 Bc Hx Hx' Hf Hd Hball) as (F0 & U0 & B0).
     unfold computes, input_size in Hy'. rewrite <- U0 in Hy', Hbo.
     destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm0 B0 I Hy' Hbo)
       as (_ & z & Bz & Fz & Sz & Uz).
@@ -637,16 +659,20 @@ Proof.
     apply (apart_label s z y' l h (classes N) (2 *
       gap s) slack label label' Fz Sz Bz Uz eq_refl C Hc
       Kl Hl').
-  - unfold input_size in Ap. rewrite Hops, split_last_app in A.
+  - assert (Sm1 : settled_by front (inner s0)).
+    { destruct Sm0 as [Sm0|(mean & std & l1 & Sm0)]; [left; exact Sm0|].
+      rewrite Hops in Sm0. destruct front as [|o front]; [discriminate Sm0|].
+      injection Sm0 as -> _. right. eauto. }
+    unfold input_size in Ap. rewrite Hops, split_last_app in A.
     inversion Hb as [l0 h0 rest0 l1 h1 Hball Hbo]; subst rest0 l1 h1.
     destruct (interval_ops front ds s0) as [[s rest']|] eqn:I;
         [|discriminate].
     destruct rest' as [|d' [|? ?]]; try discriminate. destruct (2 <=? _)%nat; [|discriminate].
-    destruct (ball_between _ _ _ _ x x' l0 h0 S0 Bc Hx Hx' Hf Hd Hball) as (F0 & Sm0 & U0 & B0).
+    destruct (ball_between _ _ _ _ x x' l0 h0 S0 Bc Hx Hx' Hf Hd Hball) as (F0 & U0 & B0).
     unfold computes, input_size in Hy'. rewrite Hops in Hy'.
     destruct (computes_ops_app front [Affine W b] _ _ _ Hy') as (X & HX & HY).
     rewrite <- U0 in HX, Hbo.
-    destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm0 B0 I HX Hbo)
+    destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm1 B0 I HX Hbo)
       as (Er & z & Bz & Fz & Sz & Uz).
     injection Er as -> ->. rewrite U0 in Uz.
     destruct (computes_single _ _ _ _ HY) as (Y & CY & EY). cbn [out_size] in EY.

@@ -9,7 +9,7 @@ From SortNet.float Require Import Network Grid Wire Checker.
 Import ListNotations.
 Open Scope Z_scope.
 
-Definition largest_reach : Z := 324518553658426726783156020576256. (* 2^60 *)
+Definition largest_reach : Z := 340282366920938463463374607431768211456. (* 2^80 *)
 Definition largest_eps : Z := Z.shiftl 1 169. (* 2^20, a multiple of 2^-149 *)
 
 Record interval_state := IntervalState { inner : state; gap : Z; spill : Z }.
@@ -91,13 +91,20 @@ Fixpoint interval_ops (l : list op) (ds : list Z) (s : interval_state) :
 (** The ball is inside the box; what small numbers that are taken for 0 move its ends is less
     than a step of the grid. *)
 Definition ball_state (D : region) : option interval_state :=
-  check region_checked D in
-  match checked (start D) with Some s => Some (IntervalState s 1 1) | None => None end.
+  check region_checked D in Some (IntervalState (start D) 1 1).
+
+(** Inputs may be large where they are normalized first. *)
+Definition start_checked (D : region) (l : list op) : bool :=
+  match l with
+  | Normalize _ _ :: _ => true
+  | _ => magnitude (ranges (start D)) <=? largest_value
+  end.
 
 (** eps s + 2^-24 max(|low|, |high|) <= reach, exactly; 0 where the unit is 0.  Numbers are
     multiples of 2^-298. *)
 Definition reach_checked (eps low high s reach : Z) : bool :=
   finite reach && (0 <=? mantissa reach) && (above reach <=? largest_reach) &&
+  (- largest_reach <=? below low) && (above high <=? largest_reach) &&
   if mantissa s =? 0 then mantissa reach =? 0
   else
     multiple eps * multiple s +
@@ -164,6 +171,7 @@ Fixpoint split_last (l : list op) : option (list op * matrix * list Z) :=
 (** How far apart bounds must be: by this the verdict is sound. *)
 Definition interval_needed (N : network) (ds : list Z) : option Z :=
   let* start := ball_state (input N) in
+  check start_checked (input N) (ops N) in
   match split_last (ops N) with
   | None =>
     match interval_ops (ops N) ds start with
