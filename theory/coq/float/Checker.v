@@ -22,7 +22,7 @@ Definition tanh_room : Z := 536870912.
 Definition normalize_room : Z := 50331657.
 (** Values and errors together stay below 2^30. *)
 Definition largest_value : Z := 302231454903657293676544. (* 2^78 *)
-Definition least_std : Z := 268435456. (* 2^-20 *)
+Definition least_std : Z := 1048576. (* 2^-28 *)
 Definition largest_std : Z := 309485009821345068724781056. (* 2^40 *)
 Definition longest_sum : Z := 1048575.
 (** Selection and sorting insert into lists: longer ones would take too long. *)
@@ -280,6 +280,28 @@ Definition rank_ranges (patches : list (list nat)) (k : nat) (l : list (Z * Z)) 
   map (fun p => let r := map (look_up (0, 0) table) p in (kth k (map fst r), kth k (map snd r)))
     patches.
 
+(** *** Order statistics with coefficients of any sign *)
+
+(** Bounds, the sum of the absolute coefficients, and the largest distance. *)
+Record signed_unit := SignedUnit { signed_low : Z; signed_high : Z; signed_weight : Z;
+  signed_far : Z }.
+
+Definition signed_unit_of (ranges : list (Z * Z)) (row coefficients : list Z) (k : nat) :
+    option signed_unit :=
+  match scan ranges row (Top k []) (Top k []) with
+  | Some (near, far) =>
+    let distances := combine (rev (kept near)) (rev (kept far)) in
+    match affine_scan distances coefficients 0 0 0 with
+    | Some (low, high, weight) =>
+      Some (SignedUnit (Z.shiftr low grid_bits) (- Z.shiftr (- high) grid_bits) weight
+              (snd (nth 0 distances (0, 0))))
+    | None => None
+    end
+  | None => None
+  end.
+
+Definition signed_room (k : nat) : Z := let n := Z.of_nat k + 1 in n * single_unit + n * n.
+
 Definition step (o : op) (s : state) : option state :=
   let e := error s in
   let after l room m := State l (e + rounded room (magnitude l + e)) m in
@@ -360,6 +382,23 @@ Definition step (o : op) (s : state) : option state :=
     if forallb (fun p => (k <=? length p)%nat && forallb (fun i => (i <=? units s)%nat) p)
          patches && (1 <=? k)%nat && (Z.of_nat k <=? longest_selection)
     then checked (after (rank_ranges patches k (ranges s)) 0 (patch_moves patches (moves s)))
+    else None
+  | Signed W C =>
+    let k := cols C in
+    if (1 <=? k)%nat && (k <=? cols W)%nat && (Z.of_nat k <=? longest_selection) &&
+       (rows C =? rows W)%nat && (units s =? cols W)%nat
+    then
+      match collect (fun o => signed_unit_of (ranges s) (row W o) (row C o) k) (rows W) [] with
+      | Some l =>
+        let weight := fold_left (fun m r => Z.max m (signed_weight r)) l 0 in
+        let far := fold_left (fun m r => Z.max m (signed_far r)) l 0 + e in
+        if (weight <=? largest_operand) && (far <=? largest_operand) then
+          checked (State (map (fun r => (signed_low r, signed_high r)) l)
+                     (mul_up weight e + rounded (signed_room k) (mul_up weight far))
+                     (map (fun r => mul_up (signed_weight r) (lipschitz s)) l))
+        else None
+      | None => None
+      end
     else None
   end.
 

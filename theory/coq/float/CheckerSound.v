@@ -506,14 +506,14 @@ Qed.
 
 (** What [std_checked] says. *)
 Lemma std_checked_true std : std_checked std = true ->
-  (0 < below std)%Z /\ / 1048576 <= value std <= IZR (2 ^ 40) /\ 0 < / value std /\
+  (0 < below std)%Z /\ / IZR (2 ^ 28) <= value std <= IZR (2 ^ 40) /\ 0 < / value std /\
   / value std <= grid (quotient_up unit_grid (below std)).
 Proof.
   intros C. unfold std_checked in C.
   repeat (apply andb_prop in C; destruct C as [C ?C]). apply Z.leb_le in C0, C1.
   assert (D : (0 < below std)%Z) by (unfold least_std in C1; lia).
   pose proof (below_value std) as S1. pose proof (above_value std) as S2.
-  assert (Sr : / 1048576 <= value std <= IZR (2 ^ 40)).
+  assert (Sr : / IZR (2 ^ 28) <= value std <= IZR (2 ^ 40)).
   { apply grid_le in C0, C1. unfold grid at 1, least_std, unit_grid in C1.
     unfold grid at 2, largest_std, unit_grid in C0. lra. }
   split; [exact D|]. split; [exact Sr|]. split; [apply Rinv_0_lt_compat; lra|].

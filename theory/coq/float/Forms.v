@@ -30,13 +30,16 @@ Inductive step :=
   | Mapped (W b : string) (W_wide b_wide x_wide y_wide y : string)
   | Grouped (to_groups count groups sorted places y : string)
   | Activated (operator y : string)
-  | Ranked (pads places count last padded windows largest indices y : string).
+  | Ranked (pads places count last padded windows largest indices y : string)
+  | Weighted (W C axis_one axis_two count row differences distances largest indices terms
+      y : string).
 
 Definition result (s : step) : string :=
   match s with
   | Normalized _ _ _ y | Flattened y | Sorted _ _ _ y | Convolved _ _ _ _ _ _ _ _ _ _ _ _ _ y
   | Shifted _ y | Biased _ y | Negated y | Mapped _ _ _ _ _ _ y | Grouped _ _ _ _ _ y
-  | Activated _ y | Ranked _ _ _ _ _ _ _ _ y => y
+  | Activated _ y | Ranked _ _ _ _ _ _ _ _ y
+  | Weighted _ _ _ _ _ _ _ _ _ _ _ y => y
   end.
 
 Definition flatten (x y : string) : node := Node "Flatten" "" [("axis", Int 1)] [x] [y].
@@ -88,6 +91,14 @@ Definition form (x : string) (s : step) : list node :=
        Node "TopK" "" [("axis", Int (-1)); ("largest", Int 1); ("sorted", Int 1)]
          [windows; count] [largest; indices];
        Node "Gather" "" [("axis", Int 2)] [largest; last] [y]]
+  | Weighted W C axis_one axis_two count row differences distances largest indices terms y =>
+      [plain "Unsqueeze" [x; axis_one] row;
+       plain "Sub" [row; W] differences;
+       plain "Abs" [differences] distances;
+       Node "TopK" "" [("axis", Int (-1)); ("largest", Int 1); ("sorted", Int 1)]
+         [distances; count] [largest; indices];
+       plain "Mul" [largest; C] terms;
+       Node "ReduceSum" "" [("keepdims", Int 0)] [terms; axis_two] [y]]
   end.
 
 (** The nodes of a chain that starts at the value x, and the name of its result. *)
@@ -279,6 +290,14 @@ Definition operation (at_ : shape) (s : step) : option (op * shape) :=
       check is_constant pads Int64 [4]%Z [0; 0; 0; 1]%Z in
       check is_constant last Int64 [] [k - 1]%Z in
       Some (Rank (patches_before at_ (Z.to_nat F) (Z.to_nat P) []) (Z.to_nat k), Flat P)
+  | Weighted W C axis_one axis_two count _ _ _ _ _ _ _, Flat n =>
+      let* M := matrix_at W in
+      let* K := matrix_at C in
+      check (Z.of_nat (cols M) =? n)%Z && (rows K =? rows M)%nat &&
+            (1 <=? cols K)%nat && (cols K <=? cols M)%nat in
+      check is_constant axis_one Int64 [1]%Z [1]%Z && is_constant axis_two Int64 [1]%Z [2]%Z in
+      check is_constant count Int64 [1]%Z [Z.of_nat (cols K)] in
+      Some (Signed M K, Flat (Z.of_nat (rows M)))
   | _, Image _ => None
   end.
 
@@ -293,6 +312,7 @@ Definition work (o : op) (to : shape) : Z :=
    | SortConv patches W _ k =>
        size (rows W) * size (cols W) * (size k + 1) + size (List.length patches) * size (cols W)
    | GroupSort s => units to * size s
+   | Signed W C => size (rows W) * size (cols W) * (size (cols C) + 1)
    | Rank patches k =>
        fold_right Z.add 0 (map (fun p => size (List.length p)) patches) * (size k + 1)
    | _ => 0

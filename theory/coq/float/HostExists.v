@@ -4,7 +4,7 @@
     may compute: the theorems do not hold for want of hosts.  And the nominal coefficient of
     the library, or a float beside it, is a host's coefficient. *)
 
-From Coq Require Import Reals ZArith Lra Lia List.
+From Coq Require Import Reals ZArith Lra Lia List Bool.
 From Flocq Require Import Core.
 From SortNet Require Import Definitions Statements Sums OrderStatistics Lipschitz.
 From SortNet.float Require Import Network Rounding HostSemantics OperationError NeuronError Grid
@@ -111,6 +111,15 @@ Proof.
     rewrite Rminus_eq_0, Rabs_R0, tanh_error_value. lra.
   - exists (order_stat (length (nth i patches [])) (patch patches (units s) i x) k).
     apply (computes_rank _ _ _ _ _ x); [intros; apply operand_kept|apply operand_kept].
+  - destruct (_ && _) eqn:K in H; [|discriminate].
+    repeat (apply andb_prop in K; destruct K as [K ?K]). apply Nat.leb_le in K.
+    destruct (finite_choice (cols W) (fun j y => difference (x j) (entry W i j) y)) as [d Hd];
+      [intros j _; apply difference_some|].
+    set (T := fun j => order_stat (cols W) (fun i => Rabs (d i)) (j + 1)).
+    destruct (dot_some single (map (fun j => (entry C i j, T j)) (seq 0 (cols C)))) as [y Hy].
+    { destruct (cols C); [lia|discriminate]. }
+    exists y. apply computes_signed, (signed_in_any_order _ _ _ _ _ d T y Hd); [|exact Hy].
+    intros j _. apply operand_kept.
 Qed.
 
 (** Some host computes some logits. *)

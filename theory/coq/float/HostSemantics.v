@@ -69,6 +69,14 @@ Inductive sorts (n : nat) (w : vec) (rho : R) (k : nat) (x : vec) : R -> Prop :=
       dot single (map (fun j => (c j, t j)) (seq 0 k)) y ->
       sorts n w rho k x y.
 
+(** The same with the coefficients of the file. *)
+Inductive signed (n : nat) (w c : vec) (k : nat) (x : vec) : R -> Prop :=
+  | signed_in_any_order (d t : vec) y :
+      (forall i, (i < n)%nat -> difference (x i) (w i) (d i)) ->
+      (forall j, (j < k)%nat -> selected (order_stat n (fun i => Rabs (d i)) (j + 1)) (t j)) ->
+      dot single (map (fun j => (c j, t j)) (seq 0 k)) y ->
+      signed n w c k x y.
+
 (** From float64 to float32; the cast may be missing if the next layer is float64 too. *)
 Inductive cast (z : R) : R -> Prop :=
   | cast_rounded y : rounds single z y -> cast z y
@@ -117,7 +125,9 @@ Inductive computes_unit (n : nat) (x : vec) (i : nat) : op -> R -> Prop :=
   | computes_rank patches k (x' : vec) y :
       (forall j, (j < n)%nat -> operand single (x j) (x' j)) ->
       selected (order_stat (length (nth i patches [])) (patch patches n i x') k) y ->
-      computes_unit n x i (Rank patches k) y.
+      computes_unit n x i (Rank patches k) y
+  | computes_signed W C y :
+      signed (cols W) (entry W i) (entry C i) (cols C) x y -> computes_unit n x i (Signed W C) y.
 
 Definition computes_op (o : op) (n : nat) (x y : vec) : Prop :=
   forall i, (i < out_size o n)%nat -> computes_unit n x i o (y i).

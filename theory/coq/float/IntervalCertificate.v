@@ -87,6 +87,7 @@ Proof.
   - apply (negate_step s x X l h F B); assumption.
   - unfold interval_step in H. destruct (step _ _); discriminate H.
   - apply (abs_step s x X l h F B); assumption.
+  - unfold interval_step in H. destruct (step _ _); discriminate H.
 Qed.
 
 Lemma affine_step_both W b d s s' x X l h lw hw (Y l' h' : vec) : interval_fit s ->
@@ -167,7 +168,7 @@ Proof.
     { intros NA H1. destruct (interval_step o s) as [s1|] eqn:S1; [|discriminate].
       apply (plain s1 NA eq_refl H1). }
     cbn [interval_ops] in H.
-    destruct o as [| | | | | | |W b| | | | |]; try (apply other; [discriminate|exact H]).
+    destruct o as [| | | | | | |W b| | | | | |]; try (apply other; [discriminate|exact H]).
     clear plain other. destruct ds as [|d ds]; [discriminate|].
     assert (Sm' : small (inner s))
       by (destruct Sm as [Sm|(? & ? & ? & Sm)]; [exact Sm|discriminate Sm]).

@@ -23,6 +23,17 @@ Definition volume (shape : list nat) : nat := fold_right Nat.mul 1 shape.
 Definition map_array (f : R -> R) (x : array) : array :=
   Array (shape_of x) (fun i => f (entry_at x i)).
 
+(** Broadcasting of a vector for each sample with the rows of a matrix. *)
+Definition broadcast_rows (f : R -> R -> R) (x c : array) : option array :=
+  match shape_of x, shape_of c with
+  | [n; 1; i], [o; i'] =>
+      if i =? i' then
+        Some (Array [n; o; i] (fun e =>
+          f (entry_at x (e / (o * i) * i + e mod i)) (entry_at c (e mod (o * i)))))
+      else None
+  | _, _ => None
+  end.
+
 (** Broadcasting of a scalar, and of one sample over all of a batch; or arrays of one shape. *)
 Definition broadcast (f : R -> R -> R) (x c : array) : option array :=
   match shape_of c, shape_of x with
@@ -32,7 +43,7 @@ Definition broadcast (f : R -> R -> R) (x c : array) : option array :=
         Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c (i mod volume s))))
       else if list_eq_dec Nat.eq_dec d (n :: s) then
         Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c i)))
-      else None
+      else broadcast_rows f x c
   | _, [] => None
   end.
 
@@ -105,6 +116,20 @@ Definition gather_windows (x : array) (p f : nat) (index : nat -> Z) : option ar
   match gather_columns x (p * f) index, shape_of x with
   | Some y, n :: _ => Some (Array [n; p; f] (entry_at y))
   | _, _ => None
+  end.
+
+(** One row for each sample. *)
+Definition one_row (x : array) : option array :=
+  match shape_of x with
+  | [n; d] => Some (Array [n; 1; d] (entry_at x))
+  | _ => None
+  end.
+
+(** Sums along the last axis. *)
+Definition sum_last (x : array) : option array :=
+  match shape_of x with
+  | [n; m; s] => Some (Array [n; m] (fun i => sum s (fun j => entry_at x (i * s + j))))
+  | _ => None
   end.
 
 (** One dimension is -1: as large as it must be. *)
@@ -236,6 +261,10 @@ Definition node_value (env : environment) (n : node) : option array :=
       if plain_ "Sub" then let* c := look env b in broadcast Rminus x c
       else if plain_ "Add" then let* c := look env b in broadcast Rplus x c
       else if plain_ "Div" then let* c := look env b in broadcast Rdiv x c
+      else if plain_ "Unsqueeze" then
+        check is_constant g b Int64 [1]%Z [1]%Z in one_row x
+      else if with_ "ReduceSum" [("keepdims", Int 0)] then
+        check is_constant g b Int64 [1]%Z [2]%Z in sum_last x
       else if plain_ "Pad" then
         check is_constant g b Int64 [4]%Z [0; 0; 0; 1]%Z in pad_one x
       else if with_ "Gather" [("axis", Int 1)] then

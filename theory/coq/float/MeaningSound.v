@@ -739,6 +739,91 @@ Proof.
     apply EV; assumption.
 Qed.
 
+(** ** Order statistics with coefficients of any sign *)
+
+Lemma broadcast_rows_value f x c n o i : shape_of x = [n; 1; i] -> shape_of c = [o; i] -> 1 <= o ->
+  exists y, broadcast f x c = Some y /\ shape_of y = [n; o; i] /\
+    forall b r j, b < n -> r < o -> j < i ->
+      entry_at y ((b * o + r) * i + j) = f (entry_at x (b * i + j)) (entry_at c (r * i + j)).
+Proof.
+  intros Sx Sc Ho. unfold broadcast. rewrite Sc, Sx.
+  destruct (list_eq_dec Nat.eq_dec [o; i] [1; i]) as [E|_].
+  - injection E as ->. eexists. split; [reflexivity|]. split; [reflexivity|].
+    intros b r j Hb Hr Hj. cbn [entry_at volume fold_right]. replace r with 0 by lia.
+    replace ((b * 1 + 0) * i + j) with (b * i + j) by ring.
+    replace (1 * (i * 1)) with i by ring. rewrite index_mod by exact Hj. reflexivity.
+  - destruct (list_eq_dec Nat.eq_dec [o; i] [n; 1; i]) as [E|_]; [discriminate|].
+    unfold broadcast_rows. rewrite Sx, Sc, Nat.eqb_refl.
+    eexists. split; [reflexivity|]. split; [reflexivity|].
+    intros b r j Hb Hr Hj. cbn [entry_at].
+    assert (H : r * i + j < o * i) by nia.
+    replace ((b * o + r) * i + j) with (b * (o * i) + (r * i + j)) by ring.
+    rewrite index_div, index_mod by exact H.
+    replace (b * (o * i) + (r * i + j)) with ((b * o + r) * i + j) by ring.
+    rewrite index_mod by exact Hj. reflexivity.
+Qed.
+
+Lemma means_weighted n W C axis_one axis_two count row differences distances largest indices
+    terms y M K :
+  matrix_at g W = Some M -> matrix_at g C = Some K -> Z.of_nat (cols M) = n ->
+  rows K = rows M -> 1 <= cols K <= cols M -> 1 <= rows M ->
+  is_constant g axis_one Int64 [1]%Z [1]%Z = true ->
+  is_constant g axis_two Int64 [1]%Z [2]%Z = true ->
+  is_constant g count Int64 [1]%Z [Z.of_nat (cols K)] = true ->
+  step_means (Flat n)
+    (Weighted W C axis_one axis_two count row differences distances largest indices terms y)
+    (Signed M K) (Flat (Z.of_nat (rows M))).
+Proof.
+  intros V V' <- Rk Hk Hr A1 A2 Ac x env a X m F E H. apply holds_flat in H as [SV EV].
+  rewrite Nat2Z.id in SV, EV.
+  assert (L : look env x = Some a) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  destruct (matrix_look _ _ V) as (w & Lw & Sw & Ew).
+  destruct (matrix_look _ _ V') as (c & Lc & Sc & Ec). rewrite Rk in Sc.
+  apply is_constant_integer in Ac as (ic & Tc & Ic). change (map Z.to_nat [1]%Z) with [1] in Tc.
+  specialize (Ic 0 ltac:(simpl; lia)). cbn [nth] in Ic.
+  destruct F as [_ Cn]. cbn [form flat_map outputs plain app] in Cn.
+  assert (C1 : constant g row = None) by (apply Cn; simpl; tauto).
+  assert (C2 : constant g differences = None) by (apply Cn; simpl; tauto).
+  assert (C3 : constant g distances = None) by (apply Cn; simpl; tauto).
+  assert (C4 : constant g largest = None) by (apply Cn; simpl; tauto).
+  assert (C5 : constant g terms = None) by (apply Cn; simpl; tauto).
+  set (i := cols M) in *. set (o := rows M) in *. set (k := cols K) in *.
+  destruct (broadcast_rows_value Rminus (Array [m; 1; i] (entry_at a)) w m o i eq_refl Sw Hr)
+    as (d & Bd & Sd & Ed). cbn [entry_at] in Ed.
+  set (q := fun e => order_stat i (fun j => Rabs (entry_at d (e / k * i + j))) (e mod k + 1)).
+  assert (Bc : broadcast Rmult (Array [m; o; k] q) c =
+               Some (Array [m; o; k] (fun e => (q e * entry_at c (e mod (o * k)))%R))).
+  { rewrite (broadcast_sample Rmult (Array [m; o; k] q) c m [o; k]);
+      [|discriminate|exact Sc|reflexivity].
+    cbn [volume fold_right entry_at]. replace (o * (k * 1)) with (o * k) by ring. reflexivity. }
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, A1. unfold one_row. rewrite SV. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C1. rewrite Lw. exact Bd. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C2. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C3. rewrite Tc, Ic.
+         rewrite Nat2Z.id. unfold largest_last, map_array. cbn [shape_of entry_at]. rewrite Sd.
+         destruct (Nat.leb_spec k i); [reflexivity|lia]. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C4. rewrite Lc. exact Bc. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C5. rewrite A2. reflexivity.
+  - apply bound_result.
+  - apply holds_flat. rewrite Nat2Z.id. cbn [shape_of entry_at].
+    split; [reflexivity|]. intros b r Hb Hq. cbn [apply_op]. fold k i.
+    apply sum_ext. intros j Hj. unfold q.
+    rewrite index_div, index_mod by exact Hj.
+    assert (H3 : r * k + j < o * k) by nia.
+    replace ((b * o + r) * k + j) with (b * (o * k) + (r * k + j)) by ring.
+    rewrite index_mod by exact H3. rewrite Ec by exact Hj.
+    rewrite Rmult_comm. f_equal. apply order_stat_ext. intros l Hl. f_equal.
+    rewrite Ed by assumption. rewrite EV by assumption. rewrite Ew by exact Hl. reflexivity.
+Qed.
+
 (** ** The chain *)
 
 Lemma flat_positive n : (1 <= n)%Z -> positive_shape (Flat n).
@@ -828,6 +913,17 @@ Proof.
     apply andb_prop in B1 as [Q1 Q2]. apply Z.eqb_eq in Q1. apply Z.leb_le in Q2, Q3, Q4.
     split; [eapply means_ranked; try eassumption; lia|].
     rewrite count_flat. cbn [out_size]. rewrite patches_before_length. reflexivity.
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
+    destruct (matrix_at g C) eqn:V'; [|discriminate].
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B1; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B2; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B3; [|discriminate] end.
+    injection E as <- <-. unfold units in U. cbn [dims_in fold_right] in U.
+    apply andb_prop in B1 as [B1 Q4]. apply andb_prop in B1 as [B1 Q3].
+    apply andb_prop in B1 as [Q1 Q2]. apply andb_prop in B2 as [A1 A2].
+    apply Z.eqb_eq in Q1. apply Nat.eqb_eq in Q2. apply Nat.leb_le in Q3, Q4.
+    split; [apply means_weighted; try assumption; lia|].
+    rewrite count_flat. apply Nat2Z.id.
 Qed.
 
 Lemma result_in_form x s : In (result s) (flat_map outputs (form x s)).

@@ -90,7 +90,8 @@ Definition held (D : region) (x : vec) : Prop :=
     - [Shift c]: x - c; [Bias c]: x + c; [Negate]: - x;
     - [Affine W b]: W x + b; [GroupSort s]: consecutive groups of s units, largest first;
     - [Relu], [Abs], [Tanh]: per unit;
-    - [Rank patches k]: the k-th largest entry of each patch. *)
+    - [Rank patches k]: the k-th largest entry of each patch;
+    - [Signed W C]: unit o is sum_j C_oj |x - W_o|_(j+1), with coefficients of any sign. *)
 Inductive op :=
   | Normalize (mean std : list Z)
   | Flatten
@@ -104,7 +105,8 @@ Inductive op :=
   | Relu
   | Abs
   | Tanh
-  | Rank (patches : list (list nat)) (k : nat).
+  | Rank (patches : list (list nat)) (k : nat)
+  | Signed (W C : matrix).
 
 Record network := Network { input : region; ops : list op }.
 
@@ -113,7 +115,7 @@ Definition input_size (N : network) : nat := length (lows (input N)).
 (** The number of units after an operation on n units. *)
 Definition out_size (o : op) (n : nat) : nat :=
   match o with
-  | SortNeuron W _ _ | Affine W _ => rows W
+  | SortNeuron W _ _ | Affine W _ | Signed W _ => rows W
   | SortConv patches W _ _ => (rows W * length patches)%nat
   | Rank patches _ => length patches
   | _ => n
@@ -157,6 +159,8 @@ Definition apply_op (o : op) (n : nat) (x : vec) : vec :=
   | Abs => fun i => Rabs (x i)
   | Tanh => fun i => tanh (x i)
   | Rank patches k => fun p => order_stat (length (nth p patches [])) (patch patches n p x) k
+  | Signed W C => fun o => sum (cols C) (fun j =>
+      entry C o j * order_stat (cols W) (fun i => Rabs (x i - entry W o i)) (j + 1))
   end.
 
 Fixpoint eval_ops (l : list op) (n : nat) (x : vec) : vec :=

@@ -149,16 +149,16 @@ Qed.
 Definition normalize_growth : R := 1 + 3 * u + 9 * u ^ 2.
 
 Lemma normalize_error mean std x X e y :
-  / 1048576 <= std <= IZR (2 ^ 40) -> 0 <= e -> Rabs (X - x) <= e ->
+  / IZR (2 ^ 28) <= std <= IZR (2 ^ 40) -> 0 <= e -> Rabs (X - x) <= e ->
   (Rabs (x - mean) + e) / std <= IZR (2 ^ 30) ->
   normalizes mean std X y ->
   Rabs (y - (x - mean) / std) <=
   e / std + (normalize_growth - 1) * ((Rabs (x - mean) + e) / std) + / IZR (2 ^ 50).
 Proof.
   intros Hs He0 He HM N. pose proof tiny_small as Ht. pose proof unit_single as Hu.
-  assert (I : 0 < / std <= 1048576).
+  assert (I : 0 < / std <= IZR (2 ^ 28)).
   { split; [apply Rinv_0_lt_compat; lra|].
-    rewrite <- (Rinv_inv 1048576). apply Rinv_le_contravar; lra. }
+    rewrite <- (Rinv_inv (IZR (2 ^ 28))). apply Rinv_le_contravar; lra. }
   assert (si : std * / std = 1) by (apply Rinv_r; lra).
   assert (kept : forall s, operand single std s -> s = std).
   { intros s [|H]; [reflexivity|]. rewrite Rabs_pos_eq in H by lra.
@@ -177,9 +177,9 @@ Proof.
   { intros c c' D O.
     pose proof (difference_from_near x X mean c e He ltac:(fold z; lra) D) as E. fold z in E.
     pose proof (operand_near _ _ _ _ E O). lra. }
-  assert (ti : 0 <= t * i <= / IZR (2 ^ 100)).
+  assert (ti : 0 <= t * i <= / IZR (2 ^ 96)).
   { split; [apply Rmult_le_pos; lra|].
-    apply Rle_trans with (/ IZR (2 ^ 126) * 1048576); [apply Rmult_le_compat; lra|lra]. }
+    apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 28)); [apply Rmult_le_compat; lra|lra]. }
   destruct N as [c y D Q|c r y D Q P].
   - destruct Q as [c' s y O S R]. apply kept in S. subst s.
     pose proof (first c c' D O) as F. unfold Rdiv in R. fold i in R.
