@@ -23,6 +23,7 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    OrderStatistic,
     RankFilter,
     ReLU,
     Shift,
@@ -48,11 +49,19 @@ KNOWN = (
     SortNeuron,
     Tanh,
 )
-"""The operations about which the proofs speak."""
+"""The operations about which the proofs speak, bounds of them included."""
+
+
+OF_MARGINS = (*KNOWN, OrderStatistic)
+"""Those in margin files."""
 
 
 def proved(network: Network) -> bool:
     return all(type(op) in KNOWN for op in network.ops)
+
+
+def proved_margin(network: Network) -> bool:
+    return all(type(op) in OF_MARGINS for op in network.ops)
 
 
 UNIT = {24: Fraction(1, 2**24), 53: Fraction(1, 2**53)}
@@ -137,6 +146,26 @@ def neuron(v: list[Fraction], op: SortNeuron) -> list[Interval]:
     return result
 
 
+def signed(v: list[Fraction], op: OrderStatistic) -> list[Interval]:
+    count = op.coefficients.shape[1]
+    result = []
+    for row, table in zip(op.W, op.coefficients, strict=True):
+        distances = [
+            hull(abs(d) for d in difference({x}, {Fraction(float(w))}))
+            for x, w in zip(v, row, strict=True)
+        ]
+        low = sorted((d[0] for d in distances), reverse=True)[:count]
+        high = sorted((d[1] for d in distances), reverse=True)[:count]
+        least = most = size = Fraction(0)
+        for c, below, above in zip(table, low, high, strict=True):
+            ends = [Fraction(float(c)) * below, Fraction(float(c)) * above]
+            least, most = least + min(ends), most + max(ends)
+            size += abs(ends[1])
+        tiny = NORMAL * sum((1 + abs(Fraction(float(c))) + high[0] for c in table), Fraction(0))
+        result.append(any_order(least - tiny, most + tiny, size + tiny, count, 24))
+    return result
+
+
 def affine(v: list[Fraction], op: Affine) -> list[Interval]:
     result = []
     for row, b in zip(op.W, op.b, strict=True):
@@ -194,6 +223,8 @@ def allowed(op: Operation, v: list[Fraction]) -> list[Interval]:
         case GroupSort():
             groups = [v[i : i + op.size] for i in range(0, len(v), op.size)]
             return [hull(operand(x)) for group in groups for x in sorted(group, reverse=True)]
+        case OrderStatistic():
+            return signed(v, op)
         case RankFilter():
             padded = [*v, Fraction(0)]
             windows = [sorted((padded[i] for i in window), reverse=True) for window in op.patches]

@@ -18,13 +18,14 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from networks import F32, any_networks
+from networks import F32, any_networks, neuron
 from onnx import ModelProto, numpy_helper
-from relation import proved
+from relation import proved, proved_margin
 from test_tampering import CASES, HARMLESS, MODELS, copy
 
 from sortnet.certificate.analysis import Analysis, analyse
-from sortnet.certificate.network import Network
+from sortnet.certificate.network import InputSpec, Network
+from sortnet.certificate.operations import Normalize, Operation, OrderStatistic, PiecewiseLinear
 from sortnet.cli.checker import build_command
 from sortnet.cli.verify import verify_command
 from sortnet.export import checker as module
@@ -119,7 +120,7 @@ def test_exported_interval_files_are_accepted(check: Callable[[bytes], Verdict],
 
 
 @needs_coq
-@given(any_networks().filter(proved))
+@given(any_networks().filter(proved_margin))
 def test_margin_files_of_every_kind(check: Callable[[bytes], Verdict], network: Network) -> None:
     verdict, analysis = check(build_model(network).SerializeToString()), analyse(network)
     assume(not constant(analysis))
@@ -141,6 +142,48 @@ def test_interval_files_of_every_kind(
 def test_what_is_not_proved_is_refused(check: Callable[[bytes], Verdict], kind: str) -> None:
     """Until it is in the proofs."""
     assert not check(MODELS[kind].SerializeToString()).accepted
+
+
+@needs_coq
+@given(any_networks().filter(lambda n: not proved(n)), st.booleans())
+def test_operations_that_are_not_proved_are_refused(
+    check: Callable[[bytes], Verdict], network: Network, margin: bool
+) -> None:
+    unknown: tuple[type[Operation], ...] = (PiecewiseLinear,)
+    if not margin:
+        unknown += (OrderStatistic,)
+    assume(any(isinstance(op, unknown) for op in network.ops))
+    model = build_model(network, None if margin else Fraction(1, 100))
+    assert not check(model.SerializeToString()).accepted
+
+
+def table(scale: float) -> Network:
+    """Columns of very different size, the first four as large or as small as is said."""
+    rng = np.random.default_rng(0)
+    scales = np.append(np.full(4, scale), [1e-3, 0.1, 1, 70]).astype(F32)
+    spec = InputSpec((8,), -scales, scales, scales * F32([1, 0, 0.5, 1] * 2))
+    first = neuron(rng, 8, 6, 3, 0.5)
+    ops = (Normalize(np.zeros(8, F32), scales), first, neuron(rng, 6, 3, 2, 0.5))
+    return Network(spec, ops)
+
+
+@needs_coq
+@pytest.mark.parametrize("scale", [2.0**-28, 2.0**-20, 1.0, 1e9, 2.0**40])
+def test_columns_of_any_common_size(check: Callable[[bytes], Verdict], scale: float) -> None:
+    network = table(scale)
+    verdict = check(build_model(network).SerializeToString())
+    assert verdict.accepted
+    compare(verdict, analyse(network), network)
+    if scale >= 2.0**-20:  # a step of the grid is too much for the bounds of smaller columns
+        assert check(build_model(network, Fraction(1, 10)).SerializeToString()).accepted
+
+
+@needs_coq
+@pytest.mark.parametrize("scale", [2.0**-29, 2.0**41])
+def test_columns_beyond_the_proof_are_refused(
+    check: Callable[[bytes], Verdict], scale: float
+) -> None:
+    assert not check(build_model(table(scale)).SerializeToString()).accepted
 
 
 # Changed files.
