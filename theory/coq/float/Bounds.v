@@ -63,7 +63,7 @@ Definition bound_form (z : zeros) (s : step) (n : bound_names) (low high : strin
       (form low (Grouped to_groups count (v 0) (v 1) (v 2) (v 3)) ++
        form high (Grouped to_groups count (v 4) (v 5) (v 6) (v 7)),
        v 3, v 7)
-  | Weighted _ _ _ _ _ _ _ _ _ _ _ _ => ([], v 0, v 1)
+  | Weighted _ _ _ _ _ _ _ _ _ _ _ _ | Pieced _ _ _ _ _ _ _ _ _ _ _ => ([], v 0, v 1)
   | Ranked pads places count last _ _ _ _ _ =>
       (form low (Ranked pads places count last (v 0) (v 1) (v 2) (v 3) (v 4)) ++
        form high (Ranked pads places count last (v 5) (v 6) (v 7) (v 8) (v 9)),
@@ -167,9 +167,12 @@ Definition bounds_steps (n : interval) : list step :=
 (** Whether a last affine operation, and no other last operation, is bounded by its rows. *)
 Definition is_mapped (s : step) : bool := match s with Mapped _ _ _ _ _ _ _ => true | _ => false end.
 
-(** Bounds of a step with signed coefficients are not known here. *)
+(** Bounds of steps with coefficients or slopes of any sign are not known here. *)
 Definition has_bounds (s : step) : bool :=
-  match s with Weighted _ _ _ _ _ _ _ _ _ _ _ _ => false | _ => true end.
+  match s with
+  | Weighted _ _ _ _ _ _ _ _ _ _ _ _ | Pieced _ _ _ _ _ _ _ _ _ _ _ => false
+  | _ => true
+  end.
 
 Definition ends_well (n : interval) : bool :=
   forallb has_bounds (bounds_steps n) &&

@@ -300,6 +300,53 @@ Definition signed_unit_of (ranges : list (Z * Z)) (row coefficients : list Z) (k
   | None => None
   end.
 
+(** *** Piecewise-linear functions *)
+
+(** Bounds of a part for values in an interval. *)
+Definition part_bounds (low high origin : Z) (r : Z * Z) : Z * Z :=
+  (Z.min (Z.max (fst r) (below low)) (below high) - above origin,
+   Z.min (Z.max (snd r) (above low)) (above high) - below origin).
+
+Fixpoint parts_bounds (ends : list Z) (r : Z * Z) : list (Z * Z) :=
+  match ends with
+  | low :: (high :: _) as rest => part_bounds low high low r :: parts_bounds rest r
+  | _ => []
+  end.
+
+(** The first piece counts from its upper end. *)
+Definition all_parts (knots : list Z) (r : Z * Z) : list (Z * Z) :=
+  match knots with
+  | [] => []
+  | t :: _ => part_bounds minus_infinite t t r :: parts_bounds (knots ++ [infinite]) r
+  end.
+
+Definition join_option (a b : option (Z * Z)) : option (Z * Z) :=
+  match a, b with Some a, Some b => Some (join a b) | _, _ => None end.
+
+Definition pieces_at (knots row : list Z) (r : Z * Z) : option (Z * Z) :=
+  match affine_scan (all_parts knots r) row 0 0 0 with
+  | Some (low, high, _) => Some (Z.shiftr low grid_bits, - Z.shiftr (- high) grid_bits)
+  | None => None
+  end.
+
+(** The extremes are at the ends of the interval or at knots inside. *)
+Definition clip (l h z : Z) : Z := Z.max l (Z.min z h).
+
+Definition pieces_range (knots row : list Z) (r : Z * Z) : option (Z * Z) :=
+  let (l, h) := r in
+  fold_left (fun a k => join_option a (pieces_at knots row (clip l h (below k), clip l h (above k))))
+    knots (join_option (pieces_at knots row (l, l)) (pieces_at knots row (h, h))).
+
+(** The largest slope. *)
+Definition steepest (row : list Z) : Z :=
+  largest_of (map (fun b => Z.max (Z.abs (below b)) (Z.abs (above b))) row).
+
+Fixpoint ascending_by (l : list Z) : bool :=
+  match l with
+  | a :: (b :: _) as rest => (multiple a <? multiple b) && ascending_by rest
+  | _ => true
+  end.
+
 Definition signed_room (k : nat) : Z := let n := Z.of_nat k + 1 in n * single_unit + n * n.
 
 Definition step (o : op) (s : state) : option state :=
@@ -400,6 +447,28 @@ Definition step (o : op) (s : state) : option state :=
       | None => None
       end
     else None
+  | Pieces knots slopes =>
+    let k := length knots in
+    let table := groups (length (ranges s)) lookup_group (ranges s) in
+    if (1 <=? k)%nat && (Z.of_nat k <=? longest_selection) && ascending_by (piece_ends knots) &&
+       (cols slopes =? k + 1)%nat && (rows slopes =? units s)%nat &&
+       forallb (fun o => (length (row slopes o) =? k + 1)%nat) (seq 0 (rows slopes)) &&
+       (magnitude (ranges s) <=? largest_value)
+    then
+      match collect (fun o => pieces_range knots (row slopes o) (look_up (0, 0) table o))
+              (rows slopes) [] with
+      | Some l =>
+        let slope := map (fun o => steepest (row slopes o)) (seq 0 (rows slopes)) in
+        let weight := largest_of slope in
+        let first := nth 0 knots 0 in
+        let far := magnitude (ranges s) + Z.max (Z.abs (below first)) (Z.abs (above first)) + e in
+        if (weight <=? largest_operand) && (far <=? largest_operand) then
+          checked (State l (mul_up weight e + rounded (signed_room (k + 1)) (mul_up weight far))
+                     (map2 mul_up slope (moves s)))
+        else None
+      | None => None
+      end
+    else None
   end.
 
 Fixpoint analyse_ops (l : list op) (s : state) : option state :=
@@ -407,9 +476,6 @@ Fixpoint analyse_ops (l : list op) (s : state) : option state :=
   | [] => Some s
   | o :: l' => match step o s with Some s' => analyse_ops l' s' | None => None end
   end.
-
-(** A finite float, as a multiple of 2^-149. *)
-Definition multiple (b : Z) : Z := Z.shiftl (mantissa b) (exponent b - least_exponent).
 
 (** A finite box that is not empty; units at least 0, and above 0 for some feature. *)
 Definition region_checked (D : region) : bool :=

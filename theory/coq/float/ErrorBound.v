@@ -5,7 +5,7 @@ From Coq Require Import Reals ZArith Lra Lia List Bool.
 From Flocq Require Import Core.
 From SortNet Require Import Definitions Statements Sums.
 From SortNet.float Require Import Network Rounding HostSemantics Grid Checker Ranges CheckerSound
-  LayersSound AffineSound SignedSound.
+  LayersSound AffineSound SignedSound PiecesSound.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -14,7 +14,7 @@ Proof.
   destruct o; [apply normalize_sound|apply flatten_sound|apply sort_neuron_sound|
     apply sort_conv_sound|apply shift_sound|apply bias_sound|apply negate_sound|
     apply affine_sound|apply group_sort_sound|apply relu_sound|apply abs_sound|apply tanh_sound|
-    apply rank_sound|apply signed_sound].
+    apply rank_sound|apply signed_sound|apply pieces_sound].
 Qed.
 
 Lemma analyse_ops_sound l : forall s s', ready s -> analyse_ops l s = Some s' ->

@@ -31,6 +31,7 @@ Inductive step :=
   | Grouped (to_groups count groups sorted places y : string)
   | Activated (operator y : string)
   | Ranked (pads places count last padded windows largest indices y : string)
+  | Pieced (axis begins stops origins slopes column raised clipped parts terms y : string)
   | Weighted (W C axis_one axis_two count row differences distances largest indices terms
       y : string).
 
@@ -39,7 +40,7 @@ Definition result (s : step) : string :=
   | Normalized _ _ _ y | Flattened y | Sorted _ _ _ y | Convolved _ _ _ _ _ _ _ _ _ _ _ _ _ y
   | Shifted _ y | Biased _ y | Negated y | Mapped _ _ _ _ _ _ y | Grouped _ _ _ _ _ y
   | Activated _ y | Ranked _ _ _ _ _ _ _ _ y
-  | Weighted _ _ _ _ _ _ _ _ _ _ _ y => y
+  | Weighted _ _ _ _ _ _ _ _ _ _ _ y | Pieced _ _ _ _ _ _ _ _ _ _ y => y
   end.
 
 Definition flatten (x y : string) : node := Node "Flatten" "" [("axis", Int 1)] [x] [y].
@@ -91,6 +92,13 @@ Definition form (x : string) (s : step) : list node :=
        Node "TopK" "" [("axis", Int (-1)); ("largest", Int 1); ("sorted", Int 1)]
          [windows; count] [largest; indices];
        Node "Gather" "" [("axis", Int 2)] [largest; last] [y]]
+  | Pieced axis begins stops origins slopes column raised clipped parts terms y =>
+      [plain "Unsqueeze" [x; axis] column;
+       plain "Max" [column; begins] raised;
+       plain "Min" [raised; stops] clipped;
+       plain "Sub" [clipped; origins] parts;
+       plain "Mul" [parts; slopes] terms;
+       Node "ReduceSum" "" [("keepdims", Int 0)] [terms; axis] [y]]
   | Weighted W C axis_one axis_two count row differences distances largest indices terms y =>
       [plain "Unsqueeze" [x; axis_one] row;
        plain "Sub" [row; W] differences;
@@ -298,6 +306,18 @@ Definition operation (at_ : shape) (s : step) : option (op * shape) :=
       check is_constant axis_one Int64 [1]%Z [1]%Z && is_constant axis_two Int64 [1]%Z [2]%Z in
       check is_constant count Int64 [1]%Z [Z.of_nat (cols K)] in
       Some (Signed M K, Flat (Z.of_nat (rows M)))
+  | Pieced axis begins stops origins slopes _ _ _ _ _ _, Flat n =>
+      let* M := matrix_at slopes in
+      let* b := vector begins in
+      let* e := vector stops in
+      let* o := vector origins in
+      let knots := removelast e in
+      check (Z.of_nat (rows M) =? n)%Z && (1 <=? List.length knots)%nat &&
+            (cols M =? S (List.length knots))%nat in
+      check list_eqb Z.eqb b (minus_infinite :: knots) && list_eqb Z.eqb e (knots ++ [infinite]) &&
+            list_eqb Z.eqb o (hd 0%Z knots :: knots) in
+      check is_constant axis Int64 [1]%Z [2]%Z in
+      Some (Pieces knots M, at_)
   | _, Image _ => None
   end.
 
@@ -312,6 +332,7 @@ Definition work (o : op) (to : shape) : Z :=
    | SortConv patches W _ k =>
        size (rows W) * size (cols W) * (size k + 1) + size (List.length patches) * size (cols W)
    | GroupSort s => units to * size s
+   | Pieces knots W => size (rows W) * size (cols W) * (size (cols W) + 1)
    | Signed W C => size (rows W) * size (cols W) * (size (cols C) + 1)
    | Rank patches k =>
        fold_right Z.add 0 (map (fun p => size (List.length p)) patches) * (size k + 1)

@@ -120,6 +120,18 @@ Proof.
     { destruct (cols C); [lia|discriminate]. }
     exists y. apply computes_signed, (signed_in_any_order _ _ _ _ _ d T y Hd); [|exact Hy].
     intros j _. apply operand_kept.
+  - set (ends := piece_ends knots).
+    destruct (finite_choice (S (length knots)) (fun j y =>
+      part_of (entry_of ends j) (entry_of ends (S j)) (piece_origin knots j) (x i) y)) as [p Hp].
+    { intros j _. destruct (difference_some (Rmin (Rmax (x i) (entry_of ends j))
+        (entry_of ends (S j))) (piece_origin knots j)) as [y Hy].
+      exists y. apply (part_rounded _ _ _ _ (x i) (entry_of ends j)
+        (Rmax (x i) (entry_of ends j)) (entry_of ends (S j)) y);
+        try apply operand_kept. exact Hy. }
+    destruct (dot_some single (map (fun j => (entry slopes i j, p j)) (seq 0 (S (length knots)))))
+      as [y Hy]; [discriminate|].
+    exists y. apply (computes_pieces _ _ _ knots slopes p y); [|exact Hy].
+    intros j Hj. apply Hp. lia.
 Qed.
 
 (** Some host computes some logits. *)

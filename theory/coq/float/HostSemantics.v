@@ -77,6 +77,13 @@ Inductive signed (n : nat) (w c : vec) (k : nat) (x : vec) : R -> Prop :=
       dot single (map (fun j => (c j, t j)) (seq 0 k)) y ->
       signed n w c k x y.
 
+(** A part of a piecewise-linear function: a value clipped to a piece, less its origin. *)
+Inductive part_of (low high origin x : R) : R -> Prop :=
+  | part_rounded x' low' raised high' y :
+      operand single x x' -> operand single low low' ->
+      operand single (Rmax x' low') raised -> operand single high high' ->
+      difference (Rmin raised high') origin y -> part_of low high origin x y.
+
 (** From float64 to float32; the cast may be missing if the next layer is float64 too. *)
 Inductive cast (z : R) : R -> Prop :=
   | cast_rounded y : rounds single z y -> cast z y
@@ -127,7 +134,13 @@ Inductive computes_unit (n : nat) (x : vec) (i : nat) : op -> R -> Prop :=
       selected (order_stat (length (nth i patches [])) (patch patches n i x') k) y ->
       computes_unit n x i (Rank patches k) y
   | computes_signed W C y :
-      signed (cols W) (entry W i) (entry C i) (cols C) x y -> computes_unit n x i (Signed W C) y.
+      signed (cols W) (entry W i) (entry C i) (cols C) x y -> computes_unit n x i (Signed W C) y
+  | computes_pieces knots S' (p : vec) y :
+      let ends := piece_ends knots in
+      (forall j, (j <= length knots)%nat ->
+        part_of (entry_of ends j) (entry_of ends (S j)) (piece_origin knots j) (x i) (p j)) ->
+      dot single (map (fun j => (entry S' i j, p j)) (seq 0 (S (length knots)))) y ->
+      computes_unit n x i (Pieces knots S') y.
 
 Definition computes_op (o : op) (n : nat) (x y : vec) : Prop :=
   forall i, (i < out_size o n)%nat -> computes_unit n x i o (y i).

@@ -88,6 +88,7 @@ Proof.
   - unfold interval_step in H. destruct (step _ _); discriminate H.
   - apply (abs_step s x X l h F B); assumption.
   - unfold interval_step in H. destruct (step _ _); discriminate H.
+  - unfold interval_step in H. destruct (step _ _); discriminate H.
 Qed.
 
 Lemma affine_step_both W b d s s' x X l h lw hw (Y l' h' : vec) : interval_fit s ->
@@ -168,7 +169,7 @@ Proof.
     { intros NA H1. destruct (interval_step o s) as [s1|] eqn:S1; [|discriminate].
       apply (plain s1 NA eq_refl H1). }
     cbn [interval_ops] in H.
-    destruct o as [| | | | | | |W b| | | | | |]; try (apply other; [discriminate|exact H]).
+    destruct o as [| | | | | | |W b| | | | | | |]; try (apply other; [discriminate|exact H]).
     clear plain other. destruct ds as [|d ds]; [discriminate|].
     assert (Sm' : small (inner s))
       by (destruct Sm as [Sm|(? & ? & ? & Sm)]; [exact Sm|discriminate Sm]).
@@ -265,19 +266,6 @@ Proof.
 Qed.
 
 (** *** What the checker compares exactly *)
-
-Lemma multiple_value b : value b = IZR (multiple b) * bpow radix2 (-149).
-Proof.
-  unfold multiple, value. set (e := exponent b).
-  assert (E : (least_exponent <= e)%Z).
-  { unfold e, exponent, least_exponent, exponent_bias. destruct (exponent_field b =? 0)%Z eqn:Z0; [lia|].
-    apply Z.eqb_neq in Z0. unfold exponent_field in *.
-    pose proof (Z.mod_pos_bound (Z.shiftr b field_bits) two8 ltac:(reflexivity)). lia. }
-  rewrite Z.shiftl_mul_pow2 by (unfold least_exponent in *; lia).
-  rewrite mult_IZR. change 2%Z with (radix_val radix2).
-  rewrite IZR_Zpower by (unfold least_exponent in *; lia).
-  rewrite Rmult_assoc, <- bpow_plus. do 2 f_equal. unfold least_exponent. lia.
-Qed.
 
 Lemma reach_checked_true eps low high s reach :
   0 <= value eps -> (0 <= mantissa s)%Z -> reach_checked eps low high s reach = true ->

@@ -39,7 +39,7 @@ Definition interval_step (o : op) (s : interval_state) : option interval_state :
       let m := magnitude (ranges t) in
       settled (IntervalState t (gap s + rounded (neuron_room k) (m + error (inner s)) + 1)
                  (spill s + rounded (loose_room k) (m + spill s) + 1))
-    | Affine _ _ | Signed _ _ => None
+    | Affine _ _ | Signed _ _ | Pieces _ _ => None
     | _ =>
       match step o (widened (inner s) (error (inner s))),
             step o (widened (inner s) (outside s)) with

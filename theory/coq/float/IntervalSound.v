@@ -41,6 +41,9 @@ Proof.
   - destruct (collect _ _ _); [|discriminate H]. cbv zeta in H.
     match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end.
     apply (ch _ H).
+  - destruct (collect _ _ _); [|discriminate H]. cbv zeta in H.
+    match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end.
+    apply (ch _ H).
 Qed.
 
 (** A step, and that its numbers stay in range. *)

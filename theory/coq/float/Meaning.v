@@ -34,6 +34,18 @@ Definition broadcast_rows (f : R -> R -> R) (x c : array) : option array :=
   | _, _ => None
   end.
 
+(** Broadcasting of a vector along the last axis of three, which may have one entry. *)
+Definition broadcast_last (f : R -> R -> R) (x c : array) : option array :=
+  match shape_of x, shape_of c with
+  | [n; m; q], [p] =>
+      if q =? p then
+        Some (Array [n; m; p] (fun e => f (entry_at x e) (entry_at c (e mod p))))
+      else if q =? 1 then
+        Some (Array [n; m; p] (fun e => f (entry_at x (e / p)) (entry_at c (e mod p))))
+      else None
+  | _, _ => None
+  end.
+
 (** Broadcasting of a scalar, and of one sample over all of a batch; or arrays of one shape. *)
 Definition broadcast (f : R -> R -> R) (x c : array) : option array :=
   match shape_of c, shape_of x with
@@ -43,7 +55,7 @@ Definition broadcast (f : R -> R -> R) (x c : array) : option array :=
         Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c (i mod volume s))))
       else if list_eq_dec Nat.eq_dec d (n :: s) then
         Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c i)))
-      else broadcast_rows f x c
+      else match broadcast_rows f x c with Some y => Some y | None => broadcast_last f x c end
   | _, [] => None
   end.
 
@@ -122,6 +134,12 @@ Definition gather_windows (x : array) (p f : nat) (index : nat -> Z) : option ar
 Definition one_row (x : array) : option array :=
   match shape_of x with
   | [n; d] => Some (Array [n; 1; d] (entry_at x))
+  | _ => None
+  end.
+
+Definition one_column (x : array) : option array :=
+  match shape_of x with
+  | [n; d] => Some (Array [n; d; 1] (entry_at x))
   | _ => None
   end.
 
@@ -262,7 +280,8 @@ Definition node_value (env : environment) (n : node) : option array :=
       else if plain_ "Add" then let* c := look env b in broadcast Rplus x c
       else if plain_ "Div" then let* c := look env b in broadcast Rdiv x c
       else if plain_ "Unsqueeze" then
-        check is_constant g b Int64 [1]%Z [1]%Z in one_row x
+        if is_constant g b Int64 [1]%Z [1]%Z then one_row x
+        else check is_constant g b Int64 [1]%Z [2]%Z in one_column x
       else if with_ "ReduceSum" [("keepdims", Int 0)] then
         check is_constant g b Int64 [1]%Z [2]%Z in sum_last x
       else if plain_ "Pad" then
@@ -311,6 +330,7 @@ Definition node_value (env : environment) (n : node) : option array :=
         if plain_ "Mul" then broadcast Rmult x c
         else if plain_ "Max" then broadcast Rmax x c
         else if plain_ "And" then broadcast Rmin x c
+        else if plain_ "Min" then broadcast Rmin x c
         else if plain_ "GreaterOrEqual" then broadcast (fun a b => truth (Rle_dec b a)) x c
         else if plain_ "LessOrEqual" then broadcast (fun a b => truth (Rle_dec a b)) x c
         else if plain_ "Greater" then broadcast (fun a b => truth (Rlt_dec b a)) x c

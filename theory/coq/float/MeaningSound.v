@@ -824,6 +824,111 @@ Proof.
     rewrite Ed by assumption. rewrite EV by assumption. rewrite Ew by exact Hl. reflexivity.
 Qed.
 
+(** ** Piecewise-linear functions *)
+
+Lemma same_list l m : list_eqb Z.eqb l m = true -> l = m.
+Proof. apply list_eqb_sound. intros a b. apply Z.eqb_eq. Qed.
+
+Lemma broadcast_last_value f x c n m q p : shape_of x = [n; m; q] -> shape_of c = [p] ->
+  q = p \/ q = 1 -> 1 <= p ->
+  exists y, broadcast f x c = Some y /\ shape_of y = [n; m; p] /\
+    forall i j, j < p ->
+      entry_at y (i * p + j) = f (entry_at x (if q =? p then i * p + j else i)) (entry_at c j).
+Proof.
+  intros Sx Sc Q P. unfold broadcast. rewrite Sc, Sx.
+  destruct (list_eq_dec Nat.eq_dec [p] [m; q]) as [E|_]; [discriminate|].
+  destruct (list_eq_dec Nat.eq_dec [p] [n; m; q]) as [E|_]; [discriminate|].
+  unfold broadcast_rows. rewrite Sc, Sx.
+  assert (R : match m with 1 => @None array | _ => None end = None) by (destruct m as [|[|]]; reflexivity).
+  replace (match m with 1 => None | _ => None end) with (@None array).
+  unfold broadcast_last. rewrite Sx, Sc. destruct (Nat.eqb_spec q p) as [->|N].
+  - eexists. split; [reflexivity|]. split; [reflexivity|]. intros i j Hj. cbn [entry_at].
+    rewrite index_mod by exact Hj. reflexivity.
+  - destruct Q as [Q| ->]; [contradiction|]. cbn [Nat.eqb].
+    eexists. split; [reflexivity|]. split; [reflexivity|]. intros i j Hj. cbn [entry_at].
+    rewrite index_mod, index_div by exact Hj. reflexivity.
+Qed.
+
+Lemma means_pieced n axis begins stops origins slopes column raised clipped parts terms y M b e o
+    knots :
+  matrix_at g slopes = Some M -> vector g begins = Some b -> vector g stops = Some e ->
+  vector g origins = Some o -> Z.of_nat (rows M) = n -> 1 <= List.length knots ->
+  cols M = S (List.length knots) -> b = minus_infinite :: knots -> e = knots ++ [infinite] ->
+  o = hd 0%Z knots :: knots -> is_constant g axis Int64 [1]%Z [2]%Z = true ->
+  step_means (Flat n)
+    (Pieced axis begins stops origins slopes column raised clipped parts terms y)
+    (Pieces knots M) (Flat n).
+Proof.
+  intros V Vb Ve Vo <- Hk Hc -> -> -> Ax x env a X k F E H. apply holds_flat in H as [SV EV].
+  rewrite Nat2Z.id in SV, EV.
+  assert (L : look env x = Some a) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  destruct (matrix_look _ _ V) as (w & Lw & Sw & Ew). rewrite Hc in Sw, Ew.
+  destruct (vector_look _ _ Vb) as (vb & Lb & Sb & Eb).
+  destruct (vector_look _ _ Ve) as (ve & Le & Se & Ee).
+  destruct (vector_look _ _ Vo) as (vo & Lo & So & Eo).
+  rewrite app_length in Se, Ee. cbn [List.length] in Sb, Eb, Se, Ee, So, Eo.
+  set (d := rows M) in *. set (p := S (List.length knots)) in *.
+  replace (List.length knots + 1) with p in Se, Ee by (unfold p; lia).
+  assert (A1 : is_constant g axis Int64 [1]%Z [1]%Z = false).
+  { unfold is_constant in Ax |- *. destruct (constant g axis) as [[ty dm at_]|]; [|discriminate].
+    apply andb_prop in Ax as [_ Ax]. apply andb_false_intro2. simpl in Ax |- *.
+    apply andb_prop in Ax as [Ax _]. apply Z.eqb_eq in Ax. rewrite Ax. reflexivity. }
+  destruct F as [_ Cn]. cbn [form flat_map outputs plain app] in Cn.
+  assert (C1 : constant g column = None) by (apply Cn; simpl; tauto).
+  assert (C2 : constant g raised = None) by (apply Cn; simpl; tauto).
+  assert (C3 : constant g clipped = None) by (apply Cn; simpl; tauto).
+  assert (C4 : constant g parts = None) by (apply Cn; simpl; tauto).
+  assert (C5 : constant g terms = None) by (apply Cn; simpl; tauto).
+  assert (P1 : 1 <= p) by (unfold p; lia).
+  destruct (broadcast_last_value Rmax (Array [k; d; 1] (entry_at a)) vb k d 1 p eq_refl Sb
+    (or_intror eq_refl) P1) as (r & Br & Sr & Er).
+  destruct (broadcast_last_value Rmin r ve k d p p Sr Se (or_introl eq_refl) P1)
+    as (c & Bc & Sc & Ec).
+  destruct (broadcast_last_value Rminus c vo k d p p Sc So (or_introl eq_refl) P1)
+    as (q & Bq & Sq & Eq).
+  rewrite Nat.eqb_refl in Ec, Eq.
+  assert (Bt : broadcast Rmult q w =
+               Some (Array [k; d; p] (fun i => (entry_at q i * entry_at w (i mod (d * p)))%R))).
+  { rewrite (broadcast_sample Rmult q w k [d; p]); [|discriminate|exact Sw|exact Sq].
+    cbn [volume fold_right]. replace (d * (p * 1)) with (d * p) by ring. reflexivity. }
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, A1, Ax. unfold one_column. rewrite SV.
+         reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C1. rewrite Lb. exact Br. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C2. rewrite Le. exact Bc. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C3. rewrite Lo. exact Bq. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C4. rewrite Lw. exact Bt. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C5. rewrite Ax. reflexivity.
+  - apply bound_result.
+  - apply holds_flat. rewrite Nat2Z.id. cbn [shape_of entry_at].
+    split; [reflexivity|]. intros i s Hi Hs. cbn [apply_op]. unfold pieces. fold p.
+    apply sum_ext. intros j Hj.
+    assert (H3 : s * p + j < d * p) by nia.
+    replace ((i * d + s) * p + j) with (i * (d * p) + (s * p + j)) at 2 by ring.
+    rewrite index_mod by exact H3. rewrite Ew by exact Hj.
+    rewrite Rmult_comm. f_equal. rewrite Eq, Ec, Er by exact Hj. cbn [entry_at].
+    rewrite Eb, Ee, Eo by (unfold p in Hj; lia).
+    assert (Xa : entry_at a (if 1 =? p then (i * d + s) * p + j else i * d + s) = X i s).
+    { destruct (Nat.eqb_spec 1 p) as [P|_]; [unfold p in P; lia|]. apply EV; assumption. }
+    rewrite Xa. unfold part, clamp, piece_origin.
+    assert (Q1 : entry_of (minus_infinite :: knots) j = entry_of (piece_ends knots) j).
+    { unfold entry_of, piece_ends. f_equal. destruct j as [|j]; [reflexivity|]. cbn [nth].
+      rewrite app_nth1 by (unfold p in Hj; lia). reflexivity. }
+    assert (Q2 : entry_of (hd 0%Z knots :: knots) j = entry_of (piece_ends knots) (Nat.max j 1)).
+    { unfold entry_of, piece_ends. f_equal. destruct j as [|j].
+      - cbn [Nat.max nth]. destruct knots; [simpl in Hk; lia|reflexivity].
+      - replace (Nat.max (S j) 1) with (S j) by lia. cbn [nth].
+        rewrite app_nth1 by (unfold p in Hj; lia). reflexivity. }
+    rewrite Q1, Q2. reflexivity.
+Qed.
+
 (** ** The chain *)
 
 Lemma flat_positive n : (1 <= n)%Z -> positive_shape (Flat n).
@@ -913,6 +1018,18 @@ Proof.
     apply andb_prop in B1 as [Q1 Q2]. apply Z.eqb_eq in Q1. apply Z.leb_le in Q2, Q3, Q4.
     split; [eapply means_ranked; try eassumption; lia|].
     rewrite count_flat. cbn [out_size]. rewrite patches_before_length. reflexivity.
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g slopes) eqn:V; [|discriminate].
+    destruct (vector g begins) eqn:V1; [|discriminate].
+    destruct (vector g stops) eqn:V2; [|discriminate].
+    destruct (vector g origins) eqn:V3; [|discriminate].
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B1; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B2; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B3; [|discriminate] end.
+    injection E as <- <-.
+    apply andb_prop in B1 as [B1 Q3]. apply andb_prop in B1 as [Q1 Q2].
+    apply andb_prop in B2 as [B2 R3]. apply andb_prop in B2 as [R1 R2].
+    apply Z.eqb_eq in Q1. apply Nat.leb_le in Q2. apply Nat.eqb_eq in Q3.
+    split; [eapply means_pieced; try eassumption; apply same_list; assumption|reflexivity].
   - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
     destruct (matrix_at g C) eqn:V'; [|discriminate].
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B1; [|discriminate] end.

@@ -91,6 +91,8 @@ Definition held (D : region) (x : vec) : Prop :=
     - [Affine W b]: W x + b; [GroupSort s]: consecutive groups of s units, largest first;
     - [Relu], [Abs], [Tanh]: per unit;
     - [Rank patches k]: the k-th largest entry of each patch;
+    - [Pieces knots slopes]: unit i is sum_j slopes_ij (clamp(x_i) to piece j, minus its origin), 0 at
+      the first knot;
     - [Signed W C]: unit o is sum_j C_oj |x - W_o|_(j+1), with coefficients of any sign. *)
 Inductive op :=
   | Normalize (mean std : list Z)
@@ -106,7 +108,8 @@ Inductive op :=
   | Abs
   | Tanh
   | Rank (patches : list (list nat)) (k : nat)
-  | Signed (W C : matrix).
+  | Signed (W C : matrix)
+  | Pieces (knots : list Z) (slopes : matrix).
 
 Record network := Network { input : region; ops : list op }.
 
@@ -138,6 +141,28 @@ Definition neuron (n : nat) (w : vec) (rho : R) (k : nat) (x : vec) : R :=
 (** x with a zero as entry n. *)
 Definition padded (n : nat) (x : vec) : vec := fun i => if (i <? n)%nat then x i else 0.
 
+(** *** Pieces *)
+
+Definition clamp (a b x : R) : R := Rmin (Rmax x a) b.
+
+(** Bit patterns of the infinities, which [value] takes for 2^128 and -2^128: no float is
+    beyond. *)
+Definition infinite : Z := 2139095040.
+Definition minus_infinite : Z := 4286578688.
+
+(** Piece j of K + 1 is from end j to end j + 1; the ends are those of K knots, and infinities.
+    It starts to count from its lower end, the first one from its upper end. *)
+Definition piece_ends (knots : list Z) : list Z := minus_infinite :: knots ++ [infinite].
+Definition piece_origin (knots : list Z) (j : nat) : R :=
+  entry_of (piece_ends knots) (Nat.max j 1).
+
+Definition part (knots : list Z) (j : nat) (x : R) : R :=
+  clamp (entry_of (piece_ends knots) j) (entry_of (piece_ends knots) (S j)) x -
+  piece_origin knots j.
+
+Definition pieces (knots : list Z) (s : vec) (x : R) : R :=
+  sum (S (length knots)) (fun j => s j * part knots j x).
+
 (** The patch of x at position p. *)
 Definition patch (patches : list (list nat)) (n p : nat) (x : vec) : vec :=
   fun i => padded n x (nth i (nth p patches []) n).
@@ -159,6 +184,7 @@ Definition apply_op (o : op) (n : nat) (x : vec) : vec :=
   | Abs => fun i => Rabs (x i)
   | Tanh => fun i => tanh (x i)
   | Rank patches k => fun p => order_stat (length (nth p patches [])) (patch patches n p x) k
+  | Pieces knots slopes => fun i => pieces knots (entry slopes i) (x i)
   | Signed W C => fun o => sum (cols C) (fun j =>
       entry C o j * order_stat (cols W) (fun i => Rabs (x i - entry W o i)) (j + 1))
   end.

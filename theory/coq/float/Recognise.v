@@ -36,6 +36,8 @@ Definition guess (l : list node) : step :=
   else if is 0%nat "Cast" then
     Mapped (i 0 0) (i 1 0) (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 4 0)
   else if is 0%nat "Reshape" then Grouped (i 0 1) (i 1 1) (o 0 0) (o 1 0) (o 1 1) (o 2 0)
+  else if is 0%nat "Unsqueeze" && is 1%nat "Max" then
+    Pieced (i 0 1) (i 1 1) (i 2 1) (i 3 1) (i 4 1) (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 4 0) (o 5 0)
   else if is 0%nat "Unsqueeze" then
     Weighted (i 1 1) (i 4 1) (i 0 1) (i 5 1) (i 3 1) (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 3 1)
       (o 4 0) (o 5 0)
