@@ -24,6 +24,7 @@ from sortnet.certificate.operations import (
     Normalize,
     Operation,
     OrderStatistic,
+    PiecewiseLinear,
     RankFilter,
     ReLU,
     Shift,
@@ -52,8 +53,8 @@ KNOWN = (
 """The operations about which the proofs speak, bounds of them included."""
 
 
-OF_MARGINS = (*KNOWN, OrderStatistic)
-"""Those in margin files."""
+OF_MARGINS = (*KNOWN, OrderStatistic, PiecewiseLinear)
+"""Those in margin files: all."""
 
 
 def proved(network: Network) -> bool:
@@ -166,6 +167,23 @@ def signed(v: list[Fraction], op: OrderStatistic) -> list[Interval]:
     return result
 
 
+def pieces(v: list[Fraction], op: PiecewiseLinear) -> list[Interval]:
+    knots = [Fraction(float(t)) for t in op.knots]
+    result = []
+    for x, row in zip(v, op.slopes, strict=True):
+        least = most = size = Fraction(0)
+        for j, slope in enumerate(row):
+            clipped = max(x, knots[j - 1]) if j else x
+            clipped = min(clipped, knots[j]) if j < len(knots) else clipped
+            parts = difference(operand(clipped), {knots[max(j - 1, 0)]})
+            ends = [Fraction(float(slope)) * part for part in parts]
+            least, most = least + min(ends), most + max(ends)
+            size += max(map(abs, ends))
+        tiny = NORMAL * sum((4 + 4 * abs(Fraction(float(s))) + abs(x) for s in row), Fraction(0))
+        result.append(any_order(least - tiny, most + tiny, size + tiny, len(row), 24))
+    return result
+
+
 def affine(v: list[Fraction], op: Affine) -> list[Interval]:
     result = []
     for row, b in zip(op.W, op.b, strict=True):
@@ -225,6 +243,8 @@ def allowed(op: Operation, v: list[Fraction]) -> list[Interval]:
             return [hull(operand(x)) for group in groups for x in sorted(group, reverse=True)]
         case OrderStatistic():
             return signed(v, op)
+        case PiecewiseLinear():
+            return pieces(v, op)
         case RankFilter():
             padded = [*v, Fraction(0)]
             windows = [sorted((padded[i] for i in window), reverse=True) for window in op.patches]

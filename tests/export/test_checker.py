@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from networks import F32, any_networks, neuron
 from onnx import ModelProto, numpy_helper
 from relation import proved, proved_margin
-from test_tampering import CASES, HARMLESS, MODELS, copy
+from test_tampering import CASES, HARMLESS, MODELS, NETWORKS, change, copy, put, scale
+from test_tampering import constant as constant_of
 
 from sortnet.certificate.analysis import Analysis, analyse
 from sortnet.certificate.network import InputSpec, Network
-from sortnet.certificate.operations import Normalize, Operation, OrderStatistic, PiecewiseLinear
+from sortnet.certificate.operations import Normalize
 from sortnet.cli.checker import build_command
 from sortnet.cli.verify import verify_command
 from sortnet.export import checker as module
@@ -145,22 +146,42 @@ def test_what_is_not_proved_is_refused(check: Callable[[bytes], Verdict], kind: 
 
 
 @needs_coq
-@given(any_networks().filter(lambda n: not proved(n)), st.booleans())
-def test_operations_that_are_not_proved_are_refused(
-    check: Callable[[bytes], Verdict], network: Network, margin: bool
+@given(any_networks().filter(lambda n: not proved(n)))
+def test_bounds_that_are_not_proved_are_refused(
+    check: Callable[[bytes], Verdict], network: Network
 ) -> None:
-    unknown: tuple[type[Operation], ...] = (PiecewiseLinear,)
-    if not margin:
-        unknown += (OrderStatistic,)
-    assume(any(isinstance(op, unknown) for op in network.ops))
-    model = build_model(network, None if margin else Fraction(1, 100))
-    assert not check(model.SerializeToString()).accepted
+    assert not check(build_model(network, Fraction(1, 100)).SerializeToString()).accepted
 
 
-def table(scale: float) -> Network:
+OF_LEARNED: dict[str, Callable[[ModelProto], None]] = {
+    "coefficients doubled": scale("coefficients1", 2),
+    "fewer order statistics": lambda model: change(constant_of(model, "count1"), lambda v: v - 1),
+    "another axis": lambda model: change(constant_of(model, "axis_two"), lambda v: v - 1),
+    "slopes doubled": scale("slopes2", 2),
+    "beginning of a piece": put("begin2", 0),
+    "end of a piece": put("end2", 0),
+    "knots that fall": lambda model: change(constant_of(model, "end2"), lambda v: v[::-1]),
+    "origin of a piece": put("origin2", 1),
+    "no slack": put("margin_slack", 0),
+}
+
+
+@needs_coq
+def test_learned_functions_in_margin_files(check: Callable[[bytes], Verdict]) -> None:
+    network = NETWORKS["learned"]
+    verdict = check(build_model(network).SerializeToString())
+    assert verdict.accepted
+    compare(verdict, analyse(network), network)
+    for name, edit in OF_LEARNED.items():
+        model = build_model(network)
+        edit(model)
+        assert not check(model.SerializeToString()).accepted, name
+
+
+def table(size: float) -> Network:
     """Columns of very different size, the first four as large or as small as is said."""
     rng = np.random.default_rng(0)
-    scales = np.append(np.full(4, scale), [1e-3, 0.1, 1, 70]).astype(F32)
+    scales = np.append(np.full(4, size), [1e-3, 0.1, 1, 70]).astype(F32)
     spec = InputSpec((8,), -scales, scales, scales * F32([1, 0, 0.5, 1] * 2))
     first = neuron(rng, 8, 6, 3, 0.5)
     ops = (Normalize(np.zeros(8, F32), scales), first, neuron(rng, 6, 3, 2, 0.5))
