@@ -176,6 +176,15 @@ MUTATIONS = {
         "scale_limit : Z := unit_grid.",
     ),
     "farthest distance": ("Checker.v", "Z.max (h - w) (v - l).", "h - w."),
+    "the box inward": ("Checker.v", "(below l, above h)", "(above l, above h)"),
+    "units rounded down": ("Checker.v", "0 (map above (units_of D))", "0 (map below (units_of D))"),
+    "how far the ball reaches": ("IntervalChecker.v", "125 <=?", "124 <=?"),
+    "products of both signs": (
+        "Checker.v",
+        "signed_room (k : nat) : Z := let n := Z.of_nat k + 1 in",
+        "signed_room (k : nat) : Z := let n := Z.of_nat k in",
+    ),
+    "knots inside": ("Checker.v", "(clip l h (below k), clip l h (above k))", "(l, l)"),
 }
 
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 
+import numpy as np
+
 from sortnet.base.units import float32_down, float32_up
 from sortnet.certificate.network import Network
 from sortnet.certificate.operations import (
@@ -21,6 +23,9 @@ from sortnet.certificate.operations import (
     Negate,
     Normalize,
     Operation,
+    OrderStatistic,
+    PiecewiseLinear,
+    RankFilter,
     ReLU,
     Shift,
     SortConv,
@@ -38,17 +43,26 @@ KNOWN = (
     GroupSort,
     Negate,
     Normalize,
+    RankFilter,
     ReLU,
     Shift,
     SortConv,
     SortNeuron,
     Tanh,
 )
-"""The operations of format 1, about which the proofs speak."""
+"""The operations about which the proofs speak, bounds of them included."""
+
+
+OF_MARGINS = (*KNOWN, OrderStatistic, PiecewiseLinear)
+"""Those in margin files: all."""
 
 
 def proved(network: Network) -> bool:
     return all(type(op) in KNOWN for op in network.ops)
+
+
+def proved_margin(network: Network) -> bool:
+    return all(type(op) in OF_MARGINS for op in network.ops)
 
 
 UNIT = {24: Fraction(1, 2**24), 53: Fraction(1, 2**53)}
@@ -133,6 +147,43 @@ def neuron(v: list[Fraction], op: SortNeuron) -> list[Interval]:
     return result
 
 
+def signed(v: list[Fraction], op: OrderStatistic) -> list[Interval]:
+    count = op.coefficients.shape[1]
+    result = []
+    for row, table in zip(op.W, op.coefficients, strict=True):
+        distances = [
+            hull(abs(d) for d in difference({x}, {Fraction(float(w))}))
+            for x, w in zip(v, row, strict=True)
+        ]
+        low = sorted((d[0] for d in distances), reverse=True)[:count]
+        high = sorted((d[1] for d in distances), reverse=True)[:count]
+        least = most = size = Fraction(0)
+        for c, below, above in zip(table, low, high, strict=True):
+            ends = [Fraction(float(c)) * below, Fraction(float(c)) * above]
+            least, most = least + min(ends), most + max(ends)
+            size += abs(ends[1])
+        tiny = NORMAL * sum((1 + abs(Fraction(float(c))) + high[0] for c in table), Fraction(0))
+        result.append(any_order(least - tiny, most + tiny, size + tiny, count, 24))
+    return result
+
+
+def pieces(v: list[Fraction], op: PiecewiseLinear) -> list[Interval]:
+    knots = [Fraction(float(t)) for t in op.knots]
+    result = []
+    for x, row in zip(v, op.slopes, strict=True):
+        least = most = size = Fraction(0)
+        for j, slope in enumerate(row):
+            clipped = max(x, knots[j - 1]) if j else x
+            clipped = min(clipped, knots[j]) if j < len(knots) else clipped
+            parts = difference(operand(clipped), {knots[max(j - 1, 0)]})
+            ends = [Fraction(float(slope)) * part for part in parts]
+            least, most = least + min(ends), most + max(ends)
+            size += max(map(abs, ends))
+        tiny = NORMAL * sum((4 + 4 * abs(Fraction(float(s))) + abs(x) for s in row), Fraction(0))
+        result.append(any_order(least - tiny, most + tiny, size + tiny, len(row), 24))
+    return result
+
+
 def affine(v: list[Fraction], op: Affine) -> list[Interval]:
     result = []
     for row, b in zip(op.W, op.b, strict=True):
@@ -156,9 +207,10 @@ def allowed(op: Operation, v: list[Fraction]) -> list[Interval]:
     """An interval for each unit of an operation, on the values ``v`` that a host has computed."""
     match op:
         case Normalize():
-            mean, std = Fraction(float(op.mean)), Fraction(float(op.std))
+            means, stds = (np.broadcast_to(np.ravel(a), len(v)) for a in (op.mean, op.std))
             result = []
-            for x in v:
+            for x, m, s in zip(v, means, stds, strict=True):
+                mean, std = Fraction(float(m)), Fraction(float(s))
                 centered = difference({x}, {mean})
                 divided = rounded(lambda x, y: x / y, centered, {std})
                 reciprocal = rounded(lambda x, y: x / y, {Fraction(1)}, {std})
@@ -189,6 +241,14 @@ def allowed(op: Operation, v: list[Fraction]) -> list[Interval]:
         case GroupSort():
             groups = [v[i : i + op.size] for i in range(0, len(v), op.size)]
             return [hull(operand(x)) for group in groups for x in sorted(group, reverse=True)]
+        case OrderStatistic():
+            return signed(v, op)
+        case PiecewiseLinear():
+            return pieces(v, op)
+        case RankFilter():
+            padded = [*v, Fraction(0)]
+            windows = [sorted((padded[i] for i in window), reverse=True) for window in op.patches]
+            return [hull(operand(window[op.k - 1])) for window in windows]
         case ReLU():
             return [hull(max(y, Fraction(0)) for y in operand(x)) for x in v]
         case Abs():

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from javascript import WEB, JavaScriptHost, javascript_host
-from networks import F32, images, networks, neuron, start
+from networks import F32, any_networks, images, neuron, start
 from onnx import ModelProto, TensorProto, helper
-from relation import allowed, nearest, proved, radius
+from relation import allowed, nearest, proved_margin, radius
 
 from sortnet.certificate.network import Network
 from sortnet.certificate.operations import Bias, Flatten, Normalize, Operation, ReLU, Shift
@@ -94,12 +94,15 @@ def fractions(values: np.ndarray) -> list[Fraction]:
 
 def examine(network: Network, x: np.ndarray, host: Host) -> None:
     model = build_model(network)
-    kind = read_model(model).radius
+    read = read_model(model)
+    kind = read.radius
     assert isinstance(kind, MarginRadius)
     names = [f"v{index}" for index in range(len(network.ops) - 1)]
     for name in names:
         model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     logits, label, found, *inner = host(model, x)
+    if read.version > 1:
+        assert (inner.pop(0) == network.input.unit).all()
     values = [x, *inner, logits]
     for sample in range(len(x)):
         for index, op in enumerate(network.ops):
@@ -122,7 +125,7 @@ def examine(network: Network, x: np.ndarray, host: Host) -> None:
 
 
 @settings(max_examples=5)
-@given(network=networks().filter(proved), seed=st.integers(0, 2**32 - 1))
+@given(network=any_networks().filter(proved_margin), seed=st.integers(0, 2**32 - 1))
 def test_hosts_stay_within_the_relation(host: Host, network: Network, seed: int) -> None:
     examine(network, images(np.random.default_rng(seed), network, 2), host)
 

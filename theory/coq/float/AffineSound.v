@@ -159,6 +159,48 @@ Proof.
   - apply weight_bound.
 Qed.
 
+Lemma affine_unit_length rs row b r : affine_unit_of rs row b = Some r -> length rs = length row.
+Proof.
+  unfold affine_unit_of. destruct (affine_scan rs row 0 0 0) as [[[l h] w]|] eqn:E; [|discriminate].
+  intros _. revert E. generalize 0%Z at 1. generalize 0%Z at 1. generalize 0%Z.
+  revert row. induction rs as [|[a c] rs IH]; intros [|b' row] i j k E; try discriminate E;
+    [reflexivity|].
+  cbn [affine_scan] in E. destruct (finite b'); [|discriminate E].
+  destruct (enclose b'). cbn [length]. f_equal. apply (IH row _ _ _ E).
+Qed.
+
+Lemma weighted_ge l : forall row sum0, length l = length row -> (forall i, (0 <= nth i l 0)%Z) ->
+  (0 <= sum0)%Z -> (0 <= weighted l row sum0)%Z /\
+  fine sum0 +
+    sum (length l) (fun j => Rabs (value (nth j row 0%Z)) * grid (nth j l 0%Z)) <=
+  fine (weighted l row sum0).
+Proof.
+  induction l as [|m l IH]; intros [|b row] s L N S0; try discriminate L.
+  - cbn [weighted length sum]. split; [exact S0|lra].
+  - cbn [weighted length]. destruct (enclose b) as [w v] eqn:E.
+    pose proof (N 0%nat) as M0. cbn [nth] in M0.
+    destruct (IH row (s + Z.max (Z.abs w) (Z.abs v) * m)%Z ltac:(simpl in L; lia)
+      (fun i => N (S i)) ltac:(nia)) as [P H].
+    split; [exact P|]. rewrite sum_shift. cbn [nth]. eapply Rle_trans; [|exact H].
+    rewrite fine_plus, fine_mul. pose proof (weight_bound b) as B.
+    unfold below, above in B. rewrite E in B. cbn [fst snd] in B.
+    pose proof (Rmult_le_compat_r _ _ _ (grid_nonneg _ M0) B). lra.
+Qed.
+
+Lemma row_moves_sound l row : length l = length row -> (forall i, (0 <= nth i l 0)%Z) ->
+  (0 <= row_moves l row)%Z /\
+  sum (length l) (fun j => Rabs (value (nth j row 0%Z)) * grid (nth j l 0%Z)) <=
+  grid (row_moves l row).
+Proof.
+  intros L N. destruct (weighted_ge l row 0 L N ltac:(lia)) as [P H].
+  rewrite fine_0, Rplus_0_l in H.
+  assert (G : fine (weighted l row 0) <= grid (row_moves l row)).
+  { unfold row_moves. rewrite grid_opp.
+    pose proof (shiftr_fine (- weighted l row 0)) as F. rewrite fine_opp in F. lra. }
+  split; [|lra]. apply grid_le_inv. rewrite grid_0. eapply Rle_trans; [|exact G].
+  rewrite <- fine_0. apply fine_le, P.
+Qed.
+
 Lemma affine_room_ge_more n : (Z.of_nat n < 1048576)%Z ->
   growth double (n + 8) - 1 <= grid (affine_room n).
 Proof.
@@ -233,9 +275,20 @@ Proof.
       apply U1, Wx.
     - eapply Rle_trans; [exact U2|]. apply grid_le, (fold_max_ge unit_weight l 0), Ir.
     - eapply Rle_trans; [exact U3|]. apply grid_le, (fold_max_ge unit_bias l 0), Ir. }
-  constructor; unfold units in *; cbn [ranges error lipschitz].
+  destruct L0 as [Lm Mn].
+  assert (Rm : forall o, (o < rows W)%nat ->
+            nth o (map (fun o => row_moves (moves s) (row W o)) (seq 0 (rows W))) 0%Z =
+            row_moves (moves s) (row W o)).
+  { intros o Ho. rewrite (map_nth_lt _ _ 0%nat) by (rewrite seq_length; exact Ho).
+    rewrite seq_nth by exact Ho. reflexivity. }
+  constructor; unfold units in *; cbn [ranges error moves].
   - exact Lo.
-  - split; [lia|apply mul_up_nonneg; assumption].
+  - split; [cbn [error]; lia|]. unfold units. cbn [ranges moves]. rewrite Lo.
+    split; [rewrite map_length, seq_length; reflexivity|]. intros o.
+    destruct (Nat.lt_ge_cases o (rows W)) as [Ho|Ho].
+    + rewrite Rm by exact Ho. apply row_moves_sound; [|exact Mn]. rewrite Lm.
+      exact (affine_unit_length _ _ _ _ (F o (AffineUnit 0 0 0 0) Ho)).
+    + rewrite nth_overflow by (rewrite map_length, seq_length; exact Ho). lia.
   - intros x Wx o Ho. rewrite Lo in Ho. apply unit_sound; assumption.
   - intros x X y Wx Hx Hy o Ho. rewrite Lo in Ho. specialize (Hy o Ho).
     generalize dependent (y o). intros v Hv. inversion Hv; subst.
@@ -277,11 +330,12 @@ Proof.
              (sum (cols W) (fun j => entry W o j * z j) + entry_of b o))
       with (sum (cols W) (fun j => entry W o j * x j) - sum (cols W) (fun j => entry W o j * z j))
       by ring.
-    assert (D0 : 0 <= grid (lipschitz s) * d)
-      by (apply Rmult_le_pos; [apply grid_nonneg, L0|exact Hd]).
-    apply Rle_trans with (grid weight * (grid (lipschitz s) * d)).
-    + apply sum_moves; [exact D0| |].
-      * apply unit_sound, Ho.
-      * intros j Hj. apply Hx. lia.
-    + rewrite <- Rmult_assoc. apply Rmult_le_compat_r; [exact Hd|]. apply mul_up_ge.
+    rewrite Rm by exact Ho. specialize (F o (AffineUnit 0 0 0 0) Ho).
+    pose proof (affine_unit_length _ _ _ _ F) as Lr. rewrite <- Lm in Lr.
+    destruct (row_moves_sound (moves s) (row W o) Lr Mn) as [_ G].
+    eapply Rle_trans; [|apply Rmult_le_compat_r; [exact Hd|exact G]].
+    rewrite <- sum_minus, <- sum_scale_r, Lm, C1.
+    eapply Rle_trans; [apply sum_abs|]. apply sum_le. intros j Hj.
+    rewrite <- Rmult_minus_distr_l, Rabs_mult, Rmult_assoc.
+    apply Rmult_le_compat_l; [apply Rabs_pos|]. apply Hx. lia.
 Qed.

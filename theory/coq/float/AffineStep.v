@@ -21,13 +21,14 @@ Lemma affine_facts W b s s' : ready s -> step (Affine W b) s = Some s' ->
       Rabs (entry_of b o) <= A /\
     sum (cols W) (fun j => Rabs (entry W o j)) <= IZR (2 ^ 40) /\
     Rabs (entry_of b o) <= IZR (2 ^ 40) /\
-    sum (cols W) (fun j => Rabs (entry W o j)) * grid (lipschitz s) <= grid (lipschitz s')) /\
+    (moves s = repeat unit_grid (units s) ->
+      sum (cols W) (fun j => Rabs (entry W o j)) <= grid (lipschitz s'))) /\
   0 <= growth double (cols W + 8) - 1 /\
   (growth double (cols W + 8) - 1) * A +
     u * (grid (magnitude (ranges s')) + (growth double (cols W + 8) - 1) * A) + / IZR (2 ^ 48) <=
   grid (error s').
 Proof.
-  intros [E0 L0] H. cbn [step] in H.
+  intros [E0 [Lm Mn]] H. cbn [step] in H.
   destruct (forallb finite b && _ && _ && _) eqn:C; [|discriminate].
   repeat (apply andb_prop in C; destruct C as [C ?C]).
   apply Nat.eqb_eq in C1, C2. apply Z.ltb_lt in C0. unfold longest_sum in C0. clear C.
@@ -43,13 +44,13 @@ Proof.
   set (out := map (fun r => (unit_low r, unit_high r)) l) in *.
   set (q := mul_up (affine_room (cols W)) size) in *.
   set (e' := (mul_up weight (error s) + q)%Z) in *.
-  apply checked_some in H. destruct H as [-> _]. cbn [ranges error lipschitz].
+  apply checked_some in H. destruct H as [-> _]. cbn [ranges error].
   assert (W0 : (0 <= weight)%Z) by (apply (fold_max_ge unit_weight l 0)).
   assert (B0 : (0 <= bias)%Z) by (apply (fold_max_ge unit_bias l 0)).
   pose proof (magnitude_nonneg (ranges s)) as M0.
   assert (I0 : (0 <= inputs)%Z) by (unfold inputs; lia).
   assert (S0 : (0 <= size)%Z) by (pose proof (mul_up_nonneg _ _ W0 I0); unfold size; lia).
-  pose proof (grid_nonneg _ I0) as I0r. pose proof (grid_nonneg _ L0) as L0r.
+  pose proof (grid_nonneg _ I0) as I0r.
   exists (grid size). split; [exact C1|]. split; [lia|]. split; [split; assumption|].
   split; [exact C5|].
   pose proof (affine_room_ge_more (cols W) ltac:(lia)) as G.
@@ -67,7 +68,15 @@ Proof.
     split; [|split; [lra|split; [lra|]]].
     + unfold size. rewrite grid_plus. apply Rplus_le_compat; [|exact V3].
       eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; assumption.
-    + eapply Rle_trans; [|apply mul_up_ge]. apply Rmult_le_compat_r; assumption.
+    + intros Mu. pose proof (affine_unit_length _ _ _ _ F) as Lr. fold (units s) in Lr.
+      rewrite <- Lm in Lr. destruct (row_moves_sound (moves s) (row W o) Lr Mn) as [_ G1].
+      unfold lipschitz. cbn [moves].
+      eapply Rle_trans; [|apply grid_le, (largest_of_ge _ o)].
+      rewrite (map_nth_lt _ _ 0%nat) by (rewrite seq_length; exact Ho).
+      rewrite seq_nth by exact Ho. rewrite Nat.add_0_l. eapply Rle_trans; [|exact G1].
+      rewrite Lm, C1. right. apply sum_ext. intros j Hj. rewrite Mu.
+      rewrite (nth_indep (repeat unit_grid (units s)) _ unit_grid) by (rewrite repeat_length; lia).
+      rewrite nth_repeat, grid_1, Rmult_1_r. reflexivity.
   - assert (T1 : (growth double (cols W + 8) - 1) * grid size <= grid q).
     { eapply Rle_trans; [|apply mul_up_ge].
       apply Rmult_le_compat_r; [apply grid_nonneg, S0|exact G]. }
@@ -297,7 +306,8 @@ Proof.
   intros H1 Ha Hy Hs CY CB. destruct F as ((Rd & _ & S0) & _ & Sl).
   pose proof (step_sound _ _ _ Rd H1) as Sd. pose proof (sound_units _ _ _ Sd) as U1.
   cbn [out_size] in U1.
-  pose proof (sound_nonneg _ _ _ (step_sound _ _ _ (widened_ready _ _) Ha)) as [Ea La].
+  pose proof (sound_nonneg _ _ _ (step_sound _ _ _ (widened_ready _ _) Ha)) as [Ea _].
+  pose proof (lipschitz_nonneg a) as La.
   pose proof (sound_nonneg _ _ _ (step_sound _ _ _ (widened_ready _ _) Hy)) as [Ey _].
   destruct (settled_some _ _ Hs) as (-> & P1 & P2). cbn [gap spill] in P1, P2.
   pose proof (mul_up_nonneg _ _ La S0) as Ms0.
@@ -319,8 +329,7 @@ Proof.
       ltac:(intros j Hj; apply value_inside; lia)) as R. rewrite grid_plus. lra.
   - intros o Ho. destruct (CB o Ho) as [L H].
     destruct (affine_bounds_error y Hy o _ _ Ho L H) as [E1 E2]. apply Rabs_le_inv in E1, E2.
-    destruct (C5 o Ho) as (_ & _ & _ & D4). cbn [widened lipschitz] in D4.
-    rewrite grid_1, Rmult_1_r in D4.
+    destruct (C5 o Ho) as (_ & _ & _ & D4). specialize (D4 ltac:(rewrite widened_units; reflexivity)).
     set (pl := fun j => grid (fst (nth j (ranges (inner m)) (0, 0)%Z))).
     set (ph := fun j => grid (snd (nth j (ranges (inner m)) (0, 0)%Z))).
     assert (ord : forall j, (j < n)%nat -> pl j <= ph j)

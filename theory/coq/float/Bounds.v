@@ -5,7 +5,7 @@
     cannot be those of another network: weights, patches and shapes are named by the steps. *)
 
 From Coq Require Import ZArith List Bool String.
-From SortNet.float Require Import Graph Wire Forms Margin.
+From SortNet.float Require Import Network Graph Wire Forms Margin.
 Import ListNotations.
 Local Open Scope string_scope.
 Local Open Scope list_scope.
@@ -63,6 +63,11 @@ Definition bound_form (z : zeros) (s : step) (n : bound_names) (low high : strin
       (form low (Grouped to_groups count (v 0) (v 1) (v 2) (v 3)) ++
        form high (Grouped to_groups count (v 4) (v 5) (v 6) (v 7)),
        v 3, v 7)
+  | Weighted _ _ _ _ _ _ _ _ _ _ _ _ | Pieced _ _ _ _ _ _ _ _ _ _ _ => ([], v 0, v 1)
+  | Ranked pads places count last _ _ _ _ _ =>
+      (form low (Ranked pads places count last (v 0) (v 1) (v 2) (v 3) (v 4)) ++
+       form high (Ranked pads places count last (v 5) (v 6) (v 7) (v 8) (v 9)),
+       v 4, v 9)
   | Activated operator _ =>
       if String.eqb operator "Abs" then
         ([plain "Neg" [high] (v 0); plain "Neg" [low] (v 1);
@@ -148,7 +153,7 @@ Definition interval_form (n : interval) : list node :=
     | _ => (apart_form (apart_names n) low high w, w 6)
     end in
   [plain "Sub" ["input"; reach n] (v 0); plain "Add" ["input"; reach n] (v 1);
-   plain "Max" [v 0; zero bx] (v 2); plain "Min" [v 1; one bx] (v 3)] ++
+   plain "Max" [v 0; box_low bx] (v 2); plain "Min" [v 1; box_high bx] (v 3)] ++
   nodes ++ apart ++
   [plain "Greater" [worst; apart_slack n] (is_apart n)] ++
   box_form bx ++
@@ -162,7 +167,15 @@ Definition bounds_steps (n : interval) : list step :=
 (** Whether a last affine operation, and no other last operation, is bounded by its rows. *)
 Definition is_mapped (s : step) : bool := match s with Mapped _ _ _ _ _ _ _ => true | _ => false end.
 
+(** Bounds of steps with coefficients or slopes of any sign are not known here. *)
+Definition has_bounds (s : step) : bool :=
+  match s with
+  | Weighted _ _ _ _ _ _ _ _ _ _ _ _ | Pieced _ _ _ _ _ _ _ _ _ _ _ => false
+  | _ => true
+  end.
+
 Definition ends_well (n : interval) : bool :=
+  forallb has_bounds (bounds_steps n) &&
   match last_affine n with
   | Some (s, _) => is_mapped s
   | None => match rev (bounded n) with (s, _) :: _ => negb (is_mapped s) | [] => true end
@@ -180,10 +193,19 @@ Definition widenings (n : interval) : option (list Z) :=
 (** The numbers 0, ..., K-1. *)
 Definition counted (K : Z) : list Z := map Z.of_nat (seq 0 (Z.to_nat K)).
 
+(** How far the ball reaches in each feature; at most 1 for pixels. *)
+Definition reaches_of (start : shape) (k : input_kind) (n : interval) : option (list Z) :=
+  match k with
+  | Pixels =>
+      let* r := scalar g (reach n) in
+      check (r <=? one_pattern)%Z in Some (repeat r (Z.to_nat (units start)))
+  | Features _ => array_at g start (reach n)
+  end.
+
 (** Infinity is 2139095040 as a bit pattern, minus infinity 4286578688. *)
-Definition interval_constants (classes : Z) (n : interval) : bool :=
+Definition interval_constants (start : shape) (classes : Z) (n : interval) : bool :=
   let c := apart_names n in
-  (box_constants g (interval_box n) &&
+  (box_constants g start (interval_box n) &&
    is_constant g (axis_one c) Int64 [1] [1] &&
    is_constant g (numbers c) Int64 [classes] (counted classes) &&
    (negb (existsb is_mapped (bounds_steps n)) || is_constant g (double_zero n) Double [] [0]) &&

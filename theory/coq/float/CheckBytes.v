@@ -15,7 +15,7 @@ Definition analyse_radius (f : file) : option finding :=
   | Margin _ _ => let* r := analyse_file f in Some (Safe_margin r)
   | Interval eps reach slack widenings =>
       let* needed := interval_needed (file_network f) widenings in
-      check slack_checked needed slack && ball_checked eps reach in
+      check slack_checked needed slack && ball_checked (input (file_network f)) eps reach in
       Some (Safe_interval (above eps) (with_room needed slack) (below slack))
   end.
 

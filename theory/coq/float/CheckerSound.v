@@ -64,20 +64,56 @@ Qed.
 
 (** ** What one operation has to satisfy *)
 
+(** One move for each unit, none negative. *)
+Definition moving (n : nat) (m : list Z) : Prop :=
+  length m = n /\ forall i, (0 <= nth i m 0)%Z.
+
+Definition ready (s : state) : Prop := (0 <= error s)%Z /\ moving (units s) (moves s).
+
+Lemma moving_map n m (f : Z -> Z) : (forall a, (0 <= a)%Z -> (0 <= f a)%Z) -> moving n m ->
+  moving n (map f m).
+Proof.
+  intros F [L M]. split; [rewrite map_length; exact L|]. intros i.
+  destruct (Nat.lt_ge_cases i (length m)) as [H|H].
+  - rewrite (map_nth_lt f m 0%Z) by exact H. apply F, M.
+  - rewrite nth_overflow by (rewrite map_length; exact H). lia.
+Qed.
+
+Lemma moving_repeat n m : (0 <= m)%Z -> moving n (repeat m n).
+Proof.
+  intros H. split; [apply repeat_length|]. intros i. destruct (Nat.lt_ge_cases i n) as [L|L].
+  - rewrite (nth_indep _ _ m) by (rewrite repeat_length; exact L). rewrite nth_repeat. exact H.
+  - rewrite nth_overflow by (rewrite repeat_length; exact L). lia.
+Qed.
+
+Lemma largest_of_nonneg l : (0 <= largest_of l)%Z.
+Proof. exact (proj1 (fold_max_ge (fun a => a) l 0%Z)). Qed.
+
+Lemma largest_of_ge l i : (nth i l 0 <= largest_of l)%Z.
+Proof.
+  destruct (Nat.lt_ge_cases i (length l)) as [H|H].
+  - apply (proj2 (fold_max_ge (fun a => a) l 0%Z)), nth_In, H.
+  - rewrite nth_overflow by exact H. apply largest_of_nonneg.
+Qed.
+
+Lemma lipschitz_nonneg s : (0 <= lipschitz s)%Z.
+Proof. apply largest_of_nonneg. Qed.
+
+Lemma moves_lipschitz s i : (nth i (moves s) 0 <= lipschitz s)%Z.
+Proof. apply largest_of_ge. Qed.
+
 Record sound (o : op) (s s' : state) : Prop := Sound {
   sound_units : units s' = out_size o (units s);
-  sound_nonneg : (0 <= error s')%Z /\ (0 <= lipschitz s')%Z;
+  sound_nonneg : ready s';
   sound_range : forall x, within (ranges s) x -> within (ranges s') (apply_op o (units s) x);
   sound_close : forall x X y, within (ranges s) x ->
     (forall i, (i < units s)%nat -> Rabs (X i - x i) <= grid (error s)) ->
     computes_op o (units s) X y ->
     forall i, (i < units s')%nat -> Rabs (y i - apply_op o (units s) x i) <= grid (error s');
   sound_moves : forall x z d, 0 <= d ->
-    (forall i, (i < units s)%nat -> Rabs (x i - z i) <= grid (lipschitz s) * d) ->
+    (forall i, (i < units s)%nat -> Rabs (x i - z i) <= grid (nth i (moves s) 0%Z) * d) ->
     forall i, (i < units s')%nat ->
-    Rabs (apply_op o (units s) x i - apply_op o (units s) z i) <= grid (lipschitz s') * d }.
-
-Definition ready (s : state) : Prop := (0 <= error s)%Z /\ (0 <= lipschitz s)%Z.
+    Rabs (apply_op o (units s) x i - apply_op o (units s) z i) <= grid (nth i (moves s') 0%Z) * d }.
 
 (** ** Operations of one unit *)
 
@@ -98,9 +134,10 @@ Proof.
   rewrite (map2_nth f l c (0, 0)%Z 0%Z) by auto. apply H, W, Hi.
 Qed.
 
-(** The common shape: an operation that is 1-Lipschitz and adds [room] of its output. *)
-Lemma sound_after o s l room :
+(** The common shape: an operation that adds [room] of its output. *)
+Lemma sound_after o s l room m :
   ready s -> (0 <= room)%Z -> length l = out_size o (units s) ->
+  moving (out_size o (units s)) m ->
   (forall x, within (ranges s) x -> within l (apply_op o (units s) x)) ->
   (forall x X y i, within (ranges s) x ->
     (forall i, (i < units s)%nat -> Rabs (X i - x i) <= grid (error s)) ->
@@ -110,33 +147,44 @@ Lemma sound_after o s l room :
     computes_unit (units s) X i o y ->
     Rabs (y - apply_op o (units s) x i) <=
     grid (error s) + grid room * (grid (magnitude l) + grid (error s)) + / IZR (2 ^ 48)) ->
-  (forall x z r, 0 <= r ->
-    (forall i, (i < units s)%nat -> Rabs (x i - z i) <= r) ->
+  (forall x z d, 0 <= d ->
+    (forall i, (i < units s)%nat -> Rabs (x i - z i) <= grid (nth i (moves s) 0%Z) * d) ->
     forall i, (i < out_size o (units s))%nat ->
-    Rabs (apply_op o (units s) x i - apply_op o (units s) z i) <= r) ->
+    Rabs (apply_op o (units s) x i - apply_op o (units s) z i) <= grid (nth i m 0%Z) * d) ->
   forall s',
-  checked (State l (error s + rounded room (magnitude l + error s)) (lipschitz s)) = Some s' ->
+  checked (State l (error s + rounded room (magnitude l + error s)) m) = Some s' ->
   sound o s s'.
 Proof.
-  intros [E0 L0] R0 Len Hr Hc Hm s' C. apply checked_some in C.
+  intros [E0 L0] R0 Len Hv Hr Hc Hm s' C. apply checked_some in C.
   cbn [ranges error] in C. destruct C as [-> C].
-  pose proof (magnitude_nonneg l) as M0. set (m := magnitude l) in *.
-  pose proof (rounded_nonneg room (m + error s) R0 ltac:(lia)) as N.
-  pose proof (rounded_ge room (m + error s)) as G. rewrite grid_plus in C, G.
-  assert (G0 : 0 <= grid room * (grid m + grid (error s))).
+  pose proof (magnitude_nonneg l) as M0. set (mg := magnitude l) in *.
+  pose proof (rounded_nonneg room (mg + error s) R0 ltac:(lia)) as N.
+  pose proof (rounded_ge room (mg + error s)) as G. rewrite grid_plus in C, G.
+  assert (G0 : 0 <= grid room * (grid mg + grid (error s))).
   { rewrite <- grid_plus. apply Rmult_le_pos; apply grid_nonneg; lia. }
-  constructor; unfold units in *; cbn [ranges error lipschitz] in *.
+  constructor; unfold units in *; cbn [ranges error moves] in *.
   - exact Len.
-  - split; [lia|exact L0].
+  - split; [cbn [error]; lia|]. cbn [moves]. unfold units. cbn [ranges]. rewrite Len. exact Hv.
   - exact Hr.
   - intros x X y W Hx Hy i Hi. rewrite Len in Hi. rewrite grid_plus.
     eapply Rle_trans; [apply (Hc x X (y i) i W Hx Hi)|].
     + apply magnitude_bound; [apply Hr, W|rewrite Len; exact Hi].
     + lra.
     + apply Hy, Hi.
-    + fold m. lra.
-  - intros x z d Hd Hx i Hi. rewrite Len in Hi. apply Hm; [|exact Hx|exact Hi].
-    apply Rmult_le_pos; [apply grid_nonneg, L0|exact Hd].
+    + fold mg. lra.
+  - intros x z d Hd Hx i Hi. rewrite Len in Hi. apply Hm; assumption.
+Qed.
+
+(** Operations of one unit that move no further than it. *)
+Lemma moves_kept o s :
+  (forall x z i, Rabs (apply_op o (units s) x i - apply_op o (units s) z i) <= Rabs (x i - z i)) ->
+  out_size o (units s) = units s ->
+  forall x z d, 0 <= d ->
+  (forall i, (i < units s)%nat -> Rabs (x i - z i) <= grid (nth i (moves s) 0%Z) * d) ->
+  forall i, (i < out_size o (units s))%nat ->
+  Rabs (apply_op o (units s) x i - apply_op o (units s) z i) <= grid (nth i (moves s) 0%Z) * d.
+Proof.
+  intros K U x z d _ H i Hi. rewrite U in Hi. eapply Rle_trans; [apply K|apply H, Hi].
 Qed.
 
 Lemma grid_zero_room m : grid 0 * m = 0.
@@ -144,20 +192,22 @@ Proof. rewrite grid_0. ring. Qed.
 
 Lemma negate_sound s s' : ready s -> step Negate s = Some s' -> sound Negate s s'.
 Proof.
-  intros R H. cbn [step] in H. revert H. apply sound_after; [exact R|lia|apply map_length| | |].
+  intros R H. cbn [step] in H. revert H.
+  apply sound_after; [exact R|lia|apply map_length|apply R| | |].
   - intros x W. apply (within_map _ Ropp); [|exact W]. intros r a [H1 H2].
     unfold in_range. cbn [fst snd]. rewrite !grid_opp. lra.
   - intros x X y i W Hx Hi _ _ C. inversion C; subst. rewrite grid_zero_room.
     match goal with O : operand single (X i) ?v |- _ =>
       pose proof (negate_error (x i) (X i) _ v (Hx i Hi) O) end.
     cbn [apply_op]. lra.
-  - intros x z r _ Hx i Hi. cbn [apply_op].
-    replace (- x i - - z i) with (- (x i - z i)) by ring. rewrite Rabs_Ropp. apply Hx, Hi.
+  - apply moves_kept; [|reflexivity]. intros x z i. cbn [apply_op].
+    replace (- x i - - z i) with (- (x i - z i)) by ring. rewrite Rabs_Ropp. lra.
 Qed.
 
 Lemma relu_sound s s' : ready s -> step Relu s = Some s' -> sound Relu s s'.
 Proof.
-  intros R H. cbn [step] in H. revert H. apply sound_after; [exact R|lia|apply map_length| | |].
+  intros R H. cbn [step] in H. revert H.
+  apply sound_after; [exact R|lia|apply map_length|apply R| | |].
   - intros x W. apply (within_map _ (fun a => Rmax a 0)); [|exact W]. intros r a [H1 H2].
     unfold in_range. cbn [fst snd]. rewrite !grid_max, grid_0.
     split; apply Rle_max_compat_r; assumption.
@@ -165,7 +215,7 @@ Proof.
     match goal with O : operand single (X i) ?v |- _ =>
       pose proof (relu_error (x i) (X i) _ v (Hx i Hi) O) end.
     cbn [apply_op]. lra.
-  - intros x z r _ Hx i Hi. cbn [apply_op]. eapply Rle_trans; [|apply Hx, Hi].
+  - apply moves_kept; [|reflexivity]. intros x z i. cbn [apply_op].
     pose proof (Rle_abs (x i - z i)) as A. pose proof (Rle_abs (- (x i - z i))) as B.
     rewrite Rabs_Ropp in B. unfold Rmax.
     destruct (Rle_dec (x i) 0), (Rle_dec (z i) 0); apply Rabs_le; lra.
@@ -173,7 +223,8 @@ Qed.
 
 Lemma abs_sound s s' : ready s -> step Abs s = Some s' -> sound Abs s s'.
 Proof.
-  intros R H. cbn [step] in H. revert H. apply sound_after; [exact R|lia|apply map_length| | |].
+  intros R H. cbn [step] in H. revert H.
+  apply sound_after; [exact R|lia|apply map_length|apply R| | |].
   - intros x W. apply (within_map _ Rabs); [|exact W]. intros r a [H1 H2].
     unfold in_range. cbn [fst snd]. rewrite !grid_max, !grid_opp, grid_0.
     pose proof (Rle_abs a). pose proof (Rle_abs (- a)) as N. rewrite Rabs_Ropp in N. split.
@@ -184,15 +235,14 @@ Proof.
     match goal with O : operand single (X i) ?v |- _ =>
       pose proof (abs_error (x i) (X i) _ v (Hx i Hi) O) end.
     cbn [apply_op]. lra.
-  - intros x z r _ Hx i Hi. cbn [apply_op]. eapply Rle_trans; [apply Rabs_triang_inv2|].
-    apply Hx, Hi.
+  - apply moves_kept; [|reflexivity]. intros x z i. apply Rabs_triang_inv2.
 Qed.
 
 Lemma shift_sound c s s' : ready s -> step (Shift c) s = Some s' -> sound (Shift c) s s'.
 Proof.
   intros R H. cbn [step] in H. destruct (forallb finite c && _) eqn:C; [|discriminate].
   apply andb_prop in C. destruct C as [_ C]. apply Nat.eqb_eq in C. revert H.
-  apply sound_after; [exact R|discriminate|apply map2_length; auto| | |].
+  apply sound_after; [exact R|discriminate|apply map2_length; auto|apply R| | |].
   - intros x W. apply (within_map2 _ Rminus); [|exact C|exact W]. intros r b a [H1 H2].
     pose proof (below_value b). pose proof (above_value b).
     unfold in_range. cbn [fst snd]. rewrite !grid_minus. lra.
@@ -206,15 +256,15 @@ Proof.
                  + grid (error s))).
     { apply Rmult_le_compat_l; [pose proof (unit_pos single); lra|lra]. }
     lra.
-  - intros x z r _ Hx i Hi. cbn [apply_op].
-    replace (x i - entry_of c i - (z i - entry_of c i)) with (x i - z i) by ring. apply Hx, Hi.
+  - apply moves_kept; [|reflexivity]. intros x z i. cbn [apply_op].
+    replace (x i - entry_of c i - (z i - entry_of c i)) with (x i - z i) by ring. lra.
 Qed.
 
 Lemma bias_sound c s s' : ready s -> step (Bias c) s = Some s' -> sound (Bias c) s s'.
 Proof.
   intros R H. cbn [step] in H. destruct (forallb finite c && _) eqn:C; [|discriminate].
   apply andb_prop in C. destruct C as [_ C]. apply Nat.eqb_eq in C. revert H.
-  apply sound_after; [exact R|discriminate|apply map2_length; auto| | |].
+  apply sound_after; [exact R|discriminate|apply map2_length; auto|apply R| | |].
   - intros x W. apply (within_map2 _ Rplus); [|exact C|exact W]. intros r b a [H1 H2].
     pose proof (below_value b). pose proof (above_value b).
     unfold in_range. cbn [fst snd]. rewrite !grid_plus. lra.
@@ -228,8 +278,8 @@ Proof.
                  + grid (error s))).
     { apply Rmult_le_compat_l; [pose proof (unit_pos single); lra|lra]. }
     lra.
-  - intros x z r _ Hx i Hi. cbn [apply_op].
-    replace (x i + entry_of c i - (z i + entry_of c i)) with (x i - z i) by ring. apply Hx, Hi.
+  - apply moves_kept; [|reflexivity]. intros x z i. cbn [apply_op].
+    replace (x i + entry_of c i - (z i + entry_of c i)) with (x i - z i) by ring. lra.
 Qed.
 
 Lemma flatten_sound s s' : ready s -> step Flatten s = Some s' -> sound Flatten s s'.
@@ -402,9 +452,10 @@ Qed.
 Lemma tanh_sound s s' : ready s -> step Tanh s = Some s' -> sound Tanh s s'.
 Proof.
   intros [E0 L0] H. cbn [step] in H. apply checked_some in H.
-  destruct H as [-> _]. constructor; unfold units; cbn [ranges error lipschitz apply_op].
+  destruct H as [-> _]. constructor; unfold units; cbn [ranges error moves apply_op].
   - apply map_length.
-  - split; [|exact L0]. unfold tanh_room. lia.
+  - split; [cbn [error]; unfold tanh_room; lia|]. unfold units. cbn [ranges moves].
+    rewrite map_length. exact L0.
   - intros x W. apply (within_map _ tanh); [exact tanh_range|exact W].
   - intros x X y W Hx Hy i Hi. rewrite map_length in Hi. specialize (Hy i Hi).
     generalize dependent (y i). intros v Hv. inversion Hv; subst.
@@ -433,77 +484,131 @@ Proof.
     unfold Rdiv. assert (/ b <= / grid d) by (apply Rinv_le_contravar; lra). nra.
 Qed.
 
+Lemma normalized_range r mean std a : std_checked std = true -> in_range r a ->
+  in_range (normalized r (mean, std)) ((a - value mean) / value std).
+Proof.
+  intros C [H1 H2]. unfold std_checked in C.
+  repeat (apply andb_prop in C; destruct C as [C ?C]). apply Z.leb_le in C1.
+  assert (D : (0 < below std)%Z) by (unfold least_std in C1; lia).
+  pose proof (below_value std) as S1. pose proof (above_value std) as S2.
+  pose proof (below_value mean). pose proof (above_value mean).
+  assert (D' : 0 < grid (below std)).
+  { apply IZR_lt in D. unfold grid. pose proof unit_grid_pos. apply Rdiv_lt_0_compat; lra. }
+  assert (I0 : 0 < / value std) by (apply Rinv_0_lt_compat; lra).
+  unfold in_range, normalized. cbn [fst snd]. split.
+  - eapply Rle_trans; [apply (grid_div_down _ (value std)); [exact D|split; assumption]|].
+    rewrite grid_minus. unfold Rdiv. apply Rmult_le_compat_r; lra.
+  - rewrite grid_opp. apply Ropp_le_cancel. rewrite Ropp_involutive.
+    eapply Rle_trans; [apply (grid_div_down _ (value std)); [exact D|split; assumption]|].
+    rewrite grid_minus. unfold Rdiv. rewrite Ropp_mult_distr_l.
+    apply Rmult_le_compat_r; lra.
+Qed.
+
+(** What [std_checked] says. *)
+Lemma std_checked_true std : std_checked std = true ->
+  (0 < below std)%Z /\ / IZR (2 ^ 28) <= value std <= IZR (2 ^ 40) /\ 0 < / value std /\
+  / value std <= grid (quotient_up unit_grid (below std)).
+Proof.
+  intros C. unfold std_checked in C.
+  repeat (apply andb_prop in C; destruct C as [C ?C]). apply Z.leb_le in C0, C1.
+  assert (D : (0 < below std)%Z) by (unfold least_std in C1; lia).
+  pose proof (below_value std) as S1. pose proof (above_value std) as S2.
+  assert (Sr : / IZR (2 ^ 28) <= value std <= IZR (2 ^ 40)).
+  { apply grid_le in C0, C1. unfold grid at 1, least_std, unit_grid in C1.
+    unfold grid at 2, largest_std, unit_grid in C0. lra. }
+  split; [exact D|]. split; [exact Sr|]. split; [apply Rinv_0_lt_compat; lra|].
+  eapply Rle_trans; [|apply quotient_up_ge, D]. rewrite grid_1.
+  unfold Rdiv. rewrite Rmult_1_l. apply Rinv_le_contravar; [|exact S1].
+  apply IZR_lt in D. unfold grid. pose proof unit_grid_pos. apply Rdiv_lt_0_compat; lra.
+Qed.
+
+Lemma quotient_up_nonneg a d : (0 <= a)%Z -> (0 < d)%Z -> (0 <= quotient_up a d)%Z.
+Proof.
+  intros A D. apply grid_le_inv. rewrite grid_0. eapply Rle_trans; [|apply quotient_up_ge, D].
+  apply IZR_lt in D as D'. unfold Rdiv. apply Rmult_le_pos; [apply grid_nonneg, A|].
+  apply Rlt_le, Rinv_0_lt_compat. unfold grid. pose proof unit_grid_pos.
+  apply Rdiv_lt_0_compat; lra.
+Qed.
+
 Lemma normalize_sound mean std s s' : ready s -> step (Normalize mean std) s = Some s' ->
   sound (Normalize mean std) s s'.
 Proof.
-  intros [E0 L0] H. cbn [step] in H.
-  destruct (finite mean && finite std && _ && _) eqn:C; [|discriminate].
-  apply andb_prop in C. destruct C as [C C2]. apply andb_prop in C. destruct C as [_ C1].
-  apply Z.leb_le in C1, C2. apply checked_some in H. destruct H as [-> B].
-  pose proof (below_value std) as S1. pose proof (above_value std) as S2.
-  assert (D : (0 < below std)%Z) by (unfold least_std in C1; lia).
-  assert (Sr : / 1048576 <= value std <= 1048576).
-  { apply grid_le in C1, C2. unfold grid at 1, least_std, unit_grid in C1.
-    unfold grid at 2, largest_std, unit_grid in C2. lra. }
-  set (factor := quotient_up unit_grid (below std)) in *.
-  assert (F : / value std <= grid factor).
-  { unfold factor. eapply Rle_trans; [|apply quotient_up_ge, D]. rewrite grid_1.
-    unfold Rdiv. rewrite Rmult_1_l. apply Rinv_le_contravar; [|exact S1].
-    apply IZR_lt in D. unfold grid. pose proof unit_grid_pos. apply Rdiv_lt_0_compat; lra. }
-  assert (I0 : 0 < / value std) by (apply Rinv_0_lt_compat; lra).
-  assert (F0 : (0 <= factor)%Z) by (apply grid_le_inv; rewrite grid_0; lra).
-  cbn [ranges error lipschitz] in B.
-  set (l := map _ (ranges s)) in *.
+  intros [E0 [L0 M0']] H. cbn [step] in H.
+  destruct (forallb finite mean && _ && _ && _) eqn:C; [|discriminate].
+  repeat (apply andb_prop in C; destruct C as [C ?C]). clear C.
+  apply Nat.eqb_eq in C0, C1. rewrite forallb_forall in C2.
+  apply checked_some in H. destruct H as [-> B].
+  set (factor := largest_of _) in *.
+  assert (Cs : forall i, (i < units s)%nat -> std_checked (nth i std 0%Z) = true)
+    by (intros i Hi; apply C2, nth_In; lia).
+  assert (F : forall i, (i < units s)%nat -> / entry_of std i <= grid factor).
+  { intros i Hi. eapply Rle_trans; [apply (std_checked_true _ (Cs i Hi))|]. apply grid_le.
+    unfold factor. eapply Z.le_trans; [|apply (largest_of_ge _ i)].
+    rewrite (map_nth_lt _ std 0%Z) by lia. lia. }
+  assert (F0 : (0 <= factor)%Z) by apply largest_of_nonneg.
+  cbn [ranges error moves] in B.
+  set (l := map2 normalized _ _) in *.
   set (e' := mul_up factor (error s)) in *.
   assert (E0' : (0 <= e')%Z) by (apply mul_up_nonneg; assumption).
-  assert (Ee : grid (error s) / value std <= grid e').
-  { eapply Rle_trans; [|apply mul_up_ge]. rewrite Rmult_comm. unfold Rdiv.
-    apply Rmult_le_compat_l; [apply grid_nonneg, E0|exact F]. }
+  assert (Ee : forall i, (i < units s)%nat -> grid (error s) / entry_of std i <= grid e').
+  { intros i Hi. eapply Rle_trans; [|apply mul_up_ge]. rewrite Rmult_comm. unfold Rdiv.
+    apply Rmult_le_compat_l; [apply grid_nonneg, E0|apply F, Hi]. }
   pose proof (magnitude_nonneg l) as M0.
   pose proof (rounded_nonneg normalize_room (magnitude l + e') ltac:(discriminate) ltac:(lia)) as N.
   pose proof (rounded_ge normalize_room (magnitude l + e')) as G.
   rewrite grid_normalize_room, grid_plus in G. rewrite !grid_plus in B.
-  assert (W' : forall x, within (ranges s) x -> within l (fun i => (x i - value mean) / value std)).
-  { intros x W. apply (within_map _ (fun a => (a - value mean) / value std)); [|exact W].
-    intros r a [H1 H2]. pose proof (below_value mean). pose proof (above_value mean).
-    unfold in_range. cbn [fst snd]. split.
-    - eapply Rle_trans; [apply (grid_div_down _ (value std)); [exact D|split; assumption]|].
-      rewrite grid_minus. unfold Rdiv. apply Rmult_le_compat_r; lra.
-    - rewrite grid_opp. apply Ropp_le_cancel. rewrite Ropp_involutive.
-      eapply Rle_trans; [apply (grid_div_down _ (value std)); [exact D|split; assumption]|].
-      rewrite grid_minus. unfold Rdiv. rewrite Ropp_mult_distr_l.
-      apply Rmult_le_compat_r; lra. }
+  assert (Lc : length (ranges s) = length (combine mean std))
+    by (rewrite combine_length; unfold units in *; lia).
+  assert (Ll : length l = units s) by (unfold l; rewrite map2_length; [reflexivity|exact Lc]).
+  assert (W' : forall x, within (ranges s) x ->
+            within l (fun i => (x i - entry_of mean i) / entry_of std i)).
+  { intros x W i Hi. rewrite Ll in Hi. unfold l.
+    rewrite (map2_nth normalized _ _ (0, 0)%Z (0, 0)%Z) by assumption.
+    rewrite combine_nth by lia. apply normalized_range; [apply Cs, Hi|apply W, Hi]. }
   assert (NG : 0 <= normalize_growth - 1).
   { unfold normalize_growth. rewrite unit_single. lra. }
-  constructor; unfold units; cbn [ranges error lipschitz apply_op].
-  - apply map_length.
-  - split; [lia|apply mul_up_nonneg; assumption].
+  constructor; cbn [ranges error moves apply_op].
+  - exact Ll.
+  - split; [cbn [error]; lia|]. unfold units. cbn [ranges moves]. rewrite Ll.
+    split; [rewrite map2_length; lia|]. intros i.
+    destruct (Nat.lt_ge_cases i (units s)) as [Hi|Hi].
+    + rewrite (map2_nth _ _ _ 0%Z 0%Z) by lia.
+      apply quotient_up_nonneg; [apply M0'|apply (std_checked_true _ (Cs i Hi))].
+    + rewrite nth_overflow by (rewrite map2_length; lia). lia.
   - exact W'.
-  - intros x X y W Hx Hy i Hi. unfold l in Hi. rewrite map_length in Hi. specialize (Hy i Hi).
+  - intros x X y W Hx Hy i Hi. unfold units in Hi. cbn [ranges] in Hi. rewrite Ll in Hi.
+    specialize (Hy i Hi).
     generalize dependent (y i). intros v Hv. inversion Hv; subst.
-    rewrite grid_plus.
-    assert (Mi : Rabs ((x i - value mean) / value std) <= grid (magnitude l)).
-    { apply (magnitude_bound l (fun i => (x i - value mean) / value std)); [apply W', W|].
-      unfold l. rewrite map_length. exact Hi. }
-    assert (Y : (Rabs (x i - value mean) + grid (error s)) / value std <=
+    rewrite grid_plus. destruct (std_checked_true _ (Cs i Hi)) as (D & Sr & I0 & _).
+    fold (entry_of std i) in Sr, I0.
+    assert (Mi : Rabs ((x i - entry_of mean i) / entry_of std i) <= grid (magnitude l)).
+    { apply (magnitude_bound l (fun i => (x i - entry_of mean i) / entry_of std i));
+        [apply W', W|lia]. }
+    specialize (Ee i Hi).
+    assert (Y : (Rabs (x i - entry_of mean i) + grid (error s)) / entry_of std i <=
                 grid (magnitude l) + grid e').
-    { unfold Rdiv in *. rewrite Rabs_mult, (Rabs_pos_eq (/ value std)) in Mi by lra. lra. }
+    { unfold Rdiv in *. rewrite Rabs_mult, (Rabs_pos_eq (/ entry_of std i)) in Mi by lra. lra. }
     pose proof (Rmult_le_pos _ _ NG (grid_nonneg (magnitude l + e') ltac:(lia))) as P.
     rewrite grid_plus in P.
-    assert (NO : normalizes (value mean) (value std) (X i) v) by assumption.
-    pose proof (normalize_error (value mean) (value std) (x i) (X i) (grid (error s)) v Sr
+    assert (NO : normalizes (entry_of mean i) (entry_of std i) (X i) v) by assumption.
+    pose proof (normalize_error (entry_of mean i) (entry_of std i) (x i) (X i) (grid (error s)) v Sr
       (grid_nonneg _ E0) (Hx i Hi) ltac:(lra) NO) as E.
-    assert ((normalize_growth - 1) * ((Rabs (x i - value mean) + grid (error s)) / value std) <=
+    assert ((normalize_growth - 1) *
+              ((Rabs (x i - entry_of mean i) + grid (error s)) / entry_of std i) <=
             (normalize_growth - 1) * (grid (magnitude l) + grid e'))
       by (apply Rmult_le_compat_l; assumption).
     lra.
-  - intros x z d Hd Hx i Hi. unfold l in Hi. rewrite map_length in Hi. specialize (Hx i Hi).
-    replace ((x i - value mean) / value std - (z i - value mean) / value std)
-      with ((x i - z i) * / value std) by (field; lra).
-    rewrite Rabs_mult, (Rabs_pos_eq (/ value std)) by lra.
-    apply Rle_trans with (grid factor * grid (lipschitz s) * d).
-    + replace (grid factor * grid (lipschitz s) * d) with ((grid (lipschitz s) * d) * grid factor)
-        by ring.
-      apply Rmult_le_compat; [apply Rabs_pos|lra|exact Hx|exact F].
-    + apply Rmult_le_compat_r; [exact Hd|]. apply mul_up_ge.
+  - intros x z d Hd Hx i Hi. unfold units in Hi. cbn [ranges] in Hi. rewrite Ll in Hi.
+    specialize (Hx i Hi). destruct (std_checked_true _ (Cs i Hi)) as (D & Sr & I0 & _).
+    fold (entry_of std i) in Sr, I0.
+    replace ((x i - entry_of mean i) / entry_of std i - (z i - entry_of mean i) / entry_of std i)
+      with ((x i - z i) * / entry_of std i) by (field; lra).
+    rewrite Rabs_mult, (Rabs_pos_eq (/ entry_of std i)) by lra.
+    rewrite (map2_nth _ _ _ 0%Z 0%Z) by lia.
+    apply Rle_trans with (grid (nth i (moves s) 0%Z) / grid (below (nth i std 0%Z)) * d).
+    + unfold Rdiv. rewrite (Rmult_assoc _ _ d), (Rmult_comm _ d), <- Rmult_assoc.
+      apply Rmult_le_compat; [apply Rabs_pos|lra|exact Hx|].
+      apply Rinv_le_contravar; [|apply below_value].
+      apply IZR_lt in D. unfold grid. pose proof unit_grid_pos. apply Rdiv_lt_0_compat; lra.
+    + apply Rmult_le_compat_r; [exact Hd|]. apply quotient_up_ge, D.
 Qed.

@@ -43,51 +43,57 @@ Definition well_formed : bool :=
   forallb good_name (constant_names ++ node_outputs) &&
   forallb (fun c => existsb (String.eqb c) (flat_map inputs (nodes g))) constant_names.
 
-(** A batch of images, and what is computed of it. *)
-Definition image : option shape :=
+(** A batch of samples, and what is computed of it. *)
+Definition sample : option shape :=
   match graph_inputs g with
-  | [Declared name type [None; Some c; Some h; Some w]] =>
+  | [Declared name type (None :: free)] =>
       check String.eqb name "input" && (type =? 1)%Z in
-      check ((1 <=? c) && (1 <=? h) && (1 <=? w) && (c <=? largest_vector) &&
-             (h <=? largest_vector) && (w <=? largest_vector) &&
-             (c * h * w <=? largest_vector))%Z in
-      Some (Image c h w)
+      let* dims := traverse (fun d => d) free in
+      check forallb (fun d => (1 <=? d) && (d <=? largest_vector))%Z dims in
+      match dims with
+      | [] => None
+      | [n] => Some (Flat n)
+      | _ => check (fold_right Z.mul 1 dims <=? largest_vector)%Z in Some (Image dims)
+      end
   | _ => None
   end.
 
-Definition declares (classes : Z) : bool :=
+Definition declares (start : shape) (k : input_kind) (classes : Z) : bool :=
   (2 <=? classes)%Z &&
   list_eqb declaration_eqb (graph_outputs g)
-    [Declared "logits" 1 [None; Some classes]; Declared "label" 7 [None];
-     Declared "radius" 1 [None]].
+    ([Declared "logits" 1 [None; Some classes]; Declared "label" 7 [None];
+      Declared "radius" 1 [None]] ++
+     match k with Pixels => [] | Features _ => [Declared "unit" 1 (map Some (dims_in start))] end).
 
 (** The file that the graph is, with so much work at most. *)
 Inductive denotes (room : Z) : file -> Prop :=
-  | denotes_margin start steps os classes n s t :
+  | denotes_margin start k D steps os classes n s t :
       well_formed = true ->
-      image = Some start ->
-      nodes g = forms "input" steps ++ [label] ++ margin_form n ->
+      sample = Some start ->
+      nodes g = forms "input" steps ++ [label] ++ margin_form n ++ unit_form k ->
       result_of "input" steps = "logits" ->
       operations g room start steps = Some (os, Flat classes) ->
-      declares classes = true ->
-      margin_constants g n = true ->
+      declares start k classes = true ->
+      margin_constants g start n = true ->
+      region_of g start k (margin_box n) = Some D ->
       scalar g (slack n) = Some s ->
       scalar g (scale n) = Some t ->
-      denotes room (File (Network (Z.to_nat (units start)) os) (Margin s t))
-  | denotes_interval start steps os classes n e r s ws :
+      denotes room (File (Network D os) (Margin s t))
+  | denotes_interval start k D steps os classes n e r s ws :
       well_formed = true ->
-      image = Some start ->
-      nodes g = forms "input" steps ++ [label] ++ interval_form n ->
+      sample = Some start ->
+      nodes g = forms "input" steps ++ [label] ++ interval_form n ++ unit_form k ->
       result_of "input" steps = "logits" ->
       operations g room start steps = Some (os, Flat classes) ->
-      declares classes = true ->
+      declares start k classes = true ->
       bounds_steps n = steps ->
       ends_well n = true ->
-      interval_constants g classes n = true ->
+      interval_constants g start classes n = true ->
+      region_of g start k (interval_box n) = Some D ->
       scalar g (eps n) = Some e ->
-      scalar g (reach n) = Some r ->
+      reaches_of g start k n = Some r ->
       scalar g (apart_slack n) = Some s ->
       widenings g n = Some ws ->
-      denotes room (File (Network (Z.to_nat (units start)) os) (Interval e r s ws)).
+      denotes room (File (Network D os) (Interval e r s ws)).
 
 End In.

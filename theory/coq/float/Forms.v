@@ -29,13 +29,18 @@ Inductive step :=
   | Negated (y : string)
   | Mapped (W b : string) (W_wide b_wide x_wide y_wide y : string)
   | Grouped (to_groups count groups sorted places y : string)
-  | Activated (operator y : string).
+  | Activated (operator y : string)
+  | Ranked (pads places count last padded windows largest indices y : string)
+  | Pieced (axis begins stops origins slopes column raised clipped parts terms y : string)
+  | Weighted (W C axis_one axis_two count row differences distances largest indices terms
+      y : string).
 
 Definition result (s : step) : string :=
   match s with
   | Normalized _ _ _ y | Flattened y | Sorted _ _ _ y | Convolved _ _ _ _ _ _ _ _ _ _ _ _ _ y
   | Shifted _ y | Biased _ y | Negated y | Mapped _ _ _ _ _ _ y | Grouped _ _ _ _ _ y
-  | Activated _ y => y
+  | Activated _ y | Ranked _ _ _ _ _ _ _ _ y
+  | Weighted _ _ _ _ _ _ _ _ _ _ _ y | Pieced _ _ _ _ _ _ _ _ _ _ y => y
   end.
 
 Definition flatten (x y : string) : node := Node "Flatten" "" [("axis", Int 1)] [x] [y].
@@ -81,6 +86,27 @@ Definition form (x : string) (s : step) : list node :=
          [groups; count] [sorted; places];
        flatten sorted y]
   | Activated operator y => [plain operator [x] y]
+  | Ranked pads places count last padded windows largest indices y =>
+      [plain "Pad" [x; pads] padded;
+       Node "Gather" "" [("axis", Int 1)] [padded; places] [windows];
+       Node "TopK" "" [("axis", Int (-1)); ("largest", Int 1); ("sorted", Int 1)]
+         [windows; count] [largest; indices];
+       Node "Gather" "" [("axis", Int 2)] [largest; last] [y]]
+  | Pieced axis begins stops origins slopes column raised clipped parts terms y =>
+      [plain "Unsqueeze" [x; axis] column;
+       plain "Max" [column; begins] raised;
+       plain "Min" [raised; stops] clipped;
+       plain "Sub" [clipped; origins] parts;
+       plain "Mul" [parts; slopes] terms;
+       Node "ReduceSum" "" [("keepdims", Int 0)] [terms; axis] [y]]
+  | Weighted W C axis_one axis_two count row differences distances largest indices terms y =>
+      [plain "Unsqueeze" [x; axis_one] row;
+       plain "Sub" [row; W] differences;
+       plain "Abs" [differences] distances;
+       Node "TopK" "" [("axis", Int (-1)); ("largest", Int 1); ("sorted", Int 1)]
+         [distances; count] [largest; indices];
+       plain "Mul" [largest; C] terms;
+       Node "ReduceSum" "" [("keepdims", Int 0)] [terms; axis_two] [y]]
   end.
 
 (** The nodes of a chain that starts at the value x, and the name of its result. *)
@@ -149,6 +175,41 @@ Definition integer_array (name : string) : option (Z * (Z -> Z)) :=
   | _ => None
   end.
 
+(** Rows of integers: how many, how long, and each of them. *)
+Definition integer_rows (name : string) : option (Z * Z * (Z -> Z)) :=
+  match constant name with
+  | Some (Tensor Int64 [p; f] at_) => check (p * f <=? largest_patches)%Z in Some (p, f, at_)
+  | _ => None
+  end.
+
+(** ** Shapes *)
+
+(** Of one sample: flat, or of any other rank. *)
+Inductive shape := Image (dims : list Z) | Flat (n : Z).
+
+Definition dims_in (s : shape) : list Z := match s with Image d => d | Flat n => [n] end.
+
+Definition units (s : shape) : Z := fold_right Z.mul 1%Z (dims_in s).
+
+(** One number for each unit, in a constant of the shape of a sample. *)
+Definition array_at (at_ : shape) (name : string) : option (list Z) :=
+  match constant name with
+  | Some (Tensor Float d numbers) =>
+      check list_eqb Z.eqb d (dims_in at_) in
+      Some (entries_before numbers (Z.to_nat (units at_)) (units at_) [])
+  | _ => None
+  end.
+
+(** The same, or one number for all of them. *)
+Definition each_unit (at_ : shape) (name : string) : option (list Z) :=
+  match scalar name with
+  | Some b => Some (repeat b (Z.to_nat (units at_)))
+  | None => array_at at_ name
+  end.
+
+Definition is_scalar (name : string) : bool :=
+  match scalar name with Some _ => true | None => false end.
+
 (** Whether a constant is this one. *)
 Definition same_type (a b : element) : bool :=
   match a, b with
@@ -167,10 +228,6 @@ Definition is_constant (name : string) (type : element) (shape values : list Z) 
 
 (** ** The operation of a step *)
 
-Inductive shape := Image (c h w : Z) | Flat (n : Z).
-
-Definition units (s : shape) : Z := match s with Image c h w => c * h * w | Flat n => n end%Z.
-
 (** The patches of n entries each, from an array of all of them. *)
 Fixpoint patches_before (at_ : Z -> Z) (n P : nat) (after : list (list nat)) : list (list nat) :=
   match P with
@@ -184,8 +241,9 @@ Fixpoint patches_before (at_ : Z -> Z) (n P : nat) (after : list (list nat)) : l
 Definition operation (at_ : shape) (s : step) : option (op * shape) :=
   match s, at_ with
   | Normalized mean std _ _, _ =>
-      let* m := scalar mean in
-      let* s := scalar std in
+      let* m := each_unit at_ mean in
+      let* s := each_unit at_ std in
+      check Bool.eqb (is_scalar mean) (is_scalar std) in
       Some (Normalize m s, at_)
   | Flattened _, _ => Some (Flatten, Flat (units at_))
   | Sorted W rho k _, Flat n =>
@@ -230,7 +288,37 @@ Definition operation (at_ : shape) (s : step) : option (op * shape) :=
       else if String.eqb operator "Abs" then Some (Abs, at_)
       else if String.eqb operator "Tanh" then Some (Tanh, at_)
       else None
-  | _, Image _ _ _ => None
+  | Ranked pads places count last _ _ _ _ _, Flat n =>
+      let* (P, F, at_) := integer_rows places in
+      let* (one, ranks) := integer_array count in
+      let k := ranks 0%Z in
+      check (one =? 1)%Z && (1 <=? k)%Z && (k <=? F)%Z && (1 <=? P)%Z in
+      check forallb (fun i => (0 <=? i)%Z && (i <=? n)%Z)
+        (entries_before at_ (Z.to_nat (P * F)) (P * F) []) in
+      check is_constant pads Int64 [4]%Z [0; 0; 0; 1]%Z in
+      check is_constant last Int64 [] [k - 1]%Z in
+      Some (Rank (patches_before at_ (Z.to_nat F) (Z.to_nat P) []) (Z.to_nat k), Flat P)
+  | Weighted W C axis_one axis_two count _ _ _ _ _ _ _, Flat n =>
+      let* M := matrix_at W in
+      let* K := matrix_at C in
+      check (Z.of_nat (cols M) =? n)%Z && (rows K =? rows M)%nat &&
+            (1 <=? cols K)%nat && (cols K <=? cols M)%nat in
+      check is_constant axis_one Int64 [1]%Z [1]%Z && is_constant axis_two Int64 [1]%Z [2]%Z in
+      check is_constant count Int64 [1]%Z [Z.of_nat (cols K)] in
+      Some (Signed M K, Flat (Z.of_nat (rows M)))
+  | Pieced axis begins stops origins slopes _ _ _ _ _ _, Flat n =>
+      let* M := matrix_at slopes in
+      let* b := vector begins in
+      let* e := vector stops in
+      let* o := vector origins in
+      let knots := removelast e in
+      check (Z.of_nat (rows M) =? n)%Z && (1 <=? List.length knots)%nat &&
+            (cols M =? S (List.length knots))%nat in
+      check list_eqb Z.eqb b (minus_infinite :: knots) && list_eqb Z.eqb e (knots ++ [infinite]) &&
+            list_eqb Z.eqb o (hd 0%Z knots :: knots) in
+      check is_constant axis Int64 [1]%Z [2]%Z in
+      Some (Pieces knots M, at_)
+  | _, Image _ => None
   end.
 
 (** A bound on the steps that the analysis of an operation takes, for the limit on all of them:
@@ -244,6 +332,10 @@ Definition work (o : op) (to : shape) : Z :=
    | SortConv patches W _ k =>
        size (rows W) * size (cols W) * (size k + 1) + size (List.length patches) * size (cols W)
    | GroupSort s => units to * size s
+   | Pieces knots W => size (rows W) * size (cols W) * (size (cols W) + 1)
+   | Signed W C => size (rows W) * size (cols W) * (size (cols C) + 1)
+   | Rank patches k =>
+       fold_right Z.add 0 (map (fun p => size (List.length p)) patches) * (size k + 1)
    | _ => 0
    end)%Z.
 

@@ -171,6 +171,24 @@ Proof. apply enclose_value. Qed.
 Lemma above_value b : (value b <= grid (above b))%R.
 Proof. apply enclose_value. Qed.
 
+(** ** Floats compared exactly *)
+
+(** A float, as a multiple of 2^-149. *)
+Definition multiple (b : Z) : Z := Z.shiftl (mantissa b) (exponent b - least_exponent).
+
+Lemma multiple_value b : value b = (IZR (multiple b) * bpow radix2 (-149))%R.
+Proof.
+  unfold multiple, value. set (e := exponent b).
+  assert (E : least_exponent <= e).
+  { unfold e, exponent, least_exponent, exponent_bias. destruct (exponent_field b =? 0) eqn:Z0; [lia|].
+    apply Z.eqb_neq in Z0. unfold exponent_field in *.
+    pose proof (Z.mod_pos_bound (Z.shiftr b field_bits) two8 ltac:(reflexivity)). lia. }
+  rewrite Z.shiftl_mul_pow2 by (unfold least_exponent in *; lia).
+  rewrite mult_IZR. change 2%Z with (radix_val radix2).
+  rewrite IZR_Zpower by (unfold least_exponent in *; lia).
+  rewrite Rmult_assoc, <- bpow_plus. do 2 f_equal. unfold least_exponent. lia.
+Qed.
+
 (** Nothing is gained by unfolding these. *)
 Arguments finite : simpl never.
 Arguments value : simpl never.

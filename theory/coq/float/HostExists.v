@@ -4,7 +4,7 @@
     may compute: the theorems do not hold for want of hosts.  And the nominal coefficient of
     the library, or a float beside it, is a host's coefficient. *)
 
-From Coq Require Import Reals ZArith Lra Lia List.
+From Coq Require Import Reals ZArith Lra Lia List Bool.
 From Flocq Require Import Core.
 From SortNet Require Import Definitions Statements Sums OrderStatistics Lipschitz.
 From SortNet.float Require Import Network Rounding HostSemantics OperationError NeuronError Grid
@@ -79,8 +79,8 @@ Qed.
 Lemma unit_some o s s' x i : step o s = Some s' -> exists y, computes_unit (units s) x i o y.
 Proof.
   intros H. destruct o; cbn [step] in H.
-  - destruct (difference_some (x i) (value mean)) as [c Hc].
-    destruct (quotient_some c (value std)) as [y Hy].
+  - destruct (difference_some (x i) (entry_of mean i)) as [c Hc].
+    destruct (quotient_some c (entry_of std i)) as [y Hy].
     exists y. apply computes_normalize, (normalizes_divided _ _ _ c y Hc Hy).
   - exists (x i). apply computes_flatten.
   - destruct (neurons _ W rho k) as [l|] eqn:N; [|discriminate].
@@ -109,16 +109,38 @@ Proof.
   - exists (Rabs (x i)). apply computes_abs, operand_kept.
   - exists (tanh (x i)). apply (computes_tanh _ _ _ (x i)); [apply operand_kept|].
     rewrite Rminus_eq_0, Rabs_R0, tanh_error_value. lra.
+  - exists (order_stat (length (nth i patches [])) (patch patches (units s) i x) k).
+    apply (computes_rank _ _ _ _ _ x); [intros; apply operand_kept|apply operand_kept].
+  - destruct (_ && _) eqn:K in H; [|discriminate].
+    repeat (apply andb_prop in K; destruct K as [K ?K]). apply Nat.leb_le in K.
+    destruct (finite_choice (cols W) (fun j y => difference (x j) (entry W i j) y)) as [d Hd];
+      [intros j _; apply difference_some|].
+    set (T := fun j => order_stat (cols W) (fun i => Rabs (d i)) (j + 1)).
+    destruct (dot_some single (map (fun j => (entry C i j, T j)) (seq 0 (cols C)))) as [y Hy].
+    { destruct (cols C); [lia|discriminate]. }
+    exists y. apply computes_signed, (signed_in_any_order _ _ _ _ _ d T y Hd); [|exact Hy].
+    intros j _. apply operand_kept.
+  - set (ends := piece_ends knots).
+    destruct (finite_choice (S (length knots)) (fun j y =>
+      part_of (entry_of ends j) (entry_of ends (S j)) (piece_origin knots j) (x i) y)) as [p Hp].
+    { intros j _. destruct (difference_some (Rmin (Rmax (x i) (entry_of ends j))
+        (entry_of ends (S j))) (piece_origin knots j)) as [y Hy].
+      exists y. apply (part_rounded _ _ _ _ (x i) (entry_of ends j)
+        (Rmax (x i) (entry_of ends j)) (entry_of ends (S j)) y);
+        try apply operand_kept. exact Hy. }
+    destruct (dot_some single (map (fun j => (entry slopes i j, p j)) (seq 0 (S (length knots)))))
+      as [y Hy]; [discriminate|].
+    exists y. apply (computes_pieces _ _ _ knots slopes p y); [|exact Hy].
+    intros j Hj. apply Hp. lia.
 Qed.
 
 (** Some host computes some logits. *)
 Theorem a_host_exists N s x : analyse N = Some s -> exists y, computes N x y.
 Proof.
   unfold analyse, computes. intros H.
-  assert (U : units (box (input_size N)) = input_size N) by apply box_units.
-  rewrite <- U. clear U.
-  assert (R : ready (box (input_size N))) by (split; cbn; [lia|unfold unit_grid; lia]).
-  revert x H R. generalize (box (input_size N)). induction (ops N) as [|o l IH]; intros s0 x H R.
+  destruct (region_checked (input N)) eqn:D; [|discriminate]. unfold input_size.
+  rewrite <- (start_units _ D). pose proof (start_ready _ D) as R. clear D.
+  revert x H R. generalize (start (input N)). induction (ops N) as [|o l IH]; intros s0 x H R.
   - exists x. apply computes_nil. reflexivity.
   - cbn [analyse_ops] in H. destruct (step o s0) as [s1|] eqn:S1; [|discriminate].
     destruct (finite_choice (out_size o (units s0)) (fun i y => computes_unit (units s0) x i o y))

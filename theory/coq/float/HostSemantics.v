@@ -69,6 +69,21 @@ Inductive sorts (n : nat) (w : vec) (rho : R) (k : nat) (x : vec) : R -> Prop :=
       dot single (map (fun j => (c j, t j)) (seq 0 k)) y ->
       sorts n w rho k x y.
 
+(** The same with the coefficients of the file. *)
+Inductive signed (n : nat) (w c : vec) (k : nat) (x : vec) : R -> Prop :=
+  | signed_in_any_order (d t : vec) y :
+      (forall i, (i < n)%nat -> difference (x i) (w i) (d i)) ->
+      (forall j, (j < k)%nat -> selected (order_stat n (fun i => Rabs (d i)) (j + 1)) (t j)) ->
+      dot single (map (fun j => (c j, t j)) (seq 0 k)) y ->
+      signed n w c k x y.
+
+(** A part of a piecewise-linear function: a value clipped to a piece, less its origin. *)
+Inductive part_of (low high origin x : R) : R -> Prop :=
+  | part_rounded x' low' raised high' y :
+      operand single x x' -> operand single low low' ->
+      operand single (Rmax x' low') raised -> operand single high high' ->
+      difference (Rmin raised high') origin y -> part_of low high origin x y.
+
 (** From float64 to float32; the cast may be missing if the next layer is float64 too. *)
 Inductive cast (z : R) : R -> Prop :=
   | cast_rounded y : rounds single z y -> cast z y
@@ -92,7 +107,8 @@ Definition tanh_error : R := bpow radix2 (-19).
     unit i of the operation o. *)
 Inductive computes_unit (n : nat) (x : vec) (i : nat) : op -> R -> Prop :=
   | computes_normalize mean std y :
-      normalizes (value mean) (value std) (x i) y -> computes_unit n x i (Normalize mean std) y
+      normalizes (entry_of mean i) (entry_of std i) (x i) y ->
+      computes_unit n x i (Normalize mean std) y
   | computes_flatten : computes_unit n x i Flatten (x i)
   | computes_sort_neuron W rho k y :
       sorts (cols W) (entry W i) (value rho) k x y -> computes_unit n x i (SortNeuron W rho k) y
@@ -112,7 +128,19 @@ Inductive computes_unit (n : nat) (x : vec) (i : nat) : op -> R -> Prop :=
   | computes_relu y : operand single (x i) y -> computes_unit n x i Relu (Rmax y 0)
   | computes_abs y : operand single (x i) y -> computes_unit n x i Abs (Rabs y)
   | computes_tanh x' y :
-      operand single (x i) x' -> Rabs (y - tanh x') <= tanh_error -> computes_unit n x i Tanh y.
+      operand single (x i) x' -> Rabs (y - tanh x') <= tanh_error -> computes_unit n x i Tanh y
+  | computes_rank patches k (x' : vec) y :
+      (forall j, (j < n)%nat -> operand single (x j) (x' j)) ->
+      selected (order_stat (length (nth i patches [])) (patch patches n i x') k) y ->
+      computes_unit n x i (Rank patches k) y
+  | computes_signed W C y :
+      signed (cols W) (entry W i) (entry C i) (cols C) x y -> computes_unit n x i (Signed W C) y
+  | computes_pieces knots S' (p : vec) y :
+      let ends := piece_ends knots in
+      (forall j, (j <= length knots)%nat ->
+        part_of (entry_of ends j) (entry_of ends (S j)) (piece_origin knots j) (x i) (p j)) ->
+      dot single (map (fun j => (entry S' i j, p j)) (seq 0 (S (length knots)))) y ->
+      computes_unit n x i (Pieces knots S') y.
 
 Definition computes_op (o : op) (n : nat) (x y : vec) : Prop :=
   forall i, (i < out_size o n)%nat -> computes_unit n x i o (y i).
@@ -124,7 +152,7 @@ Inductive computes_ops : list op -> nat -> vec -> vec -> Prop :=
   | computes_cons o l n x z y :
       computes_op o n x z -> computes_ops l (out_size o n) z y -> computes_ops (o :: l) n x y.
 
-(** [computes N x y]: y may be the logits that a host computes at the pixels x. *)
+(** [computes N x y]: y may be the logits that a host computes at the input x. *)
 Definition computes (N : network) (x y : vec) : Prop := computes_ops (ops N) (input_size N) x y.
 
 (** ** Label and radius *)
@@ -136,7 +164,7 @@ Inductive labels (K : nat) (y : vec) (l : nat) : Prop :=
       (forall j, (j < K)%nat -> operand single (y j) (y' j)) ->
       (forall j, (j < K)%nat -> y' j <= y' l) -> labels K y l.
 
-(** radius = max(0, (top1 - top2 - slack) * scale), for pixels in the box. *)
+(** radius = max(0, (top1 - top2 - slack) * scale), for inputs in the box. *)
 Inductive margin_radius (K : nat) (slack scale : R) (y : vec) : R -> Prop :=
   | margin_radius_computed (y' : vec) best next margin sure scaled scaled' :
       (forall j, (j < K)%nat -> operand single (y j) (y' j)) ->

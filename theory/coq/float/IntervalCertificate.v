@@ -6,6 +6,7 @@ From SortNet Require Import Definitions Statements Sums OrderStatistics Lipschit
 From SortNet.float Require Import Network Rounding Order HostSemantics OperationError NeuronError
   LayerError Grid Checker Ranges CheckerSound LayersSound AffineSound ErrorBound IntervalSemantics
   IntervalChecker MonotoneSound NeuronBounds RadiusSound IntervalSound AffineBounds AffineStep.
+From SortNet.float Require BitPatterns.
 Import ListNotations.
 Open Scope R_scope.
 
@@ -59,7 +60,8 @@ Proof.
     destruct (step o (widened (inner s) (outside s))) as [b|] eqn:B; [|discriminate]. intros Hs.
     pose proof (sound_nonneg _ _ _ (step_sound o _ _ (widened_ready _ _) A)) as [A1 A2].
     pose proof (sound_nonneg _ _ _ (step_sound o _ _ (widened_ready _ _) B)) as [B1 B2].
-    pose proof (mul_up_nonneg _ _ A2 G0). pose proof (mul_up_nonneg _ _ A2 S0).
+    pose proof (mul_up_nonneg _ _ (lipschitz_nonneg a) G0).
+    pose proof (mul_up_nonneg _ _ (lipschitz_nonneg a) S0).
     apply (fin _ _ Hs); [reflexivity| |]; cbn [gap spill]; lia. }
   destruct o; try (apply each; exact H); try discriminate H;
     try (apply (fin _ _ H); [reflexivity| |]; cbn [gap spill]; lia).
@@ -85,6 +87,8 @@ Proof.
   - apply (negate_step s x X l h F B); assumption.
   - unfold interval_step in H. destruct (step _ _); discriminate H.
   - apply (abs_step s x X l h F B); assumption.
+  - unfold interval_step in H. destruct (step _ _); discriminate H.
+  - unfold interval_step in H. destruct (step _ _); discriminate H.
 Qed.
 
 Lemma affine_step_both W b d s s' x X l h lw hw (Y l' h' : vec) : interval_fit s ->
@@ -110,12 +114,22 @@ Proof.
   split; [exact F'|].
   destruct (settled_some _ _ H) as (-> & _). cbn [inner] in *.
   split; [|split; [|exact B']].
-  - apply (step_small (Affine W b) (inner m)); [rewrite Im; exact Sm|exact S1].
+  - apply (step_small (Affine W b) (inner m)); [left; rewrite Im; exact Sm|exact S1].
   - apply (sound_units _ _ _ (step_sound _ _ _ (proj1 (proj1 Fm)) S1)).
 Qed.
 
+(** Values are small; or the inputs are not, but are normalized first. *)
+Definition settled_by (ops : list op) (s : state) : Prop :=
+  small s \/ exists mean std l, ops = Normalize mean std :: l.
+
+Lemma settled_first o l s : settled_by (o :: l) s ->
+  small s \/ exists mean std, o = Normalize mean std.
+Proof.
+  intros [H|(mean & std & l' & H)]; [left; exact H|right]. exists mean, std. congruence.
+Qed.
+
 Lemma interval_ops_between ops : forall ds s s' rest x X l h Y rest' l' h', interval_fit s ->
-  small (inner s) -> between s x X l h -> interval_ops ops ds s = Some (s', rest) ->
+  settled_by ops (inner s) -> between s x X l h -> interval_ops ops ds s = Some (s', rest) ->
   computes_ops ops (units (inner s)) X Y ->
   bounds_ops ops ds (units (inner s)) l h rest' l' h' ->
   rest' = rest /\
@@ -125,6 +139,7 @@ Proof.
   induction ops as [|o ops IH]; intros ds s s' rest x X l h Y rest' l' h' F Sm B H CY CB.
   - cbn [interval_ops] in H. apply some_same in H. injection H as <- <-.
     inversion CY; subst. inversion CB; subst. split; [reflexivity|].
+    destruct Sm as [Sm|(? & ? & ? & Sm)]; [|discriminate Sm].
     exists x. split; [|split; [exact F|split; [exact Sm|reflexivity]]]. destruct B as [B1 B2 B3 B4].
     constructor; [exact B1| | |]; intros i Hi;
       repeat match goal with E : forall i, _ ->
@@ -141,7 +156,8 @@ Proof.
           by (apply (interval_step_between o s s1 x X l h); assumption);
         rewrite <- U1 in C2, D2;
         destruct (IH ds s1 s' rest _ Z l1 h1 Y rest' l' h' F1
-          (step_small o _ _ Sm (interval_step_inner o s s1 S1)) B1 H1 C2 D2)
+          (or_introl (step_small o _ _ (settled_first o ops _ Sm) (interval_step_inner o s s1 S1)))
+          B1 H1 C2 D2)
           as (E & q & Bz & Fz & Sz & Uz) end.
       split; [exact E|]. exists q. split; [exact Bz|]. split; [exact Fz|]. split; [exact Sz|].
       rewrite Uz, U1. reflexivity. }
@@ -153,16 +169,18 @@ Proof.
     { intros NA H1. destruct (interval_step o s) as [s1|] eqn:S1; [|discriminate].
       apply (plain s1 NA eq_refl H1). }
     cbn [interval_ops] in H.
-    destruct o as [| | | | | | |W b| | | |]; try (apply other; [discriminate|exact H]).
+    destruct o as [| | | | | | |W b| | | | | | |]; try (apply other; [discriminate|exact H]).
     clear plain other. destruct ds as [|d ds]; [discriminate|].
+    assert (Sm' : small (inner s))
+      by (destruct Sm as [Sm|(? & ? & ? & Sm)]; [exact Sm|discriminate Sm]).
     destruct (affine_step W b d s) as [s1|] eqn:S1; [|discriminate].
     inversion CY; subst. inversion CB; subst.
     { match goal with N : forall W0 b0, Affine W b <> Affine W0 b0 |- _ =>
         exfalso; eapply N; reflexivity end. }
     match goal with C1 : computes_op _ _ X ?Z, C2 : computes_ops ops _ ?Z Y,
       D0 : apart _ _ l h ?lw ?hw, D2 : bounds_ops ops _ _ ?l1 ?h1 _ l' h' |- _ =>
-      destruct (affine_step_both W b d s s1 x X l h lw hw Z l1 h1 F Sm B S1 C1 D0 ltac:(assumption))
-        as (F1 & Sm1 & U1 & B1);
+      destruct (affine_step_both W b d s s1 x X l h lw hw Z l1 h1 F Sm' B S1 C1 D0 ltac:(assumption))
+        as (F1 & Sm1 & U1 & B1); apply or_introl with (B := exists mean std l, ops = Normalize mean std :: l) in Sm1;
       cbn [out_size] in C2; rewrite <- U1 in C2, D2;
       destruct (IH ds s1 s' rest _ Z l1 h1 Y rest' l' h' F1 Sm1 B1 H C2 D2)
         as (E & q & Bz & Fz & Sz & Uz) end.
@@ -170,38 +188,135 @@ Proof.
     rewrite Uz, U1. reflexivity.
 Qed.
 
-(** The ends of the ball are beyond the points of the ball, but for two steps of the grid. *)
-Lemma ball_holds eps reach x x' lo hi : 0 <= x <= 1 -> 0 <= x' <= 1 -> Rabs (x' - x) <= eps ->
-  0 <= eps -> eps + u <= reach <= 1 -> ball reach x lo hi ->
-  lo - grid 2 <= x' <= hi + grid 2 /\ 0 <= lo /\ hi <= 1.
+(** ** The ball *)
+
+Lemma finite_single b : finite b = true -> single_number (value b).
 Proof.
-  intros Hx Hx' Hd He Hr [b a b' a' Db Da Ob Oa].
-  pose proof tiny_small as Ht. pose proof unit_single as Hu.
-  apply Rabs_le_inv in Hd.
-  assert (two : grid 2 = 2 * / IZR (2 ^ 48)) by (unfold grid, unit_grid; lra). rewrite two.
-  assert (xr : Rabs (x - reach) <= 1) by (apply Rabs_le; lra).
-  pose proof (difference_error x reach b ltac:(lra) Db) as E1.
-  assert (sr : Rabs (x + reach) <= 2) by (apply Rabs_le; lra).
-  pose proof (addition_error x reach a ltac:(lra) Da) as E2.
-  rewrite (Rabs_pos_eq (x + reach)) in E2 by lra.
-  apply Rabs_le_inv in E1, E2. apply operand_error, Rabs_le_inv in Ob, Oa.
-  rewrite Hu in *. split; [split|split].
-  - enough (Rmax b' 0 <= x' + 2 * / IZR (2 ^ 48)) by lra. apply Rmax_lub; lra.
-  - enough (x' - 2 * / IZR (2 ^ 48) <= Rmin a' 1) by lra. apply Rmin_glb; [|lra].
-    destruct (Rle_dec (x + reach) 1) as [C|C]; [lra|].
-    destruct (Rle_dec (x + reach) (1 + 3 * / IZR (2 ^ 25))) as [C'|C']; lra.
-  - apply Rmax_r.
-  - apply Rmin_r.
+  intros H. rewrite (BitPatterns.value_is_binary32 b H).
+  apply (Binary.generic_format_B2R 24 128).
 Qed.
 
-Lemma ball_checked_true eps reach : ball_checked eps reach = true ->
-  0 <= value eps /\ value eps + u <= value reach <= 1.
+(** A host's result is no further than any float, but for what is flushed. *)
+Lemma rounds_beside a y f : Rabs a <= safe single -> single_number f -> rounds single a y ->
+  Rabs (y - a) <= Rabs (f - a) + t.
 Proof.
-  unfold ball_checked. intros C. repeat (apply andb_prop in C; destruct C as [C ?C]).
-  apply Z.leb_le in C0, C1, C2. apply grid_le in C0, C1, C2.
-  pose proof (below_value eps). pose proof (above_value eps). pose proof (below_value reach).
-  pose proof (above_value reach). rewrite grid_plus, grid_single_unit in C1.
-  rewrite grid_0, grid_1 in *. lra.
+  intros S F [H|H|y' H].
+  - pose proof (tiny_pos single). unfold nearest. cbn [least digits single].
+    enough (Rabs (round radix2 (FLT_exp (-149) 24) ZnearestE a - a) <= Rabs (f - a)) by lra.
+    assert (Prec_gt_0 24) by reflexivity.
+    apply (round_N_pt radix2 (FLT_exp (-149) 24) (fun z => negb (Z.even z)) a); exact F.
+  - replace (0 - a) with (- a) by ring. rewrite Rabs_Ropp. pose proof (Rabs_pos (f - a)).
+    unfold tiny. lra.
+  - pose proof (nearest_safe single a valid_single S). lra.
+Qed.
+
+Lemma largest_of_two a b : Rabs a <= Rmax (Rabs a) (Rabs b) /\ Rabs b <= Rmax (Rabs a) (Rabs b).
+Proof. split; [apply Rmax_l|apply Rmax_r]. Qed.
+
+(** The ends of the ball are beyond the points of the ball, but for tiny numbers. *)
+Lemma ball_holds low high es reach x x' lo hi :
+  single_number low -> single_number high ->
+  - IZR (2 ^ 80) <= low -> high <= IZR (2 ^ 80) -> reach <= IZR (2 ^ 80) ->
+  low <= x <= high -> low <= x' <= high -> Rabs (x' - x) <= es -> 0 <= es ->
+  (es + u * Rmax (Rabs low) (Rabs high) <= reach \/
+    es = 0 /\ reach = 0 /\ single_number x) ->
+  ball low high reach x lo hi ->
+  lo - 9 * t <= x' <= hi + 9 * t /\ low - t <= lo /\ hi <= high + t.
+Proof.
+  intros Fl Fh Hl Hh Hr Hx Hx' Hd He Hc [b a b' a' l' h' Db Da Ob Oa Ol Oh].
+  pose proof tiny_small as Ht. pose proof unit_single as Hu.
+  destruct (largest_of_two low high) as [Ml Mh]. set (M := Rmax (Rabs low) (Rabs high)) in *.
+  assert (Hm : M <= IZR (2 ^ 80)) by (apply Rmax_lub; apply Rabs_le; lra).
+  apply Rabs_le_inv in Ml, Mh, Hd.
+  assert (Hr0 : 0 <= reach) by (destruct Hc as [Hc|Hc]; [rewrite Hu in Hc|]; lra).
+  destruct Db as [x1 r1 b X1 R1 Rb]. destruct Da as [x2 r2 a X2 R2 Ra].
+  apply operand_error, Rabs_le_inv in Ob, Oa, Ol, Oh, X1, X2, R1, R2.
+  set (d := x1 - r1) in *. set (s := x2 + r2) in *.
+  assert (Sd : Rabs d <= safe single) by (rewrite safe_single; apply Rabs_le; unfold d; lra).
+  assert (Ss : Rabs s <= safe single) by (rewrite safe_single; apply Rabs_le; unfold s; lra).
+  assert (B : b <= x' + 5 * t \/ b <= low + 5 * t).
+  { destruct Hc as [Hc|(E0 & Er & Fx)].
+    - destruct (Rle_dec d low) as [C|C].
+      + right. pose proof (Rabs_le_inv _ _ (rounds_beside d b low Sd Fl Rb)) as N.
+        rewrite (Rabs_pos_eq (low - d)) in N by lra. lra.
+      + left. pose proof (rounds_error single d b valid_single Sd Rb) as N.
+        assert (Rabs d <= M + 2 * t) by (apply Rabs_le; unfold d in *; lra).
+        assert (u * Rabs d <= u * (M + 2 * t)) by (apply Rmult_le_compat_l; rewrite ?Hu; lra).
+        apply Rabs_le_inv in N. rewrite Hu in *. unfold d in *. lra.
+    - left. pose proof (rounds_beside d b x Sd Fx Rb) as N.
+      assert (Rabs (x - d) <= 2 * t) by (apply Rabs_le; unfold d; lra).
+      apply Rabs_le_inv in N. unfold d in *. lra. }
+  assert (A : x' - 5 * t <= a \/ high - 5 * t <= a).
+  { destruct Hc as [Hc|(E0 & Er & Fx)].
+    - destruct (Rle_dec high s) as [C|C].
+      + right. pose proof (Rabs_le_inv _ _ (rounds_beside s a high Ss Fh Ra)) as N.
+        rewrite (Rabs_left1 (high - s)) in N by lra. lra.
+      + left. pose proof (rounds_error single s a valid_single Ss Ra) as N.
+        assert (Rabs s <= M + 2 * t) by (apply Rabs_le; unfold s in *; lra).
+        assert (u * Rabs s <= u * (M + 2 * t)) by (apply Rmult_le_compat_l; rewrite ?Hu; lra).
+        apply Rabs_le_inv in N. rewrite Hu in *. unfold s in *. lra.
+    - left. pose proof (rounds_beside s a x Ss Fx Ra) as N.
+      assert (Rabs (x - s) <= 2 * t) by (apply Rabs_le; unfold s; lra).
+      apply Rabs_le_inv in N. unfold s in *. lra. }
+  split; [split|split].
+  - enough (Rmax b' l' <= x' + 9 * t) by lra. apply Rmax_lub; lra.
+  - enough (x' - 9 * t <= Rmin a' h') by lra. apply Rmin_glb; lra.
+  - eapply Rle_trans; [|apply Rmax_r]. lra.
+  - eapply Rle_trans; [apply Rmin_r|]. lra.
+Qed.
+
+(** *** What the checker compares exactly *)
+
+Lemma reach_checked_true eps low high s reach :
+  0 <= value eps -> (0 <= mantissa s)%Z -> reach_checked eps low high s reach = true ->
+  (value reach <= IZR (2 ^ 80) /\ - IZR (2 ^ 80) <= value low /\ value high <= IZR (2 ^ 80)) /\
+  (value eps * value s + u * Rmax (Rabs (value low)) (Rabs (value high)) <= value reach \/
+   value s = 0 /\ value reach = 0).
+Proof.
+  intros E0 S0 C. unfold reach_checked in C.
+  repeat (apply andb_prop in C; destruct C as [C ?C]).
+  apply Z.leb_le, grid_le in C1, C2, C3. pose proof (above_value reach) as A.
+  pose proof (below_value low) as Al. pose proof (above_value high) as Ah. rewrite grid_opp in C2.
+  assert (L : grid largest_reach = IZR (2 ^ 80)).
+  { unfold grid, largest_reach, unit_grid. lra. }
+  split; [lra|]. destruct (mantissa s =? 0)%Z eqn:Z0.
+  - right. apply Z.eqb_eq in Z0, C0. unfold value. rewrite Z0, C0. split; ring.
+  - left. apply Z.leb_le, IZR_le in C0.
+    rewrite plus_IZR, mult_IZR, !Z.shiftl_mul_pow2, !mult_IZR in C0 by lia.
+    set (p := bpow radix2 (-149)).
+    assert (P : 0 < p) by apply bpow_gt_0.
+    assert (P1 : IZR (2 ^ 149) * p = 1).
+    { unfold p. change 2%Z with (radix_val radix2). rewrite IZR_Zpower, <- bpow_plus by lia.
+      reflexivity. }
+    assert (P2 : IZR (2 ^ 125) * p = u).
+    { unfold p, unit. change 2%Z with (radix_val radix2). rewrite IZR_Zpower, <- bpow_plus by lia.
+      reflexivity. }
+    assert (Mx : Rmax (Rabs (value low)) (Rabs (value high)) =
+                 IZR (Z.max (Z.abs (multiple low)) (Z.abs (multiple high))) * p).
+    { rewrite !multiple_value. fold p. rewrite !Rabs_mult, (Rabs_pos_eq p) by lra.
+      rewrite !Rabs_Zabs.
+      destruct (Z.max_spec (Z.abs (multiple low)) (Z.abs (multiple high))) as [[H ->]|[H ->]].
+      - apply Rmax_right, Rmult_le_compat_r; [lra|]. apply IZR_le. lia.
+      - apply Rmax_left, Rmult_le_compat_r; [lra|]. apply IZR_le. lia. }
+    rewrite Mx, !multiple_value. fold p. rewrite <- P2.
+    set (m := IZR (Z.max _ _)) in *.
+    apply (Rmult_le_compat_r (p * p)) in C0; [|apply Rmult_le_pos; lra].
+    replace (IZR (multiple reach) * p) with (IZR (multiple reach) * (IZR (2 ^ 149) * p) * p)
+      by (rewrite P1; ring).
+    eapply Rle_trans; [|eapply Rle_trans; [exact C0|]]; right; ring.
+Qed.
+
+Lemma reaches_checked_true eps : 0 <= value eps ->
+  forall ls hs ss rs, (forall i, (0 <= mantissa (nth i ss 0))%Z) ->
+  reaches_checked eps ls hs ss rs = true ->
+  forall i, (i < length ls)%nat ->
+  reach_checked eps (nth i ls 0%Z) (nth i hs 0%Z) (nth i ss 0%Z) (nth i rs 0%Z) = true.
+Proof.
+  intros E0. induction ls as [|l ls IH]; intros [|h hs] [|s ss] [|r rs] N H i Hi;
+    try discriminate H; try (simpl in Hi; lia).
+  cbn [reaches_checked] in H. apply andb_prop in H. destruct H as [H H'].
+  destruct i as [|i]; [exact H|]. cbn [nth]. apply (IH hs ss rs (fun i => N (S i)) H'). 
+  simpl in Hi. lia.
 Qed.
 
 Lemma slack_checked_true needed slack : slack_checked needed slack = true ->
@@ -219,38 +334,65 @@ Proof.
   lra.
 Qed.
 
-(** The start: pixels between the ends of the ball. *)
-Lemma ball_between n eps reach x x' l0 h0 :
-  0 <= eps -> eps + u <= reach <= 1 -> in_cube n x -> in_cube n x' ->
-  (forall i, (i < n)%nat -> Rabs (x' i - x i) <= eps) ->
-  (forall i, (i < n)%nat -> ball reach (x i) (l0 i) (h0 i)) ->
-  interval_fit (ball_state n) /\ small (inner (ball_state n)) /\
-  units (inner (ball_state n)) = n /\ between (ball_state n) x' x' l0 h0.
+(** The start: inputs between the ends of the ball. *)
+Lemma ball_between D eps reaches s x x' l0 h0 :
+  ball_state D = Some s -> ball_checked D eps reaches = true ->
+  in_box D x -> in_box D x' -> held D x -> in_ball D (value eps) x x' ->
+  (forall i, (i < length (lows D))%nat ->
+    ball (entry_of (lows D) i) (entry_of (highs D) i) (entry_of reaches i) (x i)
+      (l0 i) (h0 i)) ->
+  interval_fit s /\ units (inner s) = length (lows D) /\ between s x' x' l0 h0.
 Proof.
-  intros E0 HR Hx Hx' Hd Hb.
-  assert (U0 : units (inner (ball_state n)) = n) by apply box_units.
-  split; [|split; [|split; [exact U0|]]].
-  - split; [split; [split; cbn; unfold unit_grid; lia|cbn; lia]|].
-    cbn [gap spill ball_state]. unfold grid, unit_grid. lra.
-  - unfold small. cbn [inner ball_state box ranges error]. rewrite grid_0.
-    assert (M : (magnitude (repeat (0, unit_grid) n) <= unit_grid)%Z).
-    { assert (G : forall k m, (m <= unit_grid)%Z ->
-        (fold_left (fun m r => Z.max m (Checker.reach r)) (repeat (0, unit_grid)%Z k) m <=
-          unit_grid)%Z).
-      { induction k as [|k IH]; intros m Hm; [exact Hm|]. cbn [repeat fold_left]. apply IH.
-        unfold Checker.reach. cbn [fst snd]. unfold unit_grid in *. lia. }
-      apply G. unfold unit_grid. lia. }
-    apply grid_le in M. rewrite grid_1 in M. lra.
-  - assert (ends : forall i, (i < n)%nat ->
-      l0 i - grid 2 <= x' i <= h0 i + grid 2 /\ 0 <= l0 i /\ h0 i <= 1).
-    { intros i Hi. apply (ball_holds eps reach (x i)); auto. }
-    constructor; rewrite ?U0.
-    + apply box_within, Hx'.
-    + intros i _. cbn [inner ball_state box error]. rewrite grid_0, Rminus_eq_0, Rabs_R0. lra.
-    + intros i Hi. apply ends, Hi.
-    + intros i Hi. cbn [inner ball_state box ranges spill].
-      rewrite (nth_indep _ _ (0, unit_grid)%Z) by (rewrite repeat_length; exact Hi).
-      rewrite nth_repeat. cbn [fst snd]. rewrite grid_0, grid_1. destruct (ends i Hi). lra.
+  unfold ball_state. intros Hs Hc Hx Hx' Hf Hd Hb.
+  destruct (region_checked D) eqn:C; [|discriminate].
+  apply some_same in Hs. subst s.
+  pose proof (start_units D C) as U0. pose proof (start_ready D C) as R0.
+  destruct (region_checked_true D C) as (Lh & Ls & Ms). cbn [inner].
+  pose proof tiny_small as Ht.
+  split; [|split; [exact U0|]].
+  - split; [split; [exact R0|cbn; lia]|].
+    cbn [gap spill]. unfold grid, unit_grid. lra.
+  - assert (Fin : forall i, (i < length (lows D))%nat ->
+      single_number (entry_of (lows D) i) /\ single_number (entry_of (highs D) i)).
+    { intros i Hi. unfold region_checked in C.
+      repeat (apply andb_prop in C; destruct C as [C ?C]). rewrite forallb_forall in C, C6.
+      split; apply finite_single; [apply C|apply C6]; apply nth_In; lia. }
+    unfold ball_checked in Hc. repeat (apply andb_prop in Hc; destruct Hc as [Hc ?C]).
+    apply Z.ltb_lt in C2.
+    assert (E0 : 0 <= value eps) by (apply mantissa_value; lia).
+    assert (ends : forall i, (i < length (lows D))%nat ->
+      l0 i - 9 * t <= x' i <= h0 i + 9 * t /\
+      entry_of (lows D) i - t <= l0 i /\ h0 i <= entry_of (highs D) i + t).
+    { intros i Hi.
+      pose proof (reaches_checked_true eps E0 _ _ _ _ Ms C0 i Hi) as Rc.
+      destruct (reach_checked_true _ _ _ _ _ E0 (Ms i) Rc) as [(Rl & Rlo & Rhi) Rc'].
+      fold (entry_of (lows D) i) (entry_of (highs D) i) (entry_of (units_of D) i)
+        (entry_of reaches i) in Rl, Rlo, Rhi, Rc'.
+      pose proof (mantissa_value _ (Ms i)) as S0. fold (entry_of (units_of D) i) in S0.
+      destruct (Fin i Hi) as [F1 F2].
+      apply (ball_holds (entry_of (lows D) i) (entry_of (highs D) i)
+               (value eps * entry_of (units_of D) i) (entry_of reaches i) (x i)); auto.
+      - apply Rmult_le_pos; assumption.
+      - destruct Rc' as [Rc'|[Rs Rr]]; [left; exact Rc'|right].
+        split; [rewrite Rs; ring|]. split; [exact Rr|]. apply (Hf i Hi Rs). }
+    constructor; cbn [inner gap spill]; rewrite ?U0.
+    + apply start_within; assumption.
+    + intros i _. cbn [start error]. rewrite grid_0, Rminus_eq_0, Rabs_R0. lra.
+    + intros i Hi. rewrite grid_step. destruct (ends i Hi). lra.
+    + intros i Hi. rewrite grid_step. destruct (ends i Hi) as (_ & E1 & E2).
+      unfold start. cbn [ranges]. rewrite (map2_nth _ _ _ 0%Z 0%Z) by auto. cbn [fst snd].
+      pose proof (below_value (nth i (lows D) 0%Z)). pose proof (above_value (nth i (highs D) 0%Z)).
+      unfold entry_of in E1, E2. lra.
+Qed.
+
+Lemma start_checked_true D l : region_checked D = true -> start_checked D l = true ->
+  settled_by l (start D).
+Proof.
+  intros C H. unfold start_checked in H.
+  assert (S : (magnitude (ranges (start D)) <=? largest_value)%Z = true -> small (start D)).
+  { intros S. apply Z.leb_le, grid_le in S. rewrite grid_largest_value in S.
+    unfold small. cbn [start error]. rewrite grid_0. lra. }
+  destruct l as [|[] l]; try (left; apply S, H). right. eauto.
 Qed.
 
 (** Nothing is near overflow. *)
@@ -361,7 +503,7 @@ Proof.
   rewrite widened_units in C1.
   cbn [widened error] in C3. rewrite Z.add_0_r in C3. fold (widened (inner m) (outside m)) in C3.
   change (State (map (fun r => ((fst r - outside m)%Z, (snd r +
-    outside m)%Z)) (ranges (inner m))) 0 unit_grid)
+    outside m)%Z)) (ranges (inner m))) 0 (repeat unit_grid (units (inner m))))
     with (widened (inner m) (outside m)) in C3.
   set (B0 := grid (magnitude (ranges (widened (inner m) (outside m))))) in *.
   assert (Us : units (widened (inner m) (outside m)) = cols W) by (rewrite widened_units; exact C1).
@@ -473,44 +615,53 @@ Qed.
 
 (** A host finds the radius eps at x, where its label is [label]; then any host says that
     label at any point of the ball. *)
-Theorem interval_certificate N eps reach slack ds needed :
+Theorem interval_certificate N eps reaches slack ds needed :
   interval_needed N ds = Some needed -> slack_checked needed slack = true ->
-  ball_checked eps reach = true ->
+  ball_checked (input N) eps reaches = true ->
   forall x x' label y' label',
-  in_cube (input_size N) x -> in_cube (input_size N) x' ->
-  interval_radius N (value reach) (value slack) ds x label -> (label < classes N)%nat ->
+  in_box (input N) x -> in_box (input N) x' -> held (input N) x ->
+  interval_radius N reaches (value slack) ds x label -> (label < classes N)%nat ->
   computes N x' y' -> labels (classes N) y' label' ->
-  (forall i, (i < input_size N)%nat -> Rabs (x' i - x i) <= value eps) ->
+  in_ball (input N) (value eps) x x' ->
   label' = label.
 Proof.
-  intros A C Bc x x' label y' label' Hx Hx' Hr Kl Hy' Hl' Hd.
-  destruct (ball_checked_true eps reach Bc) as [E0 HR].
-  unfold interval_needed in A. destruct Hr as [rest l h Hno Hb Hc|front W b d rest l h lw hw Hops
+  intros A C Bc x x' label y' label' Hx Hx' Hf Hr Kl Hy' Hl' Hd.
+  unfold interval_needed in A.
+  destruct (ball_state (input N)) as [s0|] eqn:S0; [|discriminate].
+  destruct (start_checked (input N) (ops N)) eqn:St; [|discriminate].
+  assert (Sm0 : settled_by (ops N) (inner s0)).
+  { unfold ball_state in S0. destruct (region_checked (input N)) eqn:Rg; [|discriminate].
+    apply some_same in S0. subst s0. apply start_checked_true; assumption. }
+  destruct Hr as [rest l h Hno Hb Hc|front W b d rest l h lw hw Hops
     Hb Ap Hp].
   - destruct (split_last (ops N)) as [[[f W] b]|] eqn:Sp.
     { exfalso. apply (Hno W b f), split_last_some, Sp. }
-    destruct (interval_ops (ops N) ds (ball_state (input_size N))) as [[s rest']|] eqn:I;
+    destruct (interval_ops (ops N) ds s0) as [[s rest']|] eqn:I;
         [|discriminate].
     destruct rest' as [|? ?]; [|discriminate]. destruct (2 <=? _)%nat; [|discriminate].
     apply some_same in A. subst needed. destruct Hb as [l0 h0 rest l h Hball Hbo].
-    destruct (ball_between _ _ _ x x' l0 h0 E0 HR Hx Hx' Hd Hball) as (F0 & Sm0 & U0 & B0).
-    unfold computes in Hy'. rewrite <- U0 in Hy', Hbo.
+    destruct (ball_between _ _ _ _ x x' l0 h0 S0 Bc Hx Hx' Hf Hd Hball) as (F0 & U0 & B0).
+    unfold computes, input_size in Hy'. rewrite <- U0 in Hy', Hbo.
     destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm0 B0 I Hy' Hbo)
       as (_ & z & Bz & Fz & Sz & Uz).
     rewrite U0 in Uz.
     apply (apart_label s z y' l h (classes N) (2 *
       gap s) slack label label' Fz Sz Bz Uz eq_refl C Hc
       Kl Hl').
-  - rewrite Hops, split_last_app in A.
+  - assert (Sm1 : settled_by front (inner s0)).
+    { destruct Sm0 as [Sm0|(mean & std & l1 & Sm0)]; [left; exact Sm0|].
+      rewrite Hops in Sm0. destruct front as [|o front]; [discriminate Sm0|].
+      injection Sm0 as -> _. right. eauto. }
+    unfold input_size in Ap. rewrite Hops, split_last_app in A.
     inversion Hb as [l0 h0 rest0 l1 h1 Hball Hbo]; subst rest0 l1 h1.
-    destruct (interval_ops front ds (ball_state (input_size N))) as [[s rest']|] eqn:I;
+    destruct (interval_ops front ds s0) as [[s rest']|] eqn:I;
         [|discriminate].
     destruct rest' as [|d' [|? ?]]; try discriminate. destruct (2 <=? _)%nat; [|discriminate].
-    destruct (ball_between _ _ _ x x' l0 h0 E0 HR Hx Hx' Hd Hball) as (F0 & Sm0 & U0 & B0).
-    unfold computes in Hy'. rewrite Hops in Hy'.
+    destruct (ball_between _ _ _ _ x x' l0 h0 S0 Bc Hx Hx' Hf Hd Hball) as (F0 & U0 & B0).
+    unfold computes, input_size in Hy'. rewrite Hops in Hy'.
     destruct (computes_ops_app front [Affine W b] _ _ _ Hy') as (X & HX & HY).
     rewrite <- U0 in HX, Hbo.
-    destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm0 B0 I HX Hbo)
+    destruct (interval_ops_between _ _ _ _ _ _ _ _ _ _ _ _ _ F0 Sm1 B0 I HX Hbo)
       as (Er & z & Bz & Fz & Sz & Uz).
     injection Er as -> ->. rewrite U0 in Uz.
     destruct (computes_single _ _ _ _ HY) as (Y & CY & EY). cbn [out_size] in EY.

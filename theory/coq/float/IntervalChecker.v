@@ -5,15 +5,18 @@
     outside the intervals of the exact values over the whole box. *)
 
 From Coq Require Import ZArith List Bool.
-From SortNet.float Require Import Network Grid Checker.
+From SortNet.float Require Import Network Grid Wire Checker.
 Import ListNotations.
 Open Scope Z_scope.
+
+Definition largest_reach : Z := 340282366920938463463374607431768211456. (* 2^80 *)
+Definition largest_eps : Z := Z.shiftl 1 169. (* 2^20, a multiple of 2^-149 *)
 
 Record interval_state := IntervalState { inner : state; gap : Z; spill : Z }.
 
 (** Intervals moved apart by w, a value known exactly. *)
 Definition widened (s : state) (w : Z) : state :=
-  State (map (fun r => (fst r - w, snd r + w)) (ranges s)) 0 unit_grid.
+  State (map (fun r => (fst r - w, snd r + w)) (ranges s)) 0 (repeat unit_grid (units s)).
 
 (** How far bounds may be from the intervals, on either side. *)
 Definition outside (s : interval_state) : Z :=
@@ -36,7 +39,7 @@ Definition interval_step (o : op) (s : interval_state) : option interval_state :
       let m := magnitude (ranges t) in
       settled (IntervalState t (gap s + rounded (neuron_room k) (m + error (inner s)) + 1)
                  (spill s + rounded (loose_room k) (m + spill s) + 1))
-    | Affine _ _ => None
+    | Affine _ _ | Signed _ _ | Pieces _ _ => None
     | _ =>
       match step o (widened (inner s) (error (inner s))),
             step o (widened (inner s) (outside s)) with
@@ -85,13 +88,41 @@ Fixpoint interval_ops (l : list op) (ds : list Z) (s : interval_state) :
   | o :: l' => match interval_step o s with Some s' => interval_ops l' ds s' | None => None end
   end.
 
-(** The ball is inside the box; rounding of its ends is less than two steps of the grid. *)
-Definition ball_state (n : nat) : interval_state := IntervalState (box n) 2 0.
+(** The ball is inside the box; what small numbers that are taken for 0 move its ends is less
+    than a step of the grid. *)
+Definition ball_state (D : region) : option interval_state :=
+  check region_checked D in Some (IntervalState (start D) 1 1).
 
-(** eps + 2^-24 <= reach: the ball holds all points within eps. *)
-Definition ball_checked (eps reach : Z) : bool :=
-  finite eps && finite reach && (0 <=? below eps) &&
-  (above eps + single_unit <=? below reach) && (above reach <=? unit_grid).
+(** Inputs may be large where they are normalized first. *)
+Definition start_checked (D : region) (l : list op) : bool :=
+  match l with
+  | Normalize _ _ :: _ => true
+  | _ => magnitude (ranges (start D)) <=? largest_value
+  end.
+
+(** eps s + 2^-24 max(|low|, |high|) <= reach, exactly; 0 where the unit is 0.  Numbers are
+    multiples of 2^-298. *)
+Definition reach_checked (eps low high s reach : Z) : bool :=
+  finite reach && (0 <=? mantissa reach) && (above reach <=? largest_reach) &&
+  (- largest_reach <=? below low) && (above high <=? largest_reach) &&
+  if mantissa s =? 0 then mantissa reach =? 0
+  else
+    multiple eps * multiple s +
+      Z.shiftl (Z.max (Z.abs (multiple low)) (Z.abs (multiple high))) 125 <=?
+    Z.shiftl (multiple reach) 149.
+
+Fixpoint reaches_checked (eps : Z) (lows highs units reaches : list Z) : bool :=
+  match lows, highs, units, reaches with
+  | l :: lows', h :: highs', s :: units', r :: reaches' =>
+      reach_checked eps l h s r && reaches_checked eps lows' highs' units' reaches'
+  | [], [], [], [] => true
+  | _, _, _, _ => false
+  end.
+
+(** 0 < eps <= 2^20. *)
+Definition ball_checked (D : region) (eps : Z) (reaches : list Z) : bool :=
+  finite eps && (0 <? mantissa eps) && (multiple eps <=? largest_eps) &&
+  reaches_checked eps (lows D) (highs D) (units_of D) reaches.
 
 (** Room for the last subtraction or cast, and for underflow. *)
 Definition with_room (needed slack : Z) : Z := needed + mul_up single_unit (above slack) + 2.
@@ -139,7 +170,8 @@ Fixpoint split_last (l : list op) : option (list op * matrix * list Z) :=
 
 (** How far apart bounds must be: by this the verdict is sound. *)
 Definition interval_needed (N : network) (ds : list Z) : option Z :=
-  let start := ball_state (input_size N) in
+  let* start := ball_state (input N) in
+  check start_checked (input N) (ops N) in
   match split_last (ops N) with
   | None =>
     match interval_ops (ops N) ds start with

@@ -11,12 +11,13 @@ Open Scope R_scope.
 
 (** ** The ball *)
 
-(** max(0, x - reach) and min(1, x + reach). *)
-Inductive ball (reach x : R) : R -> R -> Prop :=
-  | ball_computed below above below' above' :
+(** max(low, x - reach) and min(high, x + reach). *)
+Inductive ball (low high reach x : R) : R -> R -> Prop :=
+  | ball_computed below above below' above' low' high' :
       difference x reach below -> addition x reach above ->
       operand single below below' -> operand single above above' ->
-      ball reach x (Rmax below' 0) (Rmin above' 1).
+      operand single low low' -> operand single high high' ->
+      ball low high reach x (Rmax below' low') (Rmin above' high').
 
 (** ** Bounds of a sorted neuron *)
 
@@ -79,7 +80,7 @@ Inductive neuron_bounds_of (n : nat) (w : vec) (rho : R) (k : nat) (l h : vec) :
 (** Operations that act on either bound as on a value. *)
 Definition each_bound (o : op) : bool :=
   match o with
-  | Normalize _ _ | Flatten | Shift _ | Bias _ | GroupSort _ | Relu | Tanh => true
+  | Normalize _ _ | Flatten | Shift _ | Bias _ | GroupSort _ | Relu | Tanh | Rank _ _ => true
   | _ => false
   end.
 
@@ -142,11 +143,13 @@ Inductive bounds_ops : list op -> list Z -> nat -> vec -> vec -> list Z -> vec -
       bounds_ops (Affine W b :: ops) (d :: ds) n l h rest l' h'.
 
 (** Bounds of the value after the operations ops, over the ball around x. *)
-Inductive bounds (ops : list op) (ds : list Z) (n : nat) (reach : R) (x : vec) :
+Inductive bounds (ops : list op) (ds : list Z) (D : region) (reaches : list Z) (x : vec) :
     list Z -> vec -> vec -> Prop :=
   | bounds_computed l0 h0 rest l h :
-      (forall i, (i < n)%nat -> ball reach (x i) (l0 i) (h0 i)) ->
-      bounds_ops ops ds n l0 h0 rest l h -> bounds ops ds n reach x rest l h.
+      (forall i, (i < length (lows D))%nat ->
+        ball (entry_of (lows D) i) (entry_of (highs D) i) (entry_of reaches i) (x i)
+          (l0 i) (h0 i)) ->
+      bounds_ops ops ds (length (lows D)) l0 h0 rest l h -> bounds ops ds D reaches x rest l h.
 
 (** ** The radius *)
 
@@ -191,14 +194,14 @@ Inductive pairs_certify (W : matrix) (b : list Z) (slack : R) (label : nat) (l h
       pairs_certify W b slack label l h.
 
 (** A host finds the radius eps, and not 0, at x, where its label is [label]. *)
-Inductive interval_radius (N : network) (reach slack : R) (ds : list Z) (x : vec) (label : nat) :
-    Prop :=
+Inductive interval_radius (N : network) (reaches : list Z) (slack : R) (ds : list Z) (x : vec)
+    (label : nat) : Prop :=
   | radius_of_bounds rest l h :
       (forall W b front, ops N <> front ++ [Affine W b]) ->
-      bounds (ops N) ds (input_size N) reach x rest l h ->
-      certifies (classes N) slack label l h -> interval_radius N reach slack ds x label
+      bounds (ops N) ds (input N) reaches x rest l h ->
+      certifies (classes N) slack label l h -> interval_radius N reaches slack ds x label
   | radius_of_pairs front W b d rest l h lw hw :
       ops N = front ++ [Affine W b] ->
-      bounds front ds (input_size N) reach x (d :: rest) l h ->
+      bounds front ds (input N) reaches x (d :: rest) l h ->
       apart (size_after front (input_size N)) (value d) l h lw hw ->
-      pairs_certify W b slack label lw hw -> interval_radius N reach slack ds x label.
+      pairs_certify W b slack label lw hw -> interval_radius N reaches slack ds x label.

@@ -24,16 +24,23 @@ Qed.
 Definition small (s : state) : Prop :=
   grid (magnitude (ranges s)) + grid (error s) <= IZR (2 ^ 30).
 
-Lemma step_small o s s' : small s -> step o s = Some s' -> small s'.
+Lemma step_small o s s' : (small s \/ exists mean std, o = Normalize mean std) ->
+  step o s = Some s' -> small s'.
 Proof.
   assert (ch : forall r, checked r = Some s' -> small s').
   { intros r C. apply checked_some in C. destruct C as [-> C]. exact C. }
   intros S H. destruct o; cbn [step] in H;
     repeat match type of H with (if ?c then _ else _) = _ => destruct c; try discriminate H end;
     try (apply (ch _ H)).
-  - apply some_same in H. subst s'. exact S.
+  - apply some_same in H. subst s'. destruct S as [S|(? & ? & S)]; [exact S|discriminate S].
   - destruct (neurons _ _ _ _); [apply (ch _ H)|discriminate H].
   - destruct (neurons _ _ _ _); [apply (ch _ H)|discriminate H].
+  - destruct (collect _ _ _); [|discriminate H]. cbv zeta in H.
+    match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end.
+    apply (ch _ H).
+  - destruct (collect _ _ _); [|discriminate H]. cbv zeta in H.
+    match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end.
+    apply (ch _ H).
   - destruct (collect _ _ _); [|discriminate H]. cbv zeta in H.
     match type of H with (if ?c then _ else _) = _ => destruct c; [|discriminate H] end.
     apply (ch _ H).

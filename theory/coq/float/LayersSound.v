@@ -125,14 +125,19 @@ Lemma sort_neuron_sound W rho k s s' : ready s -> step (SortNeuron W rho k) s = 
 Proof.
   intros R H. cbn [step] in H. destruct (neurons (ranges s) W rho k) as [l|] eqn:N; [|discriminate].
   destruct (neurons_some _ _ _ _ _ N) as (R0 & R1 & Hk & Kl & L1 & L2 & Hr).
-  revert H. apply sound_after; [exact R|apply neuron_room_nonneg, Kl|exact L2| | |].
+  revert H. apply sound_after; [exact R|apply neuron_room_nonneg, Kl|exact L2|
+    apply moving_repeat, lipschitz_nonneg| | |].
   - intros x Wx i Hi. rewrite L2 in Hi. apply Hr; assumption.
   - intros x X y i Wx Hx Hi M B C. inversion C; subst. cbn [apply_op].
     apply (neurons_close (ranges s) W rho k l i x X _ _ y N Wx Hi); try assumption.
     + apply grid_nonneg, R.
     + intros j Hj. apply Hx. unfold units. lia.
-  - intros x z r Hr0 Hx i Hi. cbn [apply_op]. apply neuron_moves; [apply (rho_range rho R0 R1)|lia|
-      exact Hr0|]. intros j Hj. apply Hx. unfold units. lia.
+  - intros x z d Hd Hx i Hi. cbn [apply_op out_size] in *.
+    rewrite (nth_indep _ _ (lipschitz s)) by (rewrite repeat_length; exact Hi). rewrite nth_repeat.
+    apply neuron_moves; [apply (rho_range rho R0 R1)|lia| |].
+    + apply Rmult_le_pos; [apply grid_nonneg, lipschitz_nonneg|exact Hd].
+    + intros j Hj. eapply Rle_trans; [apply Hx; unfold units; lia|].
+      apply Rmult_le_compat_r; [exact Hd|]. apply grid_le, moves_lipschitz.
 Qed.
 
 (** ** Groups *)
@@ -200,6 +205,40 @@ Proof.
       replace (j + 1 * g - length m)%nat with j by lia. apply N.
 Qed.
 
+(** Each entry of a group becomes the largest of it. *)
+Lemma group_moves_spec g q l : (1 <= g)%nat -> length l = (q * g)%nat ->
+  (forall i, (0 <= nth i l 0)%Z) ->
+  moving (length l) (group_moves g l) /\
+  forall i j, (i < length l)%nat -> (j < g)%nat ->
+  (nth (i / g * g + j) l 0 <= nth i (group_moves g l) 0)%Z.
+Proof.
+  intros Hg Hl Hn. unfold group_moves.
+  destruct (groups_lengths g q Hg (length l) l Hl ltac:(lia)) as [G1 G2].
+  set (gs := groups (length l) g l) in *.
+  set (f := fun m => repeat (largest_of m) (length m)).
+  assert (len : forall m, In m (map f gs) -> length m = g).
+  { intros m I. apply in_map_iff in I. destruct I as [m' [<- I]]. unfold f.
+    rewrite repeat_length. apply G2, I. }
+  destruct (concat_nth 0%Z g Hg _ len) as [C1 C2].
+  rewrite map_length, G1, <- Hl in C1.
+  assert (at_ : forall i, (i < length l)%nat ->
+            nth i (concat (map f gs)) 0%Z = largest_of (nth (i / g) gs [])).
+  { intros i Hi. assert (Q : (i / g < q)%nat) by (apply Nat.div_lt_upper_bound; lia).
+    rewrite C2, (map_nth_lt f gs []) by lia. unfold f.
+    assert (Lm : length (nth (i / g) gs []) = g) by (apply G2, nth_In; lia).
+    rewrite (nth_indep _ _ (largest_of (nth (i / g) gs []))); [apply nth_repeat|].
+    rewrite repeat_length, Lm. apply Nat.mod_upper_bound. lia. }
+  split; [split; [exact C1|]|].
+  - intros i. destruct (Nat.lt_ge_cases i (length l)) as [H|H].
+    + rewrite at_ by exact H. apply largest_of_nonneg.
+    + rewrite nth_overflow by lia. lia.
+  - intros i j Hi Hj. rewrite at_ by exact Hi.
+    rewrite <- (groups_nth 0%Z g Hg (length l) l) by lia. fold gs.
+    replace (i / g * g + j)%nat with (j + i / g * g)%nat by lia.
+    rewrite Nat.mod_add, Nat.div_add by lia.
+    rewrite (Nat.mod_small j), (Nat.div_small j) by exact Hj. apply largest_of_ge.
+Qed.
+
 (** ** Group sort *)
 
 Definition sorted_groups (g : nat) (l : list Z) : list Z :=
@@ -265,8 +304,11 @@ Proof.
   assert (inside : forall i j, (i < units s)%nat -> (j < g)%nat -> (i / g * g + j < units s)%nat).
   { intros i j Hi Hj. assert (i / g < q)%nat by (apply Nat.div_lt_upper_bound; lia). nia. }
   assert (place : forall i, (i mod g < g)%nat) by (intros; apply Nat.mod_upper_bound; lia).
-  revert H. apply sound_after; [exact R|lia| | | |].
+  destruct R as [R0 [Lm Mn]]. assert (R : ready s) by (split; [exact R0|split; assumption]).
+  destruct (group_moves_spec g q (moves s) C1 ltac:(lia) Mn) as [Gm Gl].
+  revert H. apply sound_after; [exact R|lia| | | | |].
   - rewrite combine_length, Sl, Sh. cbn [out_size]. lia.
+  - cbn [out_size]. rewrite <- Lm. exact Gm.
   - intros x W i Hi. rewrite combine_length, Sl, Sh, Ll, Lh, Nat.min_id in Hi.
     rewrite combine_nth_lt by lia. unfold in_range. cbn [fst snd apply_op].
     rewrite <- Vl, <- Vh by lia. specialize (place i).
@@ -284,13 +326,35 @@ Proof.
       ltac:(intros j Hj; match goal with O : forall j, _ -> operand single (X j) _ |- _ =>
         apply O, inside; assumption end) ltac:(assumption)).
     lra.
-  - intros x z r Hr Hx i Hi. cbn [apply_op out_size] in *. apply order_stat_moves; [exact Hr|].
-    intros j Hj. apply Hx, inside; assumption.
+  - intros x z d Hd Hx i Hi. cbn [apply_op out_size] in *. apply order_stat_moves.
+    { apply Rmult_le_pos; [apply grid_nonneg, Gm|exact Hd]. }
+    intros j Hj. eapply Rle_trans; [apply Hx, inside; assumption|].
+    apply Rmult_le_compat_r; [exact Hd|]. apply grid_le, Gl; [lia|exact Hj].
+Qed.
+
+(** ** Windows *)
+
+Lemma kth_order_stat k l (x : vec) : (1 <= k <= length l)%nat ->
+  (forall i, (i < length l)%nat -> x i = grid (nth i l 0%Z)) ->
+  order_stat (length l) x k = grid (kth k l).
+Proof.
+  intros Hk H. unfold kth.
+  assert (G : forall m done s, holds k done s ->
+            exists all, Permutation all (done ++ m) /\
+              holds k all (fold_left (fun s a => add_top a s) m s)).
+  { induction m as [|a m IH]; intros done s Hs; cbn [fold_left].
+    - exists done. rewrite app_nil_r. split; [reflexivity|exact Hs].
+    - destruct (IH (a :: done) (add_top a s) (add_top_holds _ _ _ _ Hs)) as (all & P & F).
+      exists all. split; [|exact F]. rewrite P. apply Permutation_middle. }
+  destruct (G l [] _ (holds_nothing k)) as (all & P & F). cbn [app] in P.
+  apply (holds_permutation k all l _ P) in F.
+  destruct (holds_order_stat k l _ x F ltac:(lia) H) as [_ S].
+  specialize (S (k - 1)%nat ltac:(lia)). replace (k - 1 + 1)%nat with k in S by lia. exact S.
 Qed.
 
 (** ** Convolutions of sorted neurons *)
 
-Lemma look_up_nth l i : look_up (groups (length l) lookup_group l) i = nth i l (0, 0)%Z.
+Lemma look_up_nth {A} (d : A) l i : look_up d (groups (length l) lookup_group l) i = nth i l d.
 Proof. apply groups_nth; [unfold lookup_group; lia|lia]. Qed.
 
 Lemma join_in_range a b v : in_range a v \/ in_range b v -> in_range (join a b) v.
@@ -311,7 +375,7 @@ Proof.
   intros Hne HF. destruct patches as [|p0 ps]; [destruct Hne; reflexivity|]. unfold hulls.
   clear Hne.
   set (f := fun (h : list (Z * Z)) (q : list nat) =>
-    map2 (fun r i => join r (look_up (groups (length l) lookup_group l) i)) h q).
+    map2 (fun r i => join r (look_up (0, 0)%Z (groups (length l) lookup_group l) i)) h q).
   assert (G : forall ps h, length h = F -> (forall p, In p ps -> length p = F) ->
             length (fold_left f ps h) = F /\
             forall j v, (j < F)%nat ->
@@ -333,7 +397,7 @@ Proof.
       + left. rewrite N. apply join_in_range. right. exact H.
       + right. exists q. auto. }
   pose proof (HF p0 (or_introl eq_refl)) as H0.
-  destruct (G ps (map (look_up (groups (length l) lookup_group l)) p0)) as [G1 G2].
+  destruct (G ps (map (look_up (0, 0)%Z (groups (length l) lookup_group l)) p0)) as [G1 G2].
   - rewrite map_length. exact H0.
   - intros p I. apply HF. right. exact I.
   - split; [exact G1|]. intros p j v I Hj H. apply G2; [exact Hj|].
@@ -353,6 +417,53 @@ Proof.
     rewrite (map_nth_lt _ l (0, 0)%Z) by assumption.
     rewrite (nth_indep _ _ (nth (i / P) l (0, 0)%Z));
       [apply nth_repeat|rewrite repeat_length; apply Nat.mod_upper_bound; lia].
+Qed.
+
+Lemma repeat_all_spec n l :
+  length (repeat_all n l) = (n * length l)%nat /\
+  forall i d, (i < n * length l)%nat -> nth i (repeat_all n l) d = nth (i mod length l) l d.
+Proof.
+  unfold repeat_all. induction n as [|n [IH1 IH2]]; [split; [reflexivity|simpl; lia]|].
+  cbn [repeat concat]. rewrite app_length, IH1. split; [lia|]. intros i d Hi.
+  destruct (Nat.lt_ge_cases i (length l)) as [H|H].
+  - rewrite app_nth1, Nat.mod_small by exact H. reflexivity.
+  - rewrite app_nth2 by exact H. rewrite IH2 by lia. f_equal.
+    replace i with ((i - length l) + 1 * length l)%nat at 2 by lia.
+    rewrite Nat.mod_add by lia. reflexivity.
+Qed.
+
+Lemma patch_moves_spec patches l :
+  length (patch_moves patches l) = length patches /\
+  (forall p, (0 <= nth p (patch_moves patches l) 0)%Z) /\
+  forall p j, (p < length patches)%nat -> (j < length (nth p patches []))%nat ->
+  (nth (nth j (nth p patches []) 0%nat) l 0 <= nth p (patch_moves patches l) 0)%Z.
+Proof.
+  unfold patch_moves. set (f := fun p => largest_of (map _ p)).
+  split; [apply map_length|]. split.
+  - intros p. destruct (Nat.lt_ge_cases p (length patches)) as [H|H].
+    + rewrite (map_nth_lt f patches []) by exact H. apply largest_of_nonneg.
+    + rewrite nth_overflow by (rewrite map_length; exact H). lia.
+  - intros p j Hp Hj. rewrite (map_nth_lt f patches []) by exact Hp. unfold f.
+    set (q := nth p patches []) in *.
+    eapply Z.le_trans; [|apply (largest_of_ge _ j)].
+    rewrite (map_nth_lt _ q 0%nat) by exact Hj. rewrite look_up_nth. lia.
+Qed.
+
+(** An entry of a patch moves no more than the patch. *)
+Lemma patch_entry_moves patches l n x z d p j F :
+  (forall p, In p patches -> length p = F) -> (p < length patches)%nat -> (j < F)%nat ->
+  0 <= d -> length l = n ->
+  (forall i, (i < n)%nat -> Rabs (x i - z i) <= grid (nth i l 0%Z) * d) ->
+  Rabs (patch patches n p x j - patch patches n p z j) <=
+  grid (nth p (patch_moves patches l) 0%Z) * d.
+Proof.
+  intros HF Hp Hj Hd Ll H. destruct (patch_moves_spec patches l) as (_ & M0 & M).
+  assert (L : length (nth p patches []) = F) by (apply HF, nth_In, Hp).
+  unfold patch, padded. rewrite (nth_indep _ n 0%nat) by lia.
+  destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) n) as [B|B].
+  - eapply Rle_trans; [apply H, B|]. apply Rmult_le_compat_r; [exact Hd|].
+    apply grid_le, M; lia.
+  - rewrite Rminus_eq_0, Rabs_R0. apply Rmult_le_pos; [apply grid_nonneg, M0|exact Hd].
 Qed.
 
 Lemma sort_conv_sound patches W rho k s s' : ready s ->
@@ -385,7 +496,7 @@ Proof.
     destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) (units s)) as [B|B].
     - apply Wx, B.
     - rewrite nth_overflow by exact B. unfold in_range. cbn [fst snd]. rewrite grid_0. lra. }
-  assert (moves : forall x X r, 0 <= r -> (forall i, (i < units s)%nat -> Rabs (X i - x i) <= r) ->
+  assert (moved : forall x X r, 0 <= r -> (forall i, (i < units s)%nat -> Rabs (X i - x i) <= r) ->
             forall p j, Rabs (patch patches (units s) p X j - patch patches (units s) p x j) <= r).
   { intros x X r Hr0 Hx p j. unfold patch, padded.
     destruct (Nat.ltb_spec (nth j (nth p patches []) (units s)) (units s)) as [B|B];
@@ -395,7 +506,14 @@ Proof.
     - rewrite E, Nat.mul_0_r. unfold repeat_each. cbn [repeat].
       clear. induction l as [|a l IH]; [reflexivity|exact IH].
     - rewrite <- L2. apply repeat_each_spec. lia. }
-  revert H. apply sound_after; [exact R|apply neuron_room_nonneg, Kl|exact Len| | |].
+  destruct (patch_moves_spec patches (moves s)) as (Pl & P0 & _). fold P in Pl.
+  destruct (repeat_all_spec (rows W) (patch_moves patches (moves s))) as [Rl Rn].
+  rewrite Pl in Rl, Rn.
+  revert H. apply sound_after; [exact R|apply neuron_room_nonneg, Kl|exact Len| | | |].
+  - cbn [out_size]. fold P. split; [exact Rl|]. intros i.
+    destruct (Nat.lt_ge_cases i (rows W * P)) as [Hi|Hi].
+    + rewrite Rn by exact Hi. apply P0.
+    + rewrite nth_overflow by lia. lia.
   - intros x Wx i Hi. rewrite Len in Hi. destruct (some i Hi) as (P1 & O1 & O2).
     rewrite (proj2 (repeat_each_spec P l P1)) by (rewrite L2; exact Hi).
     cbn [apply_op]. fold P. apply Hr; [apply inner; assumption|exact O1].
@@ -408,8 +526,84 @@ Proof.
              (patch patches (units s) (i mod P) X) _ _ y N); try assumption.
     + apply inner; assumption.
     + apply grid_nonneg, R.
-    + intros j _. apply moves; [apply grid_nonneg, R|exact Hx].
-  - intros x z r Hr0 Hx i Hi. cbn [apply_op out_size] in *. fold P in Hi |- *.
-    apply neuron_moves; [apply (rho_range rho R0 R1)|exact Hk|exact Hr0|].
-    intros j _. apply moves; assumption.
+    + intros j _. apply moved; [apply grid_nonneg, R|exact Hx].
+  - intros x z d Hd Hx i Hi. cbn [apply_op out_size] in *. fold P in Hi |- *.
+    destruct (some i Hi) as (P1 & O1 & O2). rewrite Rn by exact Hi.
+    apply neuron_moves; [apply (rho_range rho R0 R1)|exact Hk| |].
+    + apply Rmult_le_pos; [apply grid_nonneg, P0|exact Hd].
+    + intros j Hj. apply (patch_entry_moves patches _ _ _ _ _ _ _ (cols W) HF O2 Hj Hd);
+        [apply R|exact Hx].
+Qed.
+
+(** ** Rank filters *)
+
+Lemma patch_entry patches n p x j : (j < length (nth p patches []))%nat ->
+  patch patches n p x j = padded n x (nth j (nth p patches []) 0%nat).
+Proof. intros H. unfold patch. rewrite (nth_indep _ n 0%nat) by exact H. reflexivity. Qed.
+
+Lemma rank_sound patches k s s' : ready s -> step (Rank patches k) s = Some s' ->
+  sound (Rank patches k) s s'.
+Proof.
+  intros R H. cbn [step] in H. destruct (forallb _ patches && _ && _) eqn:C; [|discriminate].
+  apply andb_prop in C. destruct C as [C _]. apply andb_prop in C. destruct C as [C K].
+  apply Nat.leb_le in K. rewrite forallb_forall in C.
+  assert (HK : forall p, (p < length patches)%nat -> (k <= length (nth p patches []))%nat).
+  { intros p Hp. specialize (C _ (nth_In patches [] Hp)). apply andb_prop in C.
+    apply Nat.leb_le, C. }
+  assert (HI : forall p j, (p < length patches)%nat -> (j < length (nth p patches []))%nat ->
+            (nth j (nth p patches []) 0 <= units s)%nat).
+  { intros p j Hp Hj. specialize (C _ (nth_In patches [] Hp)). apply andb_prop in C.
+    destruct C as [_ C]. rewrite forallb_forall in C. apply Nat.leb_le, C, nth_In, Hj. }
+  clear C. destruct (patch_moves_spec patches (moves s)) as (Pl & P0 & Pm).
+  set (P := length patches) in *.
+  assert (Len : length (rank_ranges patches k (ranges s)) = P) by apply map_length.
+  assert (near : forall x X r p, 0 <= r -> (p < P)%nat ->
+            (forall i, (i < units s)%nat -> Rabs (X i - x i) <= r) ->
+            forall j, (j < length (nth p patches []))%nat ->
+            Rabs (patch patches (units s) p X j - patch patches (units s) p x j) <= r).
+  { intros x X r p Hr Hp Hx j Hj. rewrite !patch_entry by exact Hj. unfold padded.
+    destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) (units s)) as [B|B]; [apply Hx, B|].
+    rewrite Rminus_eq_0, Rabs_R0. exact Hr. }
+  revert H. apply sound_after; [exact R|lia|exact Len| | | |].
+  - cbn [out_size]. split; [exact Pl|exact P0].
+  - intros x Wx p Hp. rewrite Len in Hp. unfold rank_ranges.
+    rewrite (map_nth_lt _ patches []) by exact Hp. set (q := nth p patches []) in *.
+    set (r := map (look_up (0, 0)%Z (groups (length (ranges s)) lookup_group (ranges s))) q).
+    assert (Lr : length r = length q) by apply map_length.
+    assert (Er : forall j, (j < length q)%nat ->
+              nth j r (0, 0)%Z = nth (nth j q 0%nat) (ranges s) (0, 0)%Z).
+    { intros j Hj. unfold r. rewrite (map_nth_lt _ q 0%nat) by exact Hj. apply look_up_nth. }
+    assert (Wr : forall j, (j < length q)%nat ->
+              in_range (nth j r (0, 0)%Z) (patch patches (units s) p x j)).
+    { intros j Hj. rewrite patch_entry by exact Hj. fold q. rewrite Er by exact Hj. unfold padded.
+      destruct (Nat.ltb_spec (nth j q 0%nat) (units s)) as [B|B]; [apply Wx, B|].
+      rewrite nth_overflow by exact B. unfold in_range. cbn [fst snd]. rewrite grid_0. lra. }
+    specialize (HK p Hp). fold q in HK. unfold in_range. cbn [fst snd apply_op]. fold q.
+    rewrite <- (kth_order_stat k (map fst r) (fun i => grid (fst (nth i r (0, 0)%Z))))
+      by (try (rewrite map_length; lia); intros i Hi; rewrite map_length in Hi;
+          rewrite (map_nth_lt fst r (0, 0)%Z) by exact Hi; reflexivity).
+    rewrite <- (kth_order_stat k (map snd r) (fun i => grid (snd (nth i r (0, 0)%Z))))
+      by (try (rewrite map_length; lia); intros i Hi; rewrite map_length in Hi;
+          rewrite (map_nth_lt snd r (0, 0)%Z) by exact Hi; reflexivity).
+    rewrite !map_length, Lr. split; (apply order_stat_monotone; [lia|]); intros j Hj;
+      apply Wr, Hj.
+  - intros x X y p Wx Hx Hp _ _ D. cbn [out_size] in Hp. fold P in Hp. inversion D; subst.
+    rewrite grid_zero_room. cbn [apply_op].
+    match goal with S : selected (order_stat _ (patch patches _ p ?X') k) y |- _ =>
+      pose proof (group_sort_error (length (nth p patches [])) k (patch patches (units s) p x)
+        (patch patches (units s) p X) (patch patches (units s) p X') (grid (error s)) y
+        (grid_nonneg _ (proj1 R))) as E end.
+    assert (E' := E ltac:(apply near; [apply grid_nonneg, R|exact Hp|exact Hx])
+      ltac:(intros j Hj; rewrite !patch_entry by exact Hj; unfold padded;
+            destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) (units s)) as [B|B];
+            [match goal with O : forall j, _ -> operand single (X j) _ |- _ => apply O, B end|
+             apply operand_kept]) ltac:(assumption)).
+    lra.
+  - intros x z d Hd Hx p Hp. cbn [apply_op out_size] in *. fold P in Hp.
+    apply order_stat_moves; [apply Rmult_le_pos; [apply grid_nonneg, P0|exact Hd]|].
+    intros j Hj. rewrite !patch_entry by exact Hj. unfold padded.
+    destruct (Nat.ltb_spec (nth j (nth p patches []) 0%nat) (units s)) as [B|B].
+    + eapply Rle_trans; [apply Hx, B|]. apply Rmult_le_compat_r; [exact Hd|].
+      apply grid_le, Pm; assumption.
+    + rewrite Rminus_eq_0, Rabs_R0. apply Rmult_le_pos; [apply grid_nonneg, P0|exact Hd].
 Qed.

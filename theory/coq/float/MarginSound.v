@@ -89,14 +89,20 @@ Lemma broadcast_same f x c n : shape_of x = [n] -> shape_of c = [n] ->
   broadcast f x c = Some (Array [n] (fun i => f (entry_at x i) (entry_at c i))).
 Proof.
   intros X C. unfold broadcast. rewrite X, C.
+  destruct (list_eq_dec Nat.eq_dec [n] []) as [E|_]; [discriminate|].
   destruct (list_eq_dec Nat.eq_dec [n] [n]); [reflexivity|contradiction].
 Qed.
 
-Lemma broadcast_images f x c n d h w : shape_of x = [n; d; h; w] -> shape_of c = [n; d; h; w] ->
-  broadcast f x c = Some (Array [n; d; h; w] (fun i => f (entry_at x i) (entry_at c i))).
+Lemma cons_other {A} (a : A) l : l <> a :: l.
+Proof. intros H. apply (f_equal (@List.length A)) in H. simpl in H. lia. Qed.
+
+Lemma broadcast_batch f x c n s : shape_of x = n :: s -> shape_of c = n :: s ->
+  broadcast f x c = Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c i))).
 Proof.
   intros X C. unfold broadcast. rewrite X, C.
-  destruct (list_eq_dec Nat.eq_dec _ _); [reflexivity|contradiction].
+  destruct (list_eq_dec Nat.eq_dec (n :: s) s) as [E|_].
+  { exfalso. apply (cons_other n s). symmetry. exact E. }
+  destruct (list_eq_dec Nat.eq_dec (n :: s) (n :: s)); [reflexivity|contradiction].
 Qed.
 
 Lemma is_constant_float c v : is_constant g c Float [] [v] = true ->
@@ -112,9 +118,9 @@ Qed.
 Lemma value_zero : value 0 = 0%R.
 Proof. unfold value. replace (mantissa 0) with 0%Z by reflexivity. ring. Qed.
 
-Lemma value_one : value 1065353216 = 1%R.
+Lemma value_one : value one_pattern = 1%R.
 Proof.
-  unfold value. replace (mantissa 1065353216) with 8388608%Z by reflexivity.
+  unfold one_pattern, value. replace (mantissa 1065353216) with 8388608%Z by reflexivity.
   replace (exponent 1065353216) with (-23)%Z by reflexivity.
   change (8388608 * / IZR (Z.pow_pos 2 23) = 1)%R.
   replace (Z.pow_pos 2 23) with 8388608%Z by reflexivity. field.
@@ -130,10 +136,57 @@ Ltac differ N i j := apply (nodup_differ _ i j _ _ N); [lia|reflexivity|reflexiv
 Lemma truth_cases {P Q : Prop} (a : {P} + {Q}) : truth a = 0%R \/ truth a = 1%R.
 Proof. destruct a; auto. Qed.
 
-Lemma tail_sound m s t env v y n c h w K :
+(** ** The ends of the box *)
+
+Lemma entry_of_repeat b n i : i < n -> entry_of (repeat b n) i = value b.
+Proof.
+  intros H. unfold entry_of. rewrite (nth_indep _ _ b) by (rewrite repeat_length; exact H).
+  rewrite nth_repeat. reflexivity.
+Qed.
+
+(** Comparing a batch with an end of the box compares each feature with its own. *)
+Definition limits (sh : shape) (c : string) (l : list Z) : Prop :=
+  exists a, (forall env, look env c = Some a) /\
+  forall f v n, shape_of v = n :: dims_of sh ->
+    exists y, broadcast f v a = Some y /\ shape_of y = n :: dims_of sh /\
+      forall b i, b < n -> i < count sh ->
+        entry_at y (b * count sh + i) = f (entry_at v (b * count sh + i)) (entry_of l i).
+
+Lemma scalar_limits sh c b : is_constant g c Float [] [b] = true ->
+  limits sh c (repeat b (count sh)).
+Proof.
+  intros H. apply is_constant_float in H as (a & La & Sa & Ea). exists a. split; [exact La|].
+  intros f v n Sv. eexists. split; [apply broadcast_scalar, Sa|]. split; [exact Sv|].
+  intros k i Hk Hi. cbn [entry_at]. rewrite Ea, entry_of_repeat by exact Hi. reflexivity.
+Qed.
+
+Lemma array_limits sh c l : positive_shape sh -> array_at g sh c = Some l -> limits sh c l.
+Proof.
+  intros P H. destruct (array_look _ _ _ _ H) as (a & La & Sa & _ & Ea).
+  destruct (volume_dims sh P) as [V _]. exists a. split; [exact La|]. intros f v n Sv.
+  eexists. split; [apply (broadcast_sample f v a n (dims_of sh) (dims_of_some sh P) Sa Sv)|].
+  split; [reflexivity|]. intros b i Hb Hi. cbn [entry_at].
+  rewrite V, index_mod, Ea by exact Hi. reflexivity.
+Qed.
+
+Lemma region_limits sh k b D : positive_shape sh -> region_of g sh k b = Some D ->
+  limits sh (box_low b) (lows D) /\ limits sh (box_high b) (highs D).
+Proof.
+  intros P H. unfold region_of in H. destruct k as [|unit].
+  - destruct (_ =? 3); [|discriminate]. destruct (_ && _) eqn:C; [|discriminate].
+    injection H as <-. apply andb_prop in C as [C1 C2].
+    split; apply scalar_limits; assumption.
+  - destruct (array_at g sh (box_low b)) eqn:L; [|discriminate].
+    destruct (array_at g sh (box_high b)) eqn:H'; [|discriminate].
+    destruct (array_at g sh unit); [|discriminate]. injection H as <-.
+    split; apply array_limits; assumption.
+Qed.
+
+Lemma tail_sound m s t env v y n sh k D K : positive_shape sh ->
+  region_of g sh k (margin_box m) = Some D ->
   NoDup (tail_names m) -> (forall a, In a (tail_names m) -> constant g a = None) ->
-  margin_constants g m = true -> scalar g (slack m) = Some s -> scalar g (scale m) = Some t ->
-  env "input" = Some v -> shape_of v = [n; c; h; w] -> 1 <= c * h * w ->
+  margin_constants g sh m = true -> scalar g (slack m) = Some s -> scalar g (scale m) = Some t ->
+  env "input" = Some v -> shape_of v = n :: dims_of sh ->
   env "logits" = Some y -> shape_of y = [n; K] -> 2 <= K ->
   exists env' l r, evaluate env ([label] ++ margin_form m) = Some env' /\
     env' "logits" = Some y /\
@@ -141,22 +194,27 @@ Lemma tail_sound m s t env v y n c h w K :
     (forall b, b < n -> entry_at l b = INR (first_largest K (fun j => entry_at y (b * K + j)))) /\
     env' "radius" = Some r /\ shape_of r = [n] /\
     (forall b, b < n ->
-       let x j := entry_at v (b * (c * h * w) + j) in
-       (in_cube (c * h * w) x ->
+       let x j := entry_at v (b * count sh + j) in
+       (in_box D x ->
         entry_at r b = exact_radius K s t (fun j => entry_at y (b * K + j))) /\
-       (~ in_cube (c * h * w) x -> entry_at r b = 0%R)).
+       (~ in_box D x -> entry_at r b = 0%R)).
 Proof.
-  intros N C MC Ss St Ei Sv Hv El Sy HK.
+  intros P Rg N C MC Ss St Ei Sv El Sy HK.
   unfold margin_constants in MC. apply andb_prop in MC as [MC BC].
   apply andb_prop in MC as [MC M3]. apply andb_prop in MC as [M1 M2].
-  unfold box_constants in BC. apply andb_prop in BC as [BC B3]. apply andb_prop in BC as [B1 B2].
+  unfold box_constants in BC. apply andb_prop in BC as [B1 B3].
+  destruct (volume_dims sh P) as [Vd Hv].
+  assert (Ld : List.length (dims_of sh) = List.length (dims_in sh)) by apply map_length.
+  destruct (region_limits _ _ _ _ P Rg) as [(lo & Llo & Blo) (hi & Lhi & Bhi)].
+  destruct (Blo (fun a b => truth (Rle_dec b a)) v n Sv) as (ya & Ya & Sya & Eya).
+  destruct (Bhi (fun a b => truth (Rle_dec a b)) v n Sv) as (yb & Yb & Syb & Eyb).
   apply is_constant_integer in M1 as (i1 & T1 & I1). change (map Z.to_nat [1]%Z) with [1] in T1.
   apply is_constant_integer in M2 as (i2 & T2 & I2). change (map Z.to_nat []) with (@nil nat) in T2.
-  apply is_constant_integer in M3 as (i3 & T3 & I3). change (map Z.to_nat []) with (@nil nat) in T3.
+  apply is_constant_integer in M3 as (i3 & T3 & I3).
+  change (map Z.to_nat []) with (@nil nat) in T3.
   specialize (I1 0 ltac:(simpl; lia)). specialize (I2 0 ltac:(simpl; lia)).
   specialize (I3 0 ltac:(simpl; lia)). simpl in I1, I2, I3.
   apply is_constant_float in B1 as (z & Lz & Sz & Ez). rewrite value_zero in Ez.
-  apply is_constant_float in B2 as (o & Lo & So & Eo). rewrite value_one in Eo.
   destruct (scalar_look g _ _ Ss) as (sl & Lsl & Ssl & Esl).
   destruct (scalar_look g _ _ St) as (sc & Lsc & Ssc & Esc).
   assert (Li : look env "input" = Some v)
@@ -205,7 +263,7 @@ Proof.
          rewrite (look_other _ _ "input" (best m)) by (differ N 0 5).
          rewrite (look_other _ _ "input" (top m)) by (differ N 0 3).
          rewrite look_other by discriminate.
-         rewrite Li, Lz. apply broadcast_scalar, Sz. }
+         rewrite Li, Llo. exact Ya. }
     erewrite evaluate_cons; [|reflexivity|].
     2: { unfold Meaning.node_value. simpl.
          rewrite (look_other _ _ "input" (above (margin_box m))) by (differ N 0 11).
@@ -217,19 +275,20 @@ Proof.
          rewrite (look_other _ _ "input" (best m)) by (differ N 0 5).
          rewrite (look_other _ _ "input" (top m)) by (differ N 0 3).
          rewrite look_other by discriminate.
-         rewrite Li, Lo. apply broadcast_scalar, So. }
+         rewrite Li, Lhi. exact Yb. }
     erewrite evaluate_cons; [|reflexivity|].
     2: { unfold Meaning.node_value. simpl.
          rewrite look_other by (differ N 11 12). rewrite look_bound by (apply (Cn 11); reflexivity).
          rewrite look_bound by (apply (Cn 12); reflexivity).
-         apply broadcast_images; simpl; exact Sv. }
+         apply (broadcast_batch _ _ _ n (dims_of sh)); [exact Sya|exact Syb]. }
     erewrite evaluate_cons; [|reflexivity|].
     2: { unfold Meaning.node_value. simpl. rewrite look_bound by (apply (Cn 13); reflexivity).
          reflexivity. }
     erewrite evaluate_cons; [|reflexivity|].
     2: { unfold Meaning.node_value. simpl. rewrite look_bound by (apply (Cn 14); reflexivity).
-         rewrite B3. unfold least_of_sample. cbn [shape_of entry_at].
-         destruct (Nat.leb_spec 1 (c * h * w)); [reflexivity|lia]. }
+         cbn [shape_of List.length Nat.pred]. rewrite Ld, B3.
+         unfold least_of_sample. cbn [shape_of entry_at]. rewrite Vd.
+         destruct (Nat.leb_spec 1 (count sh)); [reflexivity|lia]. }
     erewrite evaluate_cons; [|reflexivity|].
     2: { unfold Meaning.node_value. simpl. rewrite look_bound by (apply (Cn 15); reflexivity).
          rewrite Lz. apply broadcast_scalar, Sz. }
@@ -290,23 +349,27 @@ Proof.
   - intros b Hb. reflexivity.
   - apply bound_result.
   - reflexivity.
-  - intros b Hb x. cbn [entry_at]. rewrite Ez, Eo, Esl, Esc.
-    set (f := fun j => Rmin (truth (Rle_dec 0 (entry_at v (b * (c * h * w) + j))))
-                          (truth (Rle_dec (entry_at v (b * (c * h * w) + j)) 1))).
-    assert (F : forall j, j < c * h * w -> f j = 0%R \/ f j = 1%R).
-    { intros j _. unfold f.
-      destruct (Rle_dec 0 _), (Rle_dec _ 1); simpl; unfold Rmin;
-        destruct (Rle_dec _ _); auto. }
-    assert (G : forall j, f j = 1%R <-> (0 <= x j <= 1)%R).
-    { intros j. unfold f, x.
-      destruct (Rle_dec 0 (entry_at v (b * (c * h * w) + j))),
-        (Rle_dec (entry_at v (b * (c * h * w) + j)) 1); simpl; unfold Rmin;
-        destruct (Rle_dec _ _); split; intros; try lra. }
-    destruct (least_of_positive (c * h * w) f Hv F) as [[L A]|[L (i & Hi & A)]].
+  - intros b Hb x. cbn [entry_at]. rewrite Ez, Esl, Esc.
+    set (f := fun j => Rmin (entry_at ya (b * count sh + j)) (entry_at yb (b * count sh + j))).
+    assert (Fv : forall j, j < count sh -> f j =
+              Rmin (truth (Rle_dec (entry_of (lows D) j) (x j)))
+                (truth (Rle_dec (x j) (entry_of (highs D) j)))).
+    { intros j Hj. unfold f. rewrite Eya, Eyb by assumption. reflexivity. }
+    assert (F : forall j, j < count sh -> f j = 0%R \/ f j = 1%R).
+    { intros j Hj. rewrite Fv by exact Hj.
+      destruct (Rle_dec (entry_of (lows D) j) (x j)), (Rle_dec (x j) (entry_of (highs D) j));
+        simpl; unfold Rmin; destruct (Rle_dec _ _); auto. }
+    assert (G : forall j, j < count sh ->
+              f j = 1%R <-> (entry_of (lows D) j <= x j <= entry_of (highs D) j)%R).
+    { intros j Hj. rewrite Fv by exact Hj.
+      destruct (Rle_dec (entry_of (lows D) j) (x j)), (Rle_dec (x j) (entry_of (highs D) j));
+        simpl; unfold Rmin; destruct (Rle_dec _ _); split; intros; try lra. }
+    unfold in_box. rewrite (region_size _ _ _ _ _ Rg).
+    destruct (least_of_positive (count sh) f Hv F) as [[L A]|[L (i & Hi & A)]].
     + fold f. rewrite L.
       destruct (Rlt_dec 0 1) as [Hlt|H]; [|lra]. cbn [truth].
       destruct (Req_EM_T 1 0) as [H|_]; [lra|].
-      split; [|intros H; exfalso; apply H; intros j Hj; apply G, A, Hj].
+      split; [|intros H; exfalso; apply H; intros j Hj; apply G; [exact Hj|apply A, Hj]].
       intros _. unfold exact_radius. change (Pos.to_nat 1) with 1.
       replace ((b * 2 + 0) / 2) with b by (rewrite index_div; lia).
       replace ((b * 2 + 1) / 2) with b by (rewrite index_div; lia).
@@ -315,22 +378,10 @@ Proof.
       reflexivity.
     + fold f. rewrite L. destruct (Rlt_dec 0 0) as [H|Hlt]; [lra|]. cbn [truth].
       destruct (Req_EM_T 0 0) as [_|H]; [|lra].
-      split; [|reflexivity]. intros H. specialize (H i Hi). apply G in H. lra.
+      split; [|reflexivity]. intros H. specialize (H i Hi). apply G in H; [lra|exact Hi].
 Qed.
 
 (** ** The theorem *)
-
-Lemma image_is start : image g = Some start ->
-  exists c h w, start = Image c h w /\ (1 <= c /\ 1 <= h /\ 1 <= w)%Z.
-Proof.
-  intros H. pose proof (image_positive g _ H) as P. destruct start as [c h w|n].
-  - exists c, h, w. split; [reflexivity|exact P].
-  - exfalso. unfold image in H.
-    repeat match type of H with
-    | match ?a with _ => _ end = _ => destruct a; try discriminate
-    | (if ?a then _ else _) = _ => destruct a; try discriminate
-    end.
-Qed.
 
 Lemma well_formed_names : well_formed g = true ->
   NoDup ("input" :: node_outputs g) /\
@@ -339,74 +390,125 @@ Proof.
   intros W. apply (well_formed_fresh g (nodes g) [] W). symmetry. apply app_nil_r.
 Qed.
 
+Lemma NoDup_front {A} (l m : list A) : NoDup (l ++ m) -> NoDup l.
+Proof.
+  induction l as [|a l IH]; intros H; [constructor|].
+  apply NoDup_cons_iff in H as [H H']. constructor; [|apply IH, H'].
+  intros J. apply H, in_or_app. left. exact J.
+Qed.
+
+(** The output that repeats the units. *)
+Lemma unit_sound sh k b D env : region_of g sh k b = Some D ->
+  exists env', evaluate env (unit_form k) = Some env' /\
+    (forall a, a <> "unit" -> env' a = env a) /\
+    (k <> Pixels ->
+      exists u, env' "unit" = Some u /\ shape_of u = dims_of sh /\
+        forall i, i < count sh -> entry_at u i = entry_of (units_of D) i).
+Proof.
+  intros R. destruct k as [|c]; cbn [unit_form].
+  - exists env. split; [reflexivity|]. split; [reflexivity|contradiction].
+  - unfold region_of in R. destruct (array_at g sh (box_low b)); [|discriminate].
+    destruct (array_at g sh (box_high b)); [|discriminate].
+    destruct (array_at g sh c) as [us|] eqn:A; [|discriminate]. injection R as <-.
+    destruct (array_look _ _ _ _ A) as (u & Lu & Su & _ & Eu).
+    eexists. split; [|split].
+    + erewrite evaluate_cons; [reflexivity|reflexivity|].
+      unfold Meaning.node_value. simpl. rewrite Lu. reflexivity.
+    + intros a H. unfold bind. destruct (String.eqb_spec a "unit"); [contradiction|reflexivity].
+    + intros _. exists u. split; [apply bound_result|]. split; [exact Su|exact Eu].
+Qed.
+
+Lemma declared_names l m : list_eqb declaration_eqb l m = true ->
+  map declared_name l = map declared_name m.
+Proof.
+  revert m. induction l as [|a l IH]; intros [|b m] H; try discriminate H; [reflexivity|].
+  cbn [list_eqb] in H. apply andb_prop in H as [H H']. cbn [map]. f_equal; [|apply IH, H'].
+  unfold declaration_eqb in H. apply andb_prop in H as [H _]. apply andb_prop in H as [H _].
+  apply String.eqb_eq, H.
+Qed.
+
 Theorem margin_file_computes room f : denotes g room f ->
   forall s t, file_radius f = Network.Margin s t ->
-  exists start K, image g = Some start /\
+  exists start K, sample g = Some start /\
     forall (X : nat -> vec) n v env, env "input" = Some v -> holds start X n v ->
     exists env' label radius, evaluate env (nodes g) = Some env' /\
       env' "label" = Some label /\ shape_of label = [n] /\
       env' "radius" = Some radius /\ shape_of radius = [n] /\
+      (In "unit" (map declared_name (graph_outputs g)) ->
+        exists u, env' "unit" = Some u /\ shape_of u = dims_of start /\
+          forall i, i < count start ->
+            entry_at u i = entry_of (units_of (input (file_network f))) i) /\
       forall b, b < n ->
         let y := logits (file_network f) (X b) in
         entry_at label b = INR (first_largest K y) /\
-        (in_cube (count start) (X b) -> entry_at radius b = exact_radius K s t y) /\
-        (~ in_cube (count start) (X b) -> entry_at radius b = 0%R).
+        (in_box (input (file_network f)) (X b) -> entry_at radius b = exact_radius K s t y) /\
+        (~ in_box (input (file_network f)) (X b) -> entry_at radius b = 0%R).
 Proof.
-  intros D s t R. destruct D as [start steps os classes m s' t' W I N Re O De MC Ss St|]; [|discriminate].
+  intros D s t R.
+  destruct D as [start k D steps os classes m s' t' W I N Re O De MC Rg Ss St|]; [|discriminate].
   cbn [file_radius] in R. injection R as -> ->.
-  destruct (image_is _ I) as (c & h & w & -> & Pos).
-  exists (Image c h w), (Z.to_nat classes). split; [exact I|].
-  intros X n v env E V. cbn [file_network].
+  pose proof (sample_positive _ _ I) as Pos.
+  exists start, (Z.to_nat classes). split; [exact I|].
+  intros X n v env E V. cbn [file_network input].
   pose proof (well_formed_fresh g _ _ W N) as Fr.
-  destruct (chain_sound g steps room (Image c h w) os (Flat classes) "input" env v X n
+  destruct (chain_sound g steps room start os (Flat classes) "input" env v X n
     Pos O Fr E V) as (env1 & y & E1 & Y & L).
-  rewrite Re in Y. destruct L as [Sy Ey]. cbn [dims_of] in Sy.
+  rewrite Re in Y. apply holds_flat in L. destruct L as [Sy Ey].
   destruct (well_formed_names W) as [ND CN].
-  unfold node_outputs in ND, CN. rewrite N, flat_map_app in ND, CN.
+  unfold node_outputs in ND, CN. rewrite N in ND, CN.
+  rewrite (app_assoc [label]), !app_assoc, flat_map_app in ND, CN.
+  rewrite <- (app_assoc _ [label]), flat_map_app in ND, CN.
   assert (Lo : In "logits" (flat_map outputs (forms "input" steps))).
   { destruct steps as [|st steps]; [discriminate|].
     clear - Re. revert Re. generalize "input" as x. revert st.
     induction steps as [|st' steps IH]; intros st x Re; cbn [result_of] in Re.
     - cbn [forms]. rewrite app_nil_r, <- Re. apply result_in_form.
     - cbn [forms]. rewrite flat_map_app. apply in_or_app. right. exact (IH st' (result st) Re). }
+  assert (NI : ~ In "input" (flat_map outputs (forms "input" steps)) /\
+               ~ In "input" (flat_map outputs ([label] ++ margin_form m))).
+  { apply NoDup_cons_iff in ND as [NI _]. split; intros H; apply NI, in_or_app; left;
+      apply in_or_app; [left|right]; exact H. }
+  assert (ND' : NoDup (flat_map outputs (forms "input" steps) ++
+                       flat_map outputs ([label] ++ margin_form m))).
+  { apply NoDup_cons_iff in ND as [_ ND]. exact (NoDup_front _ _ ND). }
   assert (T : NoDup (tail_names m)).
-  { apply NoDup_cons_iff in ND as [NI ND]. constructor.
-    - intros [H|H]; [discriminate|]. apply NI, in_or_app. right. exact H.
-    - apply NoDup_after with (1 := ND), Lo. }
+  { constructor.
+    - intros [H|H]; [discriminate|]. apply (proj2 NI). exact H.
+    - apply NoDup_after with (1 := ND'), Lo. }
   assert (TC : forall a, In a (tail_names m) -> constant g a = None).
   { intros a Ha. apply CN. destruct Ha as [<-|[<-|Ha]]; [left; reflexivity| |].
-    - right. apply in_or_app. left. exact Lo.
-    - right. apply in_or_app. right. exact Ha. }
+    - right. apply in_or_app. left. apply in_or_app. left. exact Lo.
+    - right. apply in_or_app. left. apply in_or_app. right. exact Ha. }
   assert (E1i : env1 "input" = Some v).
-  { rewrite (evaluate_keeps _ _ _ _ E1); [exact E|].
-    intros H. apply NoDup_cons_iff in ND as [NI _]. apply NI, in_or_app. left. exact H. }
-  destruct V as [Sv Ev]. cbn [dims_of] in Sv.
-  assert (U : count (Image c h w) = Z.to_nat c * Z.to_nat h * Z.to_nat w).
-  { unfold count. cbn [units]. rewrite !Z2Nat.inj_mul by nia. reflexivity. }
+  { rewrite (evaluate_keeps _ _ _ _ E1); [exact E|]. apply NI. }
+  destruct V as [Sv Ev].
   assert (K2 : 2 <= Z.to_nat classes).
   { unfold declares in De. apply andb_prop in De as [De _]. apply Z.leb_le in De. lia. }
-  assert (U1 : 1 <= Z.to_nat c * Z.to_nat h * Z.to_nat w).
-  { assert (1 <= Z.to_nat c) by lia. assert (1 <= Z.to_nat h) by lia. assert (1 <= Z.to_nat w) by lia.
-    nia. }
-  destruct (tail_sound m s t env1 v y n _ _ _ (Z.to_nat classes) T TC MC Ss St E1i Sv U1 Y Sy K2)
-    as (env' & l & r & E' & _ & El & Sl & Vl & Er & Sr & Vr).
-  exists env', l, r. rewrite N, evaluate_app, E1.
-  split; [exact E'|]. split; [exact El|]. split; [exact Sl|]. split; [exact Er|].
-  split; [exact Sr|].
-  intros b Hb. cbv zeta.
+  destruct (tail_sound m s t env1 v y n start k D (Z.to_nat classes) Pos Rg T TC MC Ss St E1i Sv Y
+    Sy K2) as (env' & l & r & E' & _ & El & Sl & Vl & Er & Sr & Vr).
+  destruct (unit_sound start k (margin_box m) D env' Rg) as (env2 & E2 & Keep & Un).
+  exists env2, l, r. rewrite N, evaluate_app, E1. rewrite app_assoc, evaluate_app, E'.
+  split; [exact E2|]. split; [rewrite Keep by discriminate; exact El|]. split; [exact Sl|].
+  split; [rewrite Keep by discriminate; exact Er|]. split; [exact Sr|]. split.
+  { intros H. apply Un. intros ->. unfold declares in De. apply andb_prop in De as [_ De].
+    rewrite (declared_names _ _ De) in H. simpl in H.
+    destruct H as [H|[H|[H|[]]]]; discriminate H. }
+  intros b Hb. cbv zeta. unfold logits, input_size. cbn [ops input].
+  rewrite (region_size _ _ _ _ _ Rg).
   assert (EY : forall j, j < Z.to_nat classes ->
-    entry_at y (b * Z.to_nat classes + j) =
-    logits (Network (Z.to_nat (units (Image c h w))) os) (X b) j).
+    entry_at y (b * Z.to_nat classes + j) = eval_ops os (count start) (X b) j).
   { intros j Hj. apply Ey; assumption. }
-  assert (EX : forall j, j < count (Image c h w) -> entry_at v (b * count (Image c h w) + j) = X b j)
+  assert (EX : forall j, j < count start -> entry_at v (b * count start + j) = X b j)
     by (intros j Hj; apply Ev; assumption).
-  rewrite U in EX |- *. specialize (Vr b Hb). cbv zeta in Vr. destruct Vr as [Vin Vout].
+  specialize (Vr b Hb). cbv zeta in Vr. destruct Vr as [Vin Vout].
+  assert (Bx : in_box D (X b) <-> in_box D (fun j => entry_at v (b * count start + j))).
+  { unfold in_box. rewrite (region_size _ _ _ _ _ Rg).
+    split; intros H j Hj; specialize (H j Hj); rewrite EX in * by exact Hj; exact H. }
   split; [|split].
   - rewrite Vl by exact Hb. f_equal. apply first_largest_ext, EY.
-  - intros H. rewrite Vin.
-    + unfold exact_radius. rewrite !(order_stat_ext _ _ _ _ EY). reflexivity.
-    + intros j Hj. rewrite EX by exact Hj. apply H, Hj.
-  - intros H. apply Vout. intros H'. apply H. intros j Hj. rewrite <- EX by exact Hj. apply H', Hj.
+  - intros H. rewrite Vin by (apply Bx, H).
+    unfold exact_radius. rewrite !(order_stat_ext _ _ _ _ EY). reflexivity.
+  - intros H. apply Vout. intros H'. apply H, Bx, H'.
 Qed.
 
 End In.

@@ -23,17 +23,40 @@ Definition volume (shape : list nat) : nat := fold_right Nat.mul 1 shape.
 Definition map_array (f : R -> R) (x : array) : array :=
   Array (shape_of x) (fun i => f (entry_at x i)).
 
-(** Broadcasting of a scalar, and of a vector along the last axis of a matrix; or arrays of
-    one shape. *)
+(** Broadcasting of a vector for each sample with the rows of a matrix. *)
+Definition broadcast_rows (f : R -> R -> R) (x c : array) : option array :=
+  match shape_of x, shape_of c with
+  | [n; 1; i], [o; i'] =>
+      if i =? i' then
+        Some (Array [n; o; i] (fun e =>
+          f (entry_at x (e / (o * i) * i + e mod i)) (entry_at c (e mod (o * i)))))
+      else None
+  | _, _ => None
+  end.
+
+(** Broadcasting of a vector along the last axis of three, which may have one entry. *)
+Definition broadcast_last (f : R -> R -> R) (x c : array) : option array :=
+  match shape_of x, shape_of c with
+  | [n; m; q], [p] =>
+      if q =? p then
+        Some (Array [n; m; p] (fun e => f (entry_at x e) (entry_at c (e mod p))))
+      else if q =? 1 then
+        Some (Array [n; m; p] (fun e => f (entry_at x (e / p)) (entry_at c (e mod p))))
+      else None
+  | _, _ => None
+  end.
+
+(** Broadcasting of a scalar, and of one sample over all of a batch; or arrays of one shape. *)
 Definition broadcast (f : R -> R -> R) (x c : array) : option array :=
   match shape_of c, shape_of x with
   | [], s => Some (Array s (fun i => f (entry_at x i) (entry_at c 0)))
-  | [d], [n; d'] =>
-      if d =? d' then Some (Array [n; d] (fun i => f (entry_at x i) (entry_at c (i mod d))))
-      else None
-  | s', s =>
-      if list_eq_dec Nat.eq_dec s' s
-      then Some (Array s (fun i => f (entry_at x i) (entry_at c i))) else None
+  | d, n :: s =>
+      if list_eq_dec Nat.eq_dec d s then
+        Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c (i mod volume s))))
+      else if list_eq_dec Nat.eq_dec d (n :: s) then
+        Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c i)))
+      else match broadcast_rows f x c with Some y => Some y | None => broadcast_last f x c end
+  | _, [] => None
   end.
 
 (** Truth is 1, falsity 0. *)
@@ -100,6 +123,33 @@ Definition gather_columns (x : array) (m : nat) (index : nat -> Z) : option arra
   | _ => None
   end.
 
+(** For each sample one row for each row of indices. *)
+Definition gather_windows (x : array) (p f : nat) (index : nat -> Z) : option array :=
+  match gather_columns x (p * f) index, shape_of x with
+  | Some y, n :: _ => Some (Array [n; p; f] (entry_at y))
+  | _, _ => None
+  end.
+
+(** One row for each sample. *)
+Definition one_row (x : array) : option array :=
+  match shape_of x with
+  | [n; d] => Some (Array [n; 1; d] (entry_at x))
+  | _ => None
+  end.
+
+Definition one_column (x : array) : option array :=
+  match shape_of x with
+  | [n; d] => Some (Array [n; d; 1] (entry_at x))
+  | _ => None
+  end.
+
+(** Sums along the last axis. *)
+Definition sum_last (x : array) : option array :=
+  match shape_of x with
+  | [n; m; s] => Some (Array [n; m] (fun i => sum s (fun j => entry_at x (i * s + j))))
+  | _ => None
+  end.
+
 (** One dimension is -1: as large as it must be. *)
 Definition reshape (x : array) (rest : list nat) : option array :=
   let v := volume rest in
@@ -123,6 +173,13 @@ Definition largest_last (x : array) (k : nat) : option array :=
         Some (Array [n; m; k] (fun i =>
           order_stat s (fun j => entry_at x (i / k * s + j)) (i mod k + 1)))
       else None
+  | _ => None
+  end.
+
+(** Entry c along the last axis. *)
+Definition last_entry (x : array) (c : nat) : option array :=
+  match shape_of x with
+  | [n; m; s] => if c <? s then Some (Array [n; m] (fun i => entry_at x (i * s + c))) else None
   | _ => None
   end.
 
@@ -155,11 +212,11 @@ Definition largest_index (x : array) : option array :=
 
 Definition least_of_sample (x : array) : option array :=
   match shape_of x with
-  | [n; c; h; w] =>
-      let m := c * h * w in
+  | n :: s =>
+      let m := volume s in
       if 1 <=? m then Some (Array [n] (fun i => least_of m (fun j => entry_at x (i * m + j))))
       else None
-  | _ => None
+  | [] => None
   end.
 
 (** a where c is true, else the scalar b. *)
@@ -208,6 +265,7 @@ Definition node_value (env : environment) (n : node) : option array :=
       else if plain_ "Relu" then Some (map_array (fun v => Rmax v 0) x)
       else if plain_ "Abs" then Some (map_array Rabs x)
       else if plain_ "Tanh" then Some (map_array Rtrigo_def.tanh x)
+      else if plain_ "Identity" then Some x
       else if with_ "Flatten" [("axis", Int 1)] then flattened x
       else if with_ "Cast" [("to", Int 1)] then Some x
       else if with_ "Cast" [("to", Int 11)] then Some x
@@ -221,12 +279,23 @@ Definition node_value (env : environment) (n : node) : option array :=
       if plain_ "Sub" then let* c := look env b in broadcast Rminus x c
       else if plain_ "Add" then let* c := look env b in broadcast Rplus x c
       else if plain_ "Div" then let* c := look env b in broadcast Rdiv x c
+      else if plain_ "Unsqueeze" then
+        if is_constant g b Int64 [1]%Z [1]%Z then one_row x
+        else check is_constant g b Int64 [1]%Z [2]%Z in one_column x
+      else if with_ "ReduceSum" [("keepdims", Int 0)] then
+        check is_constant g b Int64 [1]%Z [2]%Z in sum_last x
       else if plain_ "Pad" then
         check is_constant g b Int64 [4]%Z [0; 0; 0; 1]%Z in pad_one x
       else if with_ "Gather" [("axis", Int 1)] then
         match integer_constant b with
         | Some ([], index) => check (0 <=? index 0%nat)%Z in column x (Z.to_nat (index 0))
         | Some ([m], index) => gather_columns x m index
+        | Some ([p; f], index) => gather_windows x p f index
+        | _ => None
+        end
+      else if with_ "Gather" [("axis", Int 2)] then
+        match integer_constant b with
+        | Some ([], index) => check (0 <=? index 0%nat)%Z in last_entry x (Z.to_nat (index 0))
         | _ => None
         end
       else if plain_ "Reshape" then
@@ -253,12 +322,15 @@ Definition node_value (env : environment) (n : node) : option array :=
         | _ => None
         end
       else if with_ "ReduceMin" [("keepdims", Int 0)] then
-        check is_constant g b Int64 [3]%Z [1; 2; 3]%Z in least_of_sample x
+        let rank := Nat.pred (List.length (shape_of x)) in
+        check is_constant g b Int64 [Z.of_nat rank] (map Z.of_nat (seq 1 rank)) in
+        least_of_sample x
       else
         let* c := look env b in
         if plain_ "Mul" then broadcast Rmult x c
         else if plain_ "Max" then broadcast Rmax x c
         else if plain_ "And" then broadcast Rmin x c
+        else if plain_ "Min" then broadcast Rmin x c
         else if plain_ "GreaterOrEqual" then broadcast (fun a b => truth (Rle_dec b a)) x c
         else if plain_ "LessOrEqual" then broadcast (fun a b => truth (Rle_dec a b)) x c
         else if plain_ "Greater" then broadcast (fun a b => truth (Rlt_dec b a)) x c
@@ -294,11 +366,7 @@ Fixpoint evaluate (env : environment) (l : list node) : option environment :=
 
 (** ** Samples *)
 
-Definition dims_of (s : shape) : list nat :=
-  match s with
-  | Image c h w => [Z.to_nat c; Z.to_nat h; Z.to_nat w]
-  | Flat n => [Z.to_nat n]
-  end.
+Definition dims_of (s : shape) : list nat := map Z.to_nat (dims_in s).
 
 Definition count (s : shape) : nat := Z.to_nat (units s).
 

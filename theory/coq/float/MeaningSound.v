@@ -108,6 +108,20 @@ Proof.
   rewrite entries_before_nth by exact Hj. simpl. do 2 f_equal. nia.
 Qed.
 
+Lemma array_look sh c l : array_at g sh c = Some l ->
+  exists a, (forall env, look env c = Some a) /\ shape_of a = dims_of sh /\
+    List.length l = Z.to_nat (units sh) /\
+    forall i, i < Z.to_nat (units sh) -> entry_at a i = entry_of l i.
+Proof.
+  unfold array_at, Meaning.look, float_constant.
+  destruct (constant g c) as [[[] d at_]|]; try discriminate.
+  destruct (list_eqb Z.eqb d (dims_in sh)) eqn:E; [|discriminate].
+  apply list_eqb_sound in E; [|intros a b; apply Z.eqb_eq]. subst d.
+  intros [= <-]. eexists. split; [intros env; reflexivity|]. split; [reflexivity|].
+  split; [apply entries_before_length|].
+  intros i Hi. unfold entry_of. rewrite entries_before_nth by exact Hi. simpl. do 2 f_equal. lia.
+Qed.
+
 Lemma integer_look c n at_ : integer_array g c = Some (n, at_) ->
   integer_constant g c = Some ([Z.to_nat n], fun i => at_ (Z.of_nat i)).
 Proof.
@@ -161,9 +175,19 @@ Lemma broadcast_scalar f x c : shape_of c = [] ->
   broadcast f x c = Some (Array (shape_of x) (fun i => f (entry_at x i) (entry_at c 0))).
 Proof. unfold broadcast. intros ->. reflexivity. Qed.
 
+Lemma broadcast_sample f x c n s : s <> [] -> shape_of c = s -> shape_of x = n :: s ->
+  broadcast f x c = Some (Array (n :: s) (fun i => f (entry_at x i) (entry_at c (i mod volume s)))).
+Proof.
+  unfold broadcast. intros H -> ->. destruct s as [|d s]; [contradiction|].
+  destruct (list_eq_dec Nat.eq_dec (d :: s) (d :: s)); [reflexivity|contradiction].
+Qed.
+
 Lemma broadcast_vector f x c n d : shape_of c = [d] -> shape_of x = [n; d] ->
   broadcast f x c = Some (Array [n; d] (fun i => f (entry_at x i) (entry_at c (i mod d)))).
-Proof. unfold broadcast. intros -> ->. rewrite Nat.eqb_refl. reflexivity. Qed.
+Proof.
+  intros C X. rewrite (broadcast_sample f x c n [d]) by (discriminate || assumption).
+  simpl. rewrite Nat.mul_1_r. reflexivity.
+Qed.
 
 (** ** One step *)
 
@@ -235,37 +259,74 @@ Proof.
   rewrite L. reflexivity.
 Qed.
 
-Lemma means_normalized sh mean std centered y m s :
-  scalar g mean = Some m -> scalar g std = Some s ->
+Definition positive_shape (sh : shape) : Prop :=
+  dims_in sh <> [] /\ Forall (fun d => (1 <= d)%Z) (dims_in sh).
+
+Lemma volume_dims sh : positive_shape sh -> volume (dims_of sh) = count sh /\ 1 <= count sh.
+Proof.
+  unfold count, units, dims_of. intros [_ P].
+  assert (G : forall l, Forall (fun d => (1 <= d)%Z) l -> (1 <= fold_right Z.mul 1 l)%Z /\
+            volume (map Z.to_nat l) = Z.to_nat (fold_right Z.mul 1%Z l)).
+  { induction 1 as [|d l D L [I1 I2]]; [split; [reflexivity|reflexivity]|].
+    cbn [fold_right map volume]. split; [nia|].
+    fold (volume (map Z.to_nat l)). rewrite I2, Z2Nat.inj_mul by lia. reflexivity. }
+  destruct (G _ P) as [G1 G2]. split; [exact G2|lia].
+Qed.
+
+Lemma dims_of_some sh : positive_shape sh -> dims_of sh <> [].
+Proof.
+  intros [P _]. unfold dims_of. destruct (dims_in sh); [contradiction|discriminate].
+Qed.
+
+(** A scalar or an array of numbers for the units of each sample. *)
+Lemma each_unit_look sh c l : positive_shape sh -> each_unit g sh c = Some l ->
+  exists a, (forall env, look env c = Some a) /\ List.length l = count sh /\
+    forall f v n, shape_of v = n :: dims_of sh ->
+      exists y, broadcast f v a = Some y /\ shape_of y = n :: dims_of sh /\
+        forall b i, b < n -> i < count sh ->
+          entry_at y (b * count sh + i) = f (entry_at v (b * count sh + i)) (entry_of l i).
+Proof.
+  intros P H. destruct (volume_dims sh P) as [V C].
+  unfold each_unit in H. destruct (scalar g c) as [s|] eqn:S.
+  - injection H as <-. destruct (scalar_look _ _ S) as (a & La & Sa & Ea).
+    exists a. split; [exact La|]. split; [apply repeat_length|]. intros f v n Sv.
+    eexists. split; [apply broadcast_scalar, Sa|]. split; [exact Sv|].
+    intros b i Hb Hi. cbn [entry_at]. rewrite Ea. unfold entry_of.
+    rewrite (nth_indep _ _ s) by (rewrite repeat_length; exact Hi). rewrite nth_repeat. reflexivity.
+  - destruct (array_look _ _ _ H) as (a & La & Sa & Ll & Ea).
+    exists a. split; [exact La|]. split; [exact Ll|]. intros f v n Sv.
+    eexists. split; [apply (broadcast_sample f v a n (dims_of sh) (dims_of_some sh P) Sa Sv)|].
+    split; [reflexivity|]. intros b i Hb Hi. cbn [entry_at].
+    rewrite V, index_mod, Ea by exact Hi. reflexivity.
+Qed.
+
+Lemma means_normalized sh mean std centered y m s : positive_shape sh ->
+  each_unit g sh mean = Some m -> each_unit g sh std = Some s ->
   step_means sh (Normalized mean std centered y) (Normalize m s) sh.
 Proof.
-  intros M S x env v X n F E [SV EV].
+  intros P M S x env v X n F E [SV EV].
   assert (L : look env x = Some v) by (apply look_value; [apply F; left; reflexivity|exact E]).
   assert (C : constant g centered = None) by (apply F; right; left; reflexivity).
-  destruct (scalar_look _ _ M) as (a & La & Sa & Ea).
-  destruct (scalar_look _ _ S) as (a' & La' & Sa' & Ea').
+  destruct (each_unit_look _ _ _ P M) as (a & La & _ & Ba).
+  destruct (each_unit_look _ _ _ P S) as (a' & La' & _ & Ba').
+  destruct (Ba Rminus v n SV) as (z & Bz & Sz & Ez).
+  destruct (Ba' Rdiv z n Sz) as (w & Bw & Sw & Ew).
   do 2 eexists. split; [|split].
   - cbn [form]. erewrite evaluate_cons; [|reflexivity|].
-    2: { unfold Meaning.node_value. simpl. rewrite L, La. apply broadcast_scalar, Sa. }
+    2: { unfold Meaning.node_value. simpl. rewrite L, La. exact Bz. }
     erewrite evaluate_cons; [reflexivity|reflexivity|].
-    unfold Meaning.node_value. simpl. rewrite look_bound by exact C. rewrite La'.
-    apply broadcast_scalar, Sa'.
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C. rewrite La'. exact Bw.
   - apply bound_result.
-  - split; [exact SV|]. intros b i Hb Hi. simpl. rewrite EV, Ea, Ea' by assumption. reflexivity.
+  - split; [exact Sw|]. intros b i Hb Hi. rewrite Ew, Ez, EV by assumption. reflexivity.
 Qed.
 
-Definition positive_shape (sh : shape) : Prop :=
-  match sh with
-  | Image c h w => (1 <= c /\ 1 <= h /\ 1 <= w)%Z
-  | Flat n => (1 <= n)%Z
-  end.
+Lemma count_flat n : count (Flat n) = Z.to_nat n.
+Proof. unfold count, units. cbn [dims_in fold_right]. rewrite Z.mul_1_r. reflexivity. Qed.
 
-Lemma volume_dims sh : positive_shape sh -> volume (dims_of sh) = count sh.
-Proof.
-  unfold count. destruct sh as [c h w|n]; cbn [positive_shape units dims_of volume fold_right].
-  - intros (C & H & W). rewrite !Z2Nat.inj_mul by nia. ring.
-  - intros _. ring.
-Qed.
+Lemma holds_flat n X k v : holds (Flat n) X k v <->
+  shape_of v = [k; Z.to_nat n] /\
+  forall b i, b < k -> i < Z.to_nat n -> entry_at v (b * Z.to_nat n + i) = X b i.
+Proof. unfold holds. rewrite count_flat. reflexivity. Qed.
 
 Lemma means_flattened sh y : positive_shape sh ->
   step_means sh (Flattened y) Flatten (Flat (units sh)).
@@ -276,13 +337,9 @@ Proof.
   - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value, flatten. simpl. rewrite L. unfold flattened. rewrite SV. reflexivity.
   - apply bound_result.
-  - split; [simpl; rewrite volume_dims by exact P; reflexivity|]. exact EV.
+  - apply holds_flat. cbn [shape_of entry_at]. rewrite (proj1 (volume_dims sh P)).
+    split; [reflexivity|exact EV].
 Qed.
-
-Lemma holds_flat n X k v : holds (Flat n) X k v ->
-  shape_of v = [k; Z.to_nat n] /\
-  forall b i, b < k -> i < Z.to_nat n -> entry_at v (b * Z.to_nat n + i) = X b i.
-Proof. intros H. exact H. Qed.
 
 Lemma means_shifted n c y v : vector g c = Some v -> Z.of_nat (List.length v) = n ->
   step_means (Flat n) (Shifted c y) (Shift v) (Flat n).
@@ -294,7 +351,7 @@ Proof.
   - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value. simpl. rewrite L, Lw. apply broadcast_vector; eassumption.
   - apply bound_result.
-  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+  - apply holds_flat. rewrite ?count_flat, ?Nat2Z.id. simpl. rewrite ?Nat2Z.id.
     split; [reflexivity|]. intros b i Hb Hi.
     rewrite EV, index_mod, Ew by assumption. reflexivity.
 Qed.
@@ -309,7 +366,7 @@ Proof.
   - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value. simpl. rewrite L, Lw. apply broadcast_vector; eassumption.
   - apply bound_result.
-  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+  - apply holds_flat. rewrite ?count_flat, ?Nat2Z.id. simpl. rewrite ?Nat2Z.id.
     split; [reflexivity|]. intros b i Hb Hi.
     rewrite EV, index_mod, Ew by assumption. reflexivity.
 Qed.
@@ -338,7 +395,7 @@ Proof.
   - cbn [form]. erewrite evaluate_cons; [reflexivity|reflexivity|].
     eapply sorted_node_value; [exact L|apply Lw|exact SV|exact Sw].
   - apply bound_result.
-  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+  - apply holds_flat. rewrite ?count_flat, ?Nat2Z.id. simpl. rewrite ?Nat2Z.id.
     split; [reflexivity|]. intros b i Hb Hi. rewrite index_mod, index_div by exact Hi.
     apply neuron_ext; intros j Hj.
     + apply Ew, Hj.
@@ -385,7 +442,7 @@ Proof.
     erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value. simpl. rewrite look_bound by exact Cy. reflexivity.
   - apply bound_result.
-  - unfold holds, count. simpl units. rewrite Nat2Z.id. simpl. rewrite Nat2Z.id.
+  - apply holds_flat. rewrite ?count_flat, ?Nat2Z.id. simpl. rewrite ?Nat2Z.id.
     split; [reflexivity|]. intros s i Hs Hi. rewrite index_mod, index_div by exact Hi.
     rewrite Ec by lia. f_equal. apply sum_ext. intros j Hj. rewrite Ew, EV by assumption.
     reflexivity.
@@ -453,8 +510,9 @@ Proof.
     erewrite evaluate_cons; [reflexivity|reflexivity|].
     unfold Meaning.node_value, flatten. simpl. rewrite look_bound by exact Cs. reflexivity.
   - apply bound_result.
-  - unfold holds, Meaning.count. simpl units. cbn [shape_of entry_at dims_of volume fold_right apply_op].
-    fold D. split; [do 2 f_equal; rewrite HD; ring|].
+  - apply holds_flat. rewrite count_flat. fold D.
+    cbn [shape_of entry_at volume fold_right apply_op].
+    split; [do 2 f_equal; rewrite HD; ring|].
     intros b i Hb Hi.
     assert (A : (b * D + i) / s = b * G + i / s).
     { rewrite HD. replace (b * (G * s) + i) with ((b * G) * s + i) by ring.
@@ -571,10 +629,10 @@ Proof.
     unfold Meaning.node_value, flatten. simpl. rewrite look_bound by exact C6. reflexivity.
   - apply bound_result.
   - assert (U : Meaning.count (Flat (O * P)) = o * p).
-    { unfold Meaning.count, O, o, p. cbn [units]. rewrite Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity. }
-    unfold holds. rewrite U. cbn [shape_of entry_at dims_of volume fold_right apply_op].
-    split; [do 2 f_equal; change (Z.to_nat (O * P)) with (Meaning.count (Flat (O * P)));
-            rewrite U; ring|].
+    { rewrite count_flat. unfold O, o, p. rewrite Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity. }
+    rewrite count_flat in U. apply holds_flat. rewrite U, count_flat. fold D.
+    cbn [shape_of entry_at volume fold_right apply_op].
+    split; [do 2 f_equal; ring|].
     intros b i Hb Hi. rewrite patches_before_length.
     rewrite index_div, index_mod by exact Hi.
     assert (H1 : i mod p < p) by (apply Nat.mod_upper_bound; lia).
@@ -588,13 +646,293 @@ Proof.
     unfold patch. rewrite patches_before_nth by assumption.
     pose proof (Bounds _ H3) as H4. set (q := Z.to_nat (at_ (Z.of_nat (i mod p * f + j)))).
     assert (H5 : q < S D) by (unfold q, D; lia).
-    change (Meaning.count (Flat n)) with D.
     rewrite index_mod, index_div by exact H5.
     unfold Network.padded. destruct (Nat.ltb_spec q D); [|reflexivity].
     apply EV; assumption.
 Qed.
 
+(** ** Rank filters *)
+
+Lemma integer_rows_look c p f at_ : integer_rows g c = Some (p, f, at_) ->
+  integer_constant g c = Some ([Z.to_nat p; Z.to_nat f], fun i => at_ (Z.of_nat i)).
+Proof.
+  unfold integer_rows, integer_constant.
+  destruct (constant g c) as [[[] [|a [|b [|]]] at']|]; try discriminate.
+  destruct (_ <=? _)%Z; [|discriminate]. intros [= <- <- <-]. reflexivity.
+Qed.
+
+Lemma means_ranked n pads places count last padded windows largest indices y P F at_ one ranks :
+  (0 <= n)%Z -> integer_rows g places = Some (P, F, at_) ->
+  integer_array g count = Some (one, ranks) -> one = 1%Z ->
+  (1 <= ranks 0 <= F)%Z -> (1 <= P)%Z ->
+  forallb (fun i => (0 <=? i)%Z && (i <=? n)%Z)
+    (entries_before at_ (Z.to_nat (P * F)) (P * F) []) = true ->
+  is_constant g pads Int64 [4]%Z [0; 0; 0; 1]%Z = true ->
+  is_constant g last Int64 [] [ranks 0 - 1]%Z = true ->
+  step_means (Flat n) (Ranked pads places count last padded windows largest indices y)
+    (Rank (patches_before at_ (Z.to_nat F) (Z.to_nat P) []) (Z.to_nat (ranks 0%Z))) (Flat P).
+Proof.
+  intros N I Q -> K P1 Bd Cp Cl x env v X m Fr E H. apply holds_flat in H as [SV EV].
+  assert (L : look env x = Some v) by (apply look_value; [apply Fr; left; reflexivity|exact E]).
+  apply integer_rows_look in I. apply integer_look in Q. change (Z.to_nat 1) with 1 in Q.
+  apply is_constant_integer in Cl as (il & Tl & Il). change (map Z.to_nat []) with (@nil nat) in Tl.
+  specialize (Il 0 ltac:(simpl; lia)). cbn [nth] in Il.
+  set (k := Z.to_nat (ranks 0%Z)). set (p := Z.to_nat P) in *. set (f := Z.to_nat F) in *.
+  set (D := Z.to_nat n) in *.
+  assert (Hk : 1 <= k <= f) by (unfold k, f; lia). assert (Hp : 1 <= p) by (unfold p; lia).
+  assert (Kl : Z.to_nat (ranks 0%Z - 1) = k - 1) by (unfold k; lia).
+  assert (Bounds : forall i, i < p * f ->
+            (0 <= at_ (Z.of_nat i))%Z /\ (at_ (Z.of_nat i) <= n)%Z).
+  { intros i Hi. rewrite forallb_forall in Bd.
+    assert (U : Z.to_nat (P * F) = p * f) by (apply Z2Nat.inj_mul; lia).
+    specialize (Bd (at_ (Z.of_nat i))). rewrite entries_before_is, app_nil_r, U in Bd.
+    assert (In (at_ (Z.of_nat i))
+      (map (fun j => at_ (P * F - Z.of_nat (p * f) + Z.of_nat j)%Z) (seq 0 (p * f)))).
+    { apply in_map_iff. exists i. split; [f_equal; lia|apply in_seq; lia]. }
+    apply Bd, andb_prop in H as [B1 B2]. apply Z.leb_le in B1, B2. auto. }
+  destruct Fr as [_ C]. cbn [form flat_map outputs plain app] in C.
+  assert (C1 : constant g padded = None) by (apply C; simpl; tauto).
+  assert (C2 : constant g windows = None) by (apply C; simpl; tauto).
+  assert (C3 : constant g largest = None) by (apply C; simpl; tauto).
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, Cp. unfold pad_one. rewrite SV. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C1. rewrite I.
+         unfold gather_windows, gather_columns. cbn [shape_of].
+         replace (forallb _ _) with true; [reflexivity|]. symmetry. apply forallb_forall.
+         intros i Hi. apply in_seq in Hi. specialize (Bounds i). fold D.
+         apply andb_true_intro. split; [apply Z.leb_le|apply Z.ltb_lt]; unfold D; lia. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C2. rewrite Q.
+         change (Z.of_nat 0) with 0%Z. fold k.
+         unfold largest_last. cbn [shape_of entry_at].
+         destruct (Nat.leb_spec k f); [reflexivity|lia]. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C3. rewrite Tl, Il.
+    destruct (Z.leb_spec 0 (ranks 0%Z - 1)); [|lia]. rewrite Kl.
+    unfold last_entry. cbn [shape_of entry_at].
+    destruct (Nat.ltb_spec (k - 1) k); [reflexivity|lia].
+  - apply bound_result.
+  - apply holds_flat. rewrite count_flat. fold D. fold p.
+    cbn [shape_of entry_at apply_op]. split; [reflexivity|].
+    intros b i Hb Hi.
+    assert (Len : List.length (nth i (patches_before at_ f p []) []) = f).
+    { rewrite patches_before_is, app_nil_r.
+      set (h := fun p => entries_before (fun i => Z.to_nat (at_ i)) f (Z.of_nat (S p) * Z.of_nat f) []).
+      rewrite (nth_indep _ [] (h 0)) by (rewrite map_length, seq_length; exact Hi).
+      rewrite map_nth. apply entries_before_length. }
+    rewrite Len.
+    replace (((b * p + i) * k + (k - 1)) / k) with (b * p + i) by (rewrite index_div; lia).
+    replace (((b * p + i) * k + (k - 1)) mod k) with (k - 1) by (rewrite index_mod; lia).
+    replace (k - 1 + 1) with k by lia.
+    apply order_stat_ext. intros j Hj.
+    replace ((b * p + i) * f + j) with (b * (p * f) + (i * f + j)) by ring.
+    assert (H3 : i * f + j < p * f) by nia.
+    rewrite (index_mod b (p * f) _ H3), (index_div b (p * f) _ H3).
+    unfold patch. rewrite patches_before_nth by assumption.
+    pose proof (Bounds _ H3) as H4. set (q := Z.to_nat (at_ (Z.of_nat (i * f + j)))).
+    assert (H5 : q < S D) by (unfold q, D; lia).
+    rewrite index_mod, index_div by exact H5.
+    unfold Network.padded. destruct (Nat.ltb_spec q D); [|reflexivity].
+    apply EV; assumption.
+Qed.
+
+(** ** Order statistics with coefficients of any sign *)
+
+Lemma broadcast_rows_value f x c n o i : shape_of x = [n; 1; i] -> shape_of c = [o; i] -> 1 <= o ->
+  exists y, broadcast f x c = Some y /\ shape_of y = [n; o; i] /\
+    forall b r j, b < n -> r < o -> j < i ->
+      entry_at y ((b * o + r) * i + j) = f (entry_at x (b * i + j)) (entry_at c (r * i + j)).
+Proof.
+  intros Sx Sc Ho. unfold broadcast. rewrite Sc, Sx.
+  destruct (list_eq_dec Nat.eq_dec [o; i] [1; i]) as [E|_].
+  - injection E as ->. eexists. split; [reflexivity|]. split; [reflexivity|].
+    intros b r j Hb Hr Hj. cbn [entry_at volume fold_right]. replace r with 0 by lia.
+    replace ((b * 1 + 0) * i + j) with (b * i + j) by ring.
+    replace (1 * (i * 1)) with i by ring. rewrite index_mod by exact Hj. reflexivity.
+  - destruct (list_eq_dec Nat.eq_dec [o; i] [n; 1; i]) as [E|_]; [discriminate|].
+    unfold broadcast_rows. rewrite Sx, Sc, Nat.eqb_refl.
+    eexists. split; [reflexivity|]. split; [reflexivity|].
+    intros b r j Hb Hr Hj. cbn [entry_at].
+    assert (H : r * i + j < o * i) by nia.
+    replace ((b * o + r) * i + j) with (b * (o * i) + (r * i + j)) by ring.
+    rewrite index_div, index_mod by exact H.
+    replace (b * (o * i) + (r * i + j)) with ((b * o + r) * i + j) by ring.
+    rewrite index_mod by exact Hj. reflexivity.
+Qed.
+
+Lemma means_weighted n W C axis_one axis_two count row differences distances largest indices
+    terms y M K :
+  matrix_at g W = Some M -> matrix_at g C = Some K -> Z.of_nat (cols M) = n ->
+  rows K = rows M -> 1 <= cols K <= cols M -> 1 <= rows M ->
+  is_constant g axis_one Int64 [1]%Z [1]%Z = true ->
+  is_constant g axis_two Int64 [1]%Z [2]%Z = true ->
+  is_constant g count Int64 [1]%Z [Z.of_nat (cols K)] = true ->
+  step_means (Flat n)
+    (Weighted W C axis_one axis_two count row differences distances largest indices terms y)
+    (Signed M K) (Flat (Z.of_nat (rows M))).
+Proof.
+  intros V V' <- Rk Hk Hr A1 A2 Ac x env a X m F E H. apply holds_flat in H as [SV EV].
+  rewrite Nat2Z.id in SV, EV.
+  assert (L : look env x = Some a) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  destruct (matrix_look _ _ V) as (w & Lw & Sw & Ew).
+  destruct (matrix_look _ _ V') as (c & Lc & Sc & Ec). rewrite Rk in Sc.
+  apply is_constant_integer in Ac as (ic & Tc & Ic). change (map Z.to_nat [1]%Z) with [1] in Tc.
+  specialize (Ic 0 ltac:(simpl; lia)). cbn [nth] in Ic.
+  destruct F as [_ Cn]. cbn [form flat_map outputs plain app] in Cn.
+  assert (C1 : constant g row = None) by (apply Cn; simpl; tauto).
+  assert (C2 : constant g differences = None) by (apply Cn; simpl; tauto).
+  assert (C3 : constant g distances = None) by (apply Cn; simpl; tauto).
+  assert (C4 : constant g largest = None) by (apply Cn; simpl; tauto).
+  assert (C5 : constant g terms = None) by (apply Cn; simpl; tauto).
+  set (i := cols M) in *. set (o := rows M) in *. set (k := cols K) in *.
+  destruct (broadcast_rows_value Rminus (Array [m; 1; i] (entry_at a)) w m o i eq_refl Sw Hr)
+    as (d & Bd & Sd & Ed). cbn [entry_at] in Ed.
+  set (q := fun e => order_stat i (fun j => Rabs (entry_at d (e / k * i + j))) (e mod k + 1)).
+  assert (Bc : broadcast Rmult (Array [m; o; k] q) c =
+               Some (Array [m; o; k] (fun e => (q e * entry_at c (e mod (o * k)))%R))).
+  { rewrite (broadcast_sample Rmult (Array [m; o; k] q) c m [o; k]);
+      [|discriminate|exact Sc|reflexivity].
+    cbn [volume fold_right entry_at]. replace (o * (k * 1)) with (o * k) by ring. reflexivity. }
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, A1. unfold one_row. rewrite SV. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C1. rewrite Lw. exact Bd. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C2. reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C3. rewrite Tc, Ic.
+         rewrite Nat2Z.id. unfold largest_last, map_array. cbn [shape_of entry_at]. rewrite Sd.
+         destruct (Nat.leb_spec k i); [reflexivity|lia]. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C4. rewrite Lc. exact Bc. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C5. rewrite A2. reflexivity.
+  - apply bound_result.
+  - apply holds_flat. rewrite Nat2Z.id. cbn [shape_of entry_at].
+    split; [reflexivity|]. intros b r Hb Hq. cbn [apply_op]. fold k i.
+    apply sum_ext. intros j Hj. unfold q.
+    rewrite index_div, index_mod by exact Hj.
+    assert (H3 : r * k + j < o * k) by nia.
+    replace ((b * o + r) * k + j) with (b * (o * k) + (r * k + j)) by ring.
+    rewrite index_mod by exact H3. rewrite Ec by exact Hj.
+    rewrite Rmult_comm. f_equal. apply order_stat_ext. intros l Hl. f_equal.
+    rewrite Ed by assumption. rewrite EV by assumption. rewrite Ew by exact Hl. reflexivity.
+Qed.
+
+(** ** Piecewise-linear functions *)
+
+Lemma same_list l m : list_eqb Z.eqb l m = true -> l = m.
+Proof. apply list_eqb_sound. intros a b. apply Z.eqb_eq. Qed.
+
+Lemma broadcast_last_value f x c n m q p : shape_of x = [n; m; q] -> shape_of c = [p] ->
+  q = p \/ q = 1 -> 1 <= p ->
+  exists y, broadcast f x c = Some y /\ shape_of y = [n; m; p] /\
+    forall i j, j < p ->
+      entry_at y (i * p + j) = f (entry_at x (if q =? p then i * p + j else i)) (entry_at c j).
+Proof.
+  intros Sx Sc Q P. unfold broadcast. rewrite Sc, Sx.
+  destruct (list_eq_dec Nat.eq_dec [p] [m; q]) as [E|_]; [discriminate|].
+  destruct (list_eq_dec Nat.eq_dec [p] [n; m; q]) as [E|_]; [discriminate|].
+  unfold broadcast_rows. rewrite Sc, Sx.
+  assert (R : match m with 1 => @None array | _ => None end = None) by (destruct m as [|[|]]; reflexivity).
+  replace (match m with 1 => None | _ => None end) with (@None array).
+  unfold broadcast_last. rewrite Sx, Sc. destruct (Nat.eqb_spec q p) as [->|N].
+  - eexists. split; [reflexivity|]. split; [reflexivity|]. intros i j Hj. cbn [entry_at].
+    rewrite index_mod by exact Hj. reflexivity.
+  - destruct Q as [Q| ->]; [contradiction|]. cbn [Nat.eqb].
+    eexists. split; [reflexivity|]. split; [reflexivity|]. intros i j Hj. cbn [entry_at].
+    rewrite index_mod, index_div by exact Hj. reflexivity.
+Qed.
+
+Lemma means_pieced n axis begins stops origins slopes column raised clipped parts terms y M b e o
+    knots :
+  matrix_at g slopes = Some M -> vector g begins = Some b -> vector g stops = Some e ->
+  vector g origins = Some o -> Z.of_nat (rows M) = n -> 1 <= List.length knots ->
+  cols M = S (List.length knots) -> b = minus_infinite :: knots -> e = knots ++ [infinite] ->
+  o = hd 0%Z knots :: knots -> is_constant g axis Int64 [1]%Z [2]%Z = true ->
+  step_means (Flat n)
+    (Pieced axis begins stops origins slopes column raised clipped parts terms y)
+    (Pieces knots M) (Flat n).
+Proof.
+  intros V Vb Ve Vo <- Hk Hc -> -> -> Ax x env a X k F E H. apply holds_flat in H as [SV EV].
+  rewrite Nat2Z.id in SV, EV.
+  assert (L : look env x = Some a) by (apply look_value; [apply F; left; reflexivity|exact E]).
+  destruct (matrix_look _ _ V) as (w & Lw & Sw & Ew). rewrite Hc in Sw, Ew.
+  destruct (vector_look _ _ Vb) as (vb & Lb & Sb & Eb).
+  destruct (vector_look _ _ Ve) as (ve & Le & Se & Ee).
+  destruct (vector_look _ _ Vo) as (vo & Lo & So & Eo).
+  rewrite app_length in Se, Ee. cbn [List.length] in Sb, Eb, Se, Ee, So, Eo.
+  set (d := rows M) in *. set (p := S (List.length knots)) in *.
+  replace (List.length knots + 1) with p in Se, Ee by (unfold p; lia).
+  assert (A1 : is_constant g axis Int64 [1]%Z [1]%Z = false).
+  { unfold is_constant in Ax |- *. destruct (constant g axis) as [[ty dm at_]|]; [|discriminate].
+    apply andb_prop in Ax as [_ Ax]. apply andb_false_intro2. simpl in Ax |- *.
+    apply andb_prop in Ax as [Ax _]. apply Z.eqb_eq in Ax. rewrite Ax. reflexivity. }
+  destruct F as [_ Cn]. cbn [form flat_map outputs plain app] in Cn.
+  assert (C1 : constant g column = None) by (apply Cn; simpl; tauto).
+  assert (C2 : constant g raised = None) by (apply Cn; simpl; tauto).
+  assert (C3 : constant g clipped = None) by (apply Cn; simpl; tauto).
+  assert (C4 : constant g parts = None) by (apply Cn; simpl; tauto).
+  assert (C5 : constant g terms = None) by (apply Cn; simpl; tauto).
+  assert (P1 : 1 <= p) by (unfold p; lia).
+  destruct (broadcast_last_value Rmax (Array [k; d; 1] (entry_at a)) vb k d 1 p eq_refl Sb
+    (or_intror eq_refl) P1) as (r & Br & Sr & Er).
+  destruct (broadcast_last_value Rmin r ve k d p p Sr Se (or_introl eq_refl) P1)
+    as (c & Bc & Sc & Ec).
+  destruct (broadcast_last_value Rminus c vo k d p p Sc So (or_introl eq_refl) P1)
+    as (q & Bq & Sq & Eq).
+  rewrite Nat.eqb_refl in Ec, Eq.
+  assert (Bt : broadcast Rmult q w =
+               Some (Array [k; d; p] (fun i => (entry_at q i * entry_at w (i mod (d * p)))%R))).
+  { rewrite (broadcast_sample Rmult q w k [d; p]); [|discriminate|exact Sw|exact Sq].
+    cbn [volume fold_right]. replace (d * (p * 1)) with (d * p) by ring. reflexivity. }
+  do 2 eexists. split; [|split].
+  - cbn [form].
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite L, A1, Ax. unfold one_column. rewrite SV.
+         reflexivity. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C1. rewrite Lb. exact Br. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C2. rewrite Le. exact Bc. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C3. rewrite Lo. exact Bq. }
+    erewrite evaluate_cons; [|reflexivity|].
+    2: { unfold Meaning.node_value. simpl. rewrite look_bound by exact C4. rewrite Lw. exact Bt. }
+    erewrite evaluate_cons; [reflexivity|reflexivity|].
+    unfold Meaning.node_value. simpl. rewrite look_bound by exact C5. rewrite Ax. reflexivity.
+  - apply bound_result.
+  - apply holds_flat. rewrite Nat2Z.id. cbn [shape_of entry_at].
+    split; [reflexivity|]. intros i s Hi Hs. cbn [apply_op]. unfold pieces. fold p.
+    apply sum_ext. intros j Hj.
+    assert (H3 : s * p + j < d * p) by nia.
+    replace ((i * d + s) * p + j) with (i * (d * p) + (s * p + j)) at 2 by ring.
+    rewrite index_mod by exact H3. rewrite Ew by exact Hj.
+    rewrite Rmult_comm. f_equal. rewrite Eq, Ec, Er by exact Hj. cbn [entry_at].
+    rewrite Eb, Ee, Eo by (unfold p in Hj; lia).
+    assert (Xa : entry_at a (if 1 =? p then (i * d + s) * p + j else i * d + s) = X i s).
+    { destruct (Nat.eqb_spec 1 p) as [P|_]; [unfold p in P; lia|]. apply EV; assumption. }
+    rewrite Xa. unfold part, clamp, piece_origin.
+    assert (Q1 : entry_of (minus_infinite :: knots) j = entry_of (piece_ends knots) j).
+    { unfold entry_of, piece_ends. f_equal. destruct j as [|j]; [reflexivity|]. cbn [nth].
+      rewrite app_nth1 by (unfold p in Hj; lia). reflexivity. }
+    assert (Q2 : entry_of (hd 0%Z knots :: knots) j = entry_of (piece_ends knots) (Nat.max j 1)).
+    { unfold entry_of, piece_ends. f_equal. destruct j as [|j].
+      - cbn [Nat.max nth]. destruct knots; [simpl in Hk; lia|reflexivity].
+      - replace (Nat.max (S j) 1) with (S j) by lia. cbn [nth].
+        rewrite app_nth1 by (unfold p in Hj; lia). reflexivity. }
+    rewrite Q1, Q2. reflexivity.
+Qed.
+
 (** ** The chain *)
+
+Lemma flat_positive n : (1 <= n)%Z -> positive_shape (Flat n).
+Proof. intros H. split; [discriminate|]. repeat constructor. exact H. Qed.
 
 Lemma operation_positive sh s o to : positive_shape sh -> operation g sh s = Some (o, to) ->
   (1 <= units to)%Z -> positive_shape to.
@@ -606,22 +944,27 @@ Proof.
       | (if ?a then _ else _) = _ => destruct a; try discriminate
       | match ?a with _ => _ end = _ => destruct a; try discriminate
       end; injection E as <- <-; eauto. }
-  destruct H as [->|[n ->]]; assumption.
+  destruct H as [->|[n ->]]; [assumption|]. apply flat_positive.
+  unfold units in U. cbn [dims_in fold_right] in U. lia.
 Qed.
 
 Lemma step_sound sh s o to : positive_shape sh -> operation g sh s = Some (o, to) ->
   (1 <= units to)%Z -> step_means sh s o to /\ count to = out_size o (count sh).
 Proof.
   intros Pos E U.
+  assert (Flat_ : forall n, sh = Flat n -> (1 <= n)%Z).
+  { intros n ->. destruct Pos as [_ P]. apply Forall_inv in P. exact P. }
   destruct s; cbn [operation] in E.
-  - destruct (scalar g mean) eqn:?; [|discriminate]. destruct (scalar g std) eqn:?; [|discriminate].
+  - destruct (each_unit g sh mean) eqn:?; [|discriminate].
+    destruct (each_unit g sh std) eqn:?; [|discriminate].
+    destruct (Bool.eqb _ _); [|discriminate].
     injection E as <- <-. split; [apply means_normalized; assumption|reflexivity].
-  - injection E as <- <-. split; [apply means_flattened, Pos|reflexivity].
+  - injection E as <- <-. split; [apply means_flattened, Pos|]. rewrite count_flat. reflexivity.
   - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
     destruct ((Z.of_nat (cols m) =? n)%Z && (1 <=? k)%Z && (k <=? n)%Z) eqn:B; [|discriminate].
     injection E as <- <-. apply andb_prop in B as [B _]. apply andb_prop in B as [B _].
     apply Z.eqb_eq in B. split; [apply means_sorted; assumption|].
-    unfold count. simpl. apply Nat2Z.id.
+    rewrite count_flat. apply Nat2Z.id.
   - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
     destruct (integer_array g places) as [[c at_]|] eqn:I; [|discriminate].
     destruct ((1 <=? k)%Z && (k <=? Z.of_nat (cols m))%Z) eqn:B1; [|discriminate].
@@ -630,13 +973,14 @@ Proof.
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B4; [|discriminate] end.
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B5; [|discriminate] end.
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B6; [|discriminate] end.
-    injection E as <- <-. simpl in U, Pos.
+    injection E as <- <-. unfold units in U. cbn [dims_in fold_right] in U.
+    pose proof (Flat_ n eq_refl) as Fn.
     apply andb_prop in B1 as [K1 K2]. apply andb_prop in B2 as [B2 _].
     apply andb_prop in B2 as [Q1 Q2].
     apply Z.leb_le in K1, K2, Q2. apply Z.eqb_eq in Q1.
     split; [apply means_convolved; try assumption; lia|].
-    unfold count. cbn [units out_size]. rewrite patches_before_length, Z2Nat.inj_mul, Nat2Z.id by lia.
-    reflexivity.
+    rewrite count_flat. cbn [out_size].
+    rewrite patches_before_length, Z2Nat.inj_mul, Nat2Z.id by lia. reflexivity.
   - destruct sh as [|n]; [discriminate|]. destruct (vector g c) eqn:V; [|discriminate].
     destruct (Z.eqb_spec (Z.of_nat (List.length l)) n) as [B|]; [|discriminate].
     injection E as <- <-. split; [apply means_shifted; assumption|reflexivity].
@@ -649,7 +993,7 @@ Proof.
     destruct (Z.eqb_spec (Z.of_nat (cols m)) n) as [B|]; [|discriminate].
     destruct (Nat.eqb_spec (List.length l) (rows m)) as [B'|]; [|discriminate].
     injection E as <- <-. split; [apply means_mapped; assumption|].
-    unfold count. simpl. apply Nat2Z.id.
+    rewrite count_flat. apply Nat2Z.id.
   - destruct sh as [|n]; [discriminate|].
     match type of E with match ?a with _ => _ end = _ => destruct a as [[one sizes]|] eqn:I; [|discriminate] end.
     match type of E with (if ?a then _ else _) = _ => destruct a eqn:B; [|discriminate] end.
@@ -662,6 +1006,41 @@ Proof.
     destruct (String.eqb operator "Relu"); [injection E as <- <-; reflexivity|].
     destruct (String.eqb operator "Abs"); [injection E as <- <-; reflexivity|].
     destruct (String.eqb operator "Tanh"); [injection E as <- <-; reflexivity|discriminate].
+  - destruct sh as [|n]; [discriminate|].
+    destruct (integer_rows g places) as [[[P F] at_]|] eqn:I; [|discriminate].
+    match type of E with match ?a with _ => _ end = _ => destruct a as [[one ranks]|] eqn:Q; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B1; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B2; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B3; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B4; [|discriminate] end.
+    injection E as <- <-. pose proof (Flat_ n eq_refl) as Fn.
+    apply andb_prop in B1 as [B1 Q4]. apply andb_prop in B1 as [B1 Q3].
+    apply andb_prop in B1 as [Q1 Q2]. apply Z.eqb_eq in Q1. apply Z.leb_le in Q2, Q3, Q4.
+    split; [eapply means_ranked; try eassumption; lia|].
+    rewrite count_flat. cbn [out_size]. rewrite patches_before_length. reflexivity.
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g slopes) eqn:V; [|discriminate].
+    destruct (vector g begins) eqn:V1; [|discriminate].
+    destruct (vector g stops) eqn:V2; [|discriminate].
+    destruct (vector g origins) eqn:V3; [|discriminate].
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B1; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B2; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B3; [|discriminate] end.
+    injection E as <- <-.
+    apply andb_prop in B1 as [B1 Q3]. apply andb_prop in B1 as [Q1 Q2].
+    apply andb_prop in B2 as [B2 R3]. apply andb_prop in B2 as [R1 R2].
+    apply Z.eqb_eq in Q1. apply Nat.leb_le in Q2. apply Nat.eqb_eq in Q3.
+    split; [eapply means_pieced; try eassumption; apply same_list; assumption|reflexivity].
+  - destruct sh as [|n]; [discriminate|]. destruct (matrix_at g W) eqn:V; [|discriminate].
+    destruct (matrix_at g C) eqn:V'; [|discriminate].
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B1; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B2; [|discriminate] end.
+    match type of E with (if ?a then _ else _) = _ => destruct a eqn:B3; [|discriminate] end.
+    injection E as <- <-. unfold units in U. cbn [dims_in fold_right] in U.
+    apply andb_prop in B1 as [B1 Q4]. apply andb_prop in B1 as [B1 Q3].
+    apply andb_prop in B1 as [Q1 Q2]. apply andb_prop in B2 as [A1 A2].
+    apply Z.eqb_eq in Q1. apply Nat.eqb_eq in Q2. apply Nat.leb_le in Q3, Q4.
+    split; [apply means_weighted; try assumption; lia|].
+    rewrite count_flat. apply Nat2Z.id.
 Qed.
 
 Lemma result_in_form x s : In (result s) (flat_map outputs (form x s)).
@@ -758,39 +1137,65 @@ Qed.
 
 (** ** The theorem *)
 
-Lemma image_positive start : image g = Some start -> positive_shape start.
+Lemma traverse_some {A} (l : list (option A)) m : traverse (fun d => d) l = Some m -> l = map Some m.
 Proof.
-  unfold image. intros H.
-  repeat match type of H with
-  | match ?a with _ => _ end = _ => destruct a eqn:?; try discriminate
-  | (if ?a then _ else _) = _ => destruct a eqn:?; try discriminate
-  end.
-  injection H as <-. simpl.
-  repeat match goal with B : _ && _ = true |- _ => apply andb_prop in B as [? ?] end.
-  repeat match goal with B : (_ <=? _)%Z = true |- _ => apply Z.leb_le in B end. lia.
+  revert m. induction l as [|a l IH]; intros m H; cbn [traverse] in H.
+  - injection H as <-. reflexivity.
+  - destruct a as [a|]; [|discriminate]. destruct (traverse _ l) as [m'|] eqn:E; [|discriminate].
+    injection H as <-. cbn [map]. rewrite (IH m' eq_refl). reflexivity.
 Qed.
 
-(** The part of a file's nodes that computes the logits, on an array of n images. *)
+Lemma sample_positive start : sample g = Some start -> positive_shape start.
+Proof.
+  unfold sample. intros H.
+  destruct (graph_inputs g) as [|[name type [|[|] free]] [|]]; try discriminate H.
+  destruct (_ && _); [|discriminate H].
+  destruct (traverse _ free) as [dims|]; [|discriminate H].
+  destruct (forallb _ dims) eqn:B; [|discriminate H].
+  assert (P : Forall (fun d => (1 <= d)%Z) dims).
+  { apply Forall_forall. intros d Hd. rewrite forallb_forall in B. specialize (B d Hd).
+    apply andb_prop in B as [B _]. apply Z.leb_le, B. }
+  destruct dims as [|a [|b dims]]; [discriminate H| |].
+  - injection H as <-. split; [discriminate|exact P].
+  - destruct (_ <=? _)%Z; [|discriminate H]. injection H as <-. split; [discriminate|exact P].
+Qed.
+
+(** The region has the size of a sample. *)
+Lemma region_size start k b D : region_of g start k b = Some D ->
+  List.length (lows D) = count start.
+Proof.
+  unfold region_of. destruct k as [|unit].
+  - destruct (_ =? 3); [|discriminate]. destruct (_ && _); [|discriminate]. intros [= <-].
+    apply repeat_length.
+  - destruct (array_at g start (box_low b)) as [l|] eqn:L; [|discriminate].
+    destruct (array_at g start (box_high b)); [|discriminate].
+    destruct (array_at g start unit); [|discriminate]. intros [= <-].
+    destruct (array_look _ _ _ L) as (a & _ & _ & E & _). exact E.
+Qed.
+
+(** The part of a file's nodes that computes the logits, on an array of n samples. *)
 Theorem graph_computes_network room f : denotes g room f ->
   exists start classes l rest,
-    image g = Some start /\ nodes g = l ++ rest /\
+    sample g = Some start /\ nodes g = l ++ rest /\
     forall (X : nat -> vec) n v env, env "input" = Some v -> holds start X n v ->
       exists env' y, evaluate env l = Some env' /\ env' "logits" = Some y /\
         holds (Flat classes) (fun b => logits (file_network f) (X b)) n y.
 Proof.
   intros H.
   assert (G : exists start steps os classes rest,
-    well_formed g = true /\ image g = Some start /\ nodes g = forms "input" steps ++ rest /\
+    well_formed g = true /\ sample g = Some start /\ nodes g = forms "input" steps ++ rest /\
     result_of "input" steps = "logits" /\
     operations g room start steps = Some (os, Flat classes) /\
-    file_network f = Network (Z.to_nat (units start)) os).
-  { destruct H; do 5 eexists; repeat (split; [eassumption|]); reflexivity. }
-  destruct G as (start & steps & os & classes & rest & W & I & N & R & O & ->).
+    ops (file_network f) = os /\ input_size (file_network f) = count start).
+  { destruct H; do 5 eexists; repeat (split; [eassumption|]); split; [reflexivity| |reflexivity|];
+      unfold input_size; cbn [file_network input]; eapply region_size; eassumption. }
+  destruct G as (start & steps & os & classes & rest & W & I & N & R & O & Os & Is).
   exists start, classes, (forms "input" steps), rest.
   split; [exact I|]. split; [exact N|]. intros X n v env E V.
   destruct (chain_sound steps room start os (Flat classes) "input" env v X n
-    (image_positive _ I) O (well_formed_fresh _ _ W N) E V) as (env' & y & E' & Y & L).
-  exists env', y. rewrite R in Y. split; [exact E'|]. split; [exact Y|exact L].
+    (sample_positive _ I) O (well_formed_fresh _ _ W N) E V) as (env' & y & E' & Y & L).
+  exists env', y. rewrite R in Y. split; [exact E'|]. split; [exact Y|].
+  unfold logits. rewrite Os, Is. exact L.
 Qed.
 
 End In.

@@ -33,13 +33,15 @@ Definition interval_ready (s : interval_state) : Prop :=
 (** ** Monotone operations *)
 
 Lemma apply_op_monotone o n x z : each_bound o = true ->
-  (forall mean std, o = Normalize mean std -> 0 < value std) ->
+  (forall mean std, o = Normalize mean std -> forall i, (i < n)%nat -> 0 < entry_of std i) ->
   (forall g, o = GroupSort g -> (1 <= g)%nat /\ (n mod g = 0)%nat) ->
+  (forall patches k, o = Rank patches k -> forall p, (p < length patches)%nat ->
+    (1 <= k <= length (nth p patches []))%nat) ->
   (forall i, (i < n)%nat -> x i <= z i) ->
   forall i, (i < out_size o n)%nat -> apply_op o n x i <= apply_op o n z i.
 Proof.
-  intros E Hs Hg H i Hi. destruct o; try discriminate E; cbn [apply_op out_size] in *.
-  - specialize (Hs mean std eq_refl). unfold Rdiv. apply Rmult_le_compat_r.
+  intros E Hs Hg Hk H i Hi. destruct o; try discriminate E; cbn [apply_op out_size] in *.
+  - specialize (Hs mean std eq_refl i Hi). unfold Rdiv. apply Rmult_le_compat_r.
     + apply Rlt_le, Rinv_0_lt_compat, Hs.
     + specialize (H i Hi). lra.
   - apply H, Hi.
@@ -52,30 +54,45 @@ Proof.
     assert (i / size < n / size)%nat by (apply Nat.div_lt_upper_bound; lia). nia.
   - apply Rle_max_compat_r, H, Hi.
   - apply tanh_monotone, H, Hi.
+  - apply order_stat_monotone; [apply (Hk patches k eq_refl i Hi)|]. intros j Hj.
+    rewrite !patch_entry by exact Hj. unfold padded.
+    destruct (Nat.ltb_spec (nth j (nth i patches []) 0%nat) n) as [B|B]; [apply H, B|lra].
 Qed.
 
 (** What [step] has checked. *)
 Lemma step_conditions o s s' : step o s = Some s' ->
-  (forall mean std, o = Normalize mean std -> 0 < value std) /\
-  (forall g, o = GroupSort g -> (1 <= g)%nat /\ (units s mod g = 0)%nat).
+  (forall mean std, o = Normalize mean std -> forall i, (i < units s)%nat -> 0 < entry_of std i) /\
+  (forall g, o = GroupSort g -> (1 <= g)%nat /\ (units s mod g = 0)%nat) /\
+  (forall patches k, o = Rank patches k -> forall p, (p < length patches)%nat ->
+    (1 <= k <= length (nth p patches []))%nat).
 Proof.
-  intros H. split.
-  - intros mean std ->. cbn [step] in H.
-    destruct (finite mean && finite std && _ && _) eqn:C; [|discriminate].
-    apply andb_prop in C. destruct C as [C _]. apply andb_prop in C. destruct C as [_ C].
-    apply Z.leb_le, grid_le in C. pose proof (below_value std).
-    assert (0 < grid least_std) by (unfold grid, least_std, unit_grid; lra). lra.
+  intros H. split; [|split].
+  - intros mean std -> i Hi. cbn [step] in H.
+    destruct (forallb finite mean && _ && _ && _) eqn:C; [|discriminate].
+    repeat (apply andb_prop in C; destruct C as [C ?C]). rewrite forallb_forall in C2.
+    apply Nat.eqb_eq in C0. unfold entry_of.
+    assert (K : std_checked (nth i std 0%Z) = true) by (apply C2, nth_In; lia).
+    destruct (std_checked_true _ K) as (_ & S & _). lra.
   - intros g ->. cbn [step] in H. destruct (negb _); [discriminate|].
     destruct ((1 <=? g)%nat && _) eqn:C; [|discriminate].
     apply andb_prop in C. destruct C as [C1 C2].
     split; [apply Nat.leb_le, C1|apply Nat.eqb_eq, C2].
+  - intros patches k -> p Hp. cbn [step] in H.
+    destruct (forallb _ patches && _ && _) eqn:C; [|discriminate].
+    apply andb_prop in C. destruct C as [C _]. apply andb_prop in C. destruct C as [C K].
+    apply Nat.leb_le in K. rewrite forallb_forall in C.
+    specialize (C _ (nth_In patches [] Hp)). apply andb_prop in C. destruct C as [C _].
+    apply Nat.leb_le in C. lia.
 Qed.
 
 Lemma widened_units s w : units (widened s w) = units s.
 Proof. apply map_length. Qed.
 
 Lemma widened_ready s w : ready (widened s w).
-Proof. split; cbn [widened error lipschitz]; unfold unit_grid; lia. Qed.
+Proof.
+  split; [cbn; lia|]. rewrite widened_units. cbn [widened moves].
+  apply moving_repeat. unfold unit_grid. lia.
+Qed.
 
 Lemma widened_within s w x : (forall i, (i < units s)%nat ->
     grid (fst (nth i (ranges s) (0, 0)%Z)) - grid w <= x i <=
@@ -111,7 +128,11 @@ Proof.
   intros H G W i Hi. pose proof (step_sound o _ _ (widened_ready s w) H) as S.
   pose proof (sound_units _ _ _ S) as U. rewrite widened_units in U.
   pose proof (sound_moves _ _ _ S x z g G) as K. rewrite widened_units in K.
-  apply K; [|rewrite U; exact Hi]. cbn [widened lipschitz]. rewrite grid_1, Rmult_1_l. exact W.
+  eapply Rle_trans; [apply K; [|rewrite U; exact Hi]|].
+  - intros j Hj. cbn [widened moves].
+    rewrite (nth_indep _ _ unit_grid) by (rewrite repeat_length; exact Hj).
+    rewrite nth_repeat, grid_1, Rmult_1_l. apply W, Hj.
+  - apply Rmult_le_compat_r; [exact G|]. apply grid_le, moves_lipschitz.
 Qed.
 
 Section Step.
@@ -157,7 +178,7 @@ Proof.
   intros E H CY CB. unfold interval_step in H.
   destruct (step o (inner s)) as [s1|] eqn:S1; [|discriminate].
   pose proof (step_sound o _ _ (proj1 R) S1) as Sd.
-  destruct (step_conditions o _ _ S1) as [Q1 Q2].
+  destruct (step_conditions o _ _ S1) as (Q1 & Q2 & Q3).
   assert (H' : match step o (widened (inner s) (error (inner s))),
             step o (widened (inner s) (outside s)) with
       | Some a, Some b =>

@@ -56,9 +56,32 @@ Definition entry (W : matrix) (i j : nat) : R := value (nth j (row W i) 0%Z).
 
 Definition entry_of (v : list Z) (i : nat) : R := value (nth i v 0%Z).
 
+(** ** Inputs *)
+
+(** A box [low_i, high_i] and a unit s_i for each feature: the ball of radius r around x holds
+    every x' in the box with |x'_i - x_i| <= r s_i. *)
+Record region := Region { lows : list Z; highs : list Z; units_of : list Z }.
+
+(** Images: pixels in [0, 1], and radii in pixels. *)
+Definition one_pattern : Z := 1065353216.
+Definition pixels (n : nat) : region := Region (repeat 0%Z n) (repeat one_pattern n) (repeat one_pattern n).
+
+Definition in_box (D : region) (x : vec) : Prop :=
+  forall i, (i < length (lows D))%nat -> entry_of (lows D) i <= x i <= entry_of (highs D) i.
+
+Definition in_ball (D : region) (r : R) (x x' : vec) : Prop :=
+  forall i, (i < length (lows D))%nat -> Rabs (x' i - x i) <= r * entry_of (units_of D) i.
+
+(** A binary32 number. *)
+Definition single_number (a : R) : Prop := generic_format radix2 (FLT_exp (-149) 24) a.
+
+(** Inputs that are binary32 numbers where nothing can move them. *)
+Definition held (D : region) (x : vec) : Prop :=
+  forall i, (i < length (lows D))%nat -> entry_of (units_of D) i = 0 -> single_number (x i).
+
 (** ** Operations *)
 
-(** - [Normalize mean std]: (x - mean) / std;
+(** - [Normalize mean std]: (x_i - mean_i) / std_i;
     - [SortNeuron W rho k]: unit o is sum_j c_j |x - W_o|_(j+1), j < k, with the geometric
       coefficients c_j of [coefficient];
     - [SortConv patches W rho k]: that neuron on each of the patches, unit o at position p
@@ -66,9 +89,13 @@ Definition entry_of (v : list Z) (i : nat) : R := value (nth i v 0%Z).
       last input stands for a zero that padding adds;
     - [Shift c]: x - c; [Bias c]: x + c; [Negate]: - x;
     - [Affine W b]: W x + b; [GroupSort s]: consecutive groups of s units, largest first;
-    - [Relu], [Abs], [Tanh]: per unit. *)
+    - [Relu], [Abs], [Tanh]: per unit;
+    - [Rank patches k]: the k-th largest entry of each patch;
+    - [Pieces knots slopes]: unit i is sum_j slopes_ij (clamp(x_i) to piece j, minus its origin), 0 at
+      the first knot;
+    - [Signed W C]: unit o is sum_j C_oj |x - W_o|_(j+1), with coefficients of any sign. *)
 Inductive op :=
-  | Normalize (mean std : Z)
+  | Normalize (mean std : list Z)
   | Flatten
   | SortNeuron (W : matrix) (rho : Z) (k : nat)
   | SortConv (patches : list (list nat)) (W : matrix) (rho : Z) (k : nat)
@@ -79,15 +106,21 @@ Inductive op :=
   | GroupSort (size : nat)
   | Relu
   | Abs
-  | Tanh.
+  | Tanh
+  | Rank (patches : list (list nat)) (k : nat)
+  | Signed (W C : matrix)
+  | Pieces (knots : list Z) (slopes : matrix).
 
-Record network := Network { input_size : nat; ops : list op }.
+Record network := Network { input : region; ops : list op }.
+
+Definition input_size (N : network) : nat := length (lows (input N)).
 
 (** The number of units after an operation on n units. *)
 Definition out_size (o : op) (n : nat) : nat :=
   match o with
-  | SortNeuron W _ _ | Affine W _ => rows W
+  | SortNeuron W _ _ | Affine W _ | Signed W _ => rows W
   | SortConv patches W _ _ => (rows W * length patches)%nat
+  | Rank patches _ => length patches
   | _ => n
   end.
 
@@ -108,13 +141,35 @@ Definition neuron (n : nat) (w : vec) (rho : R) (k : nat) (x : vec) : R :=
 (** x with a zero as entry n. *)
 Definition padded (n : nat) (x : vec) : vec := fun i => if (i <? n)%nat then x i else 0.
 
+(** *** Pieces *)
+
+Definition clamp (a b x : R) : R := Rmin (Rmax x a) b.
+
+(** Bit patterns of the infinities, which [value] takes for 2^128 and -2^128: no float is
+    beyond. *)
+Definition infinite : Z := 2139095040.
+Definition minus_infinite : Z := 4286578688.
+
+(** Piece j of K + 1 is from end j to end j + 1; the ends are those of K knots, and infinities.
+    It starts to count from its lower end, the first one from its upper end. *)
+Definition piece_ends (knots : list Z) : list Z := minus_infinite :: knots ++ [infinite].
+Definition piece_origin (knots : list Z) (j : nat) : R :=
+  entry_of (piece_ends knots) (Nat.max j 1).
+
+Definition part (knots : list Z) (j : nat) (x : R) : R :=
+  clamp (entry_of (piece_ends knots) j) (entry_of (piece_ends knots) (S j)) x -
+  piece_origin knots j.
+
+Definition pieces (knots : list Z) (s : vec) (x : R) : R :=
+  sum (S (length knots)) (fun j => s j * part knots j x).
+
 (** The patch of x at position p. *)
 Definition patch (patches : list (list nat)) (n p : nat) (x : vec) : vec :=
   fun i => padded n x (nth i (nth p patches []) n).
 
 Definition apply_op (o : op) (n : nat) (x : vec) : vec :=
   match o with
-  | Normalize mean std => fun i => (x i - value mean) / value std
+  | Normalize mean std => fun i => (x i - entry_of mean i) / entry_of std i
   | Flatten => x
   | SortNeuron W rho k => fun o => neuron (cols W) (entry W o) (value rho) k x
   | SortConv patches W rho k => fun i =>
@@ -128,6 +183,10 @@ Definition apply_op (o : op) (n : nat) (x : vec) : vec :=
   | Relu => fun i => Rmax (x i) 0
   | Abs => fun i => Rabs (x i)
   | Tanh => fun i => tanh (x i)
+  | Rank patches k => fun p => order_stat (length (nth p patches [])) (patch patches n p x) k
+  | Pieces knots slopes => fun i => pieces knots (entry slopes i) (x i)
+  | Signed W C => fun o => sum (cols C) (fun j =>
+      entry C o j * order_stat (cols W) (fun i => Rabs (x i - entry W o i)) (j + 1))
   end.
 
 Fixpoint eval_ops (l : list op) (n : nat) (x : vec) : vec :=
@@ -136,18 +195,18 @@ Fixpoint eval_ops (l : list op) (n : nat) (x : vec) : vec :=
   | o :: l' => eval_ops l' (out_size o n) (apply_op o n x)
   end.
 
-(** The logits of a network at the pixels x, exactly. *)
+(** The logits of a network at the input x, exactly. *)
 Definition logits (N : network) (x : vec) : vec := eval_ops (ops N) (input_size N) x.
 
 (** ** What a file says about its radius *)
 
 (** Bit patterns again.
     - [Margin slack scale]: radius = max(0, (top1 - top2 - slack) * scale) in the box;
-    - [Interval eps reach slack widen]: radius = eps where bounds over x -+ reach are more
+    - [Interval eps reach slack widen]: radius = eps where bounds over x_i -+ reach_i are more
       than slack apart; [widen] holds one pattern for each [Affine], in the order of the
       chain, by which the bounds are moved apart before it. *)
 Inductive radius_kind :=
   | Margin (slack scale : Z)
-  | Interval (eps reach slack : Z) (widen : list Z).
+  | Interval (eps : Z) (reach : list Z) (slack : Z) (widen : list Z).
 
 Record file := File { file_network : network; file_radius : radius_kind }.

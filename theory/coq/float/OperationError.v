@@ -149,26 +149,26 @@ Qed.
 Definition normalize_growth : R := 1 + 3 * u + 9 * u ^ 2.
 
 Lemma normalize_error mean std x X e y :
-  / 1048576 <= std <= 1048576 -> 0 <= e -> Rabs (X - x) <= e ->
+  / IZR (2 ^ 28) <= std <= IZR (2 ^ 40) -> 0 <= e -> Rabs (X - x) <= e ->
   (Rabs (x - mean) + e) / std <= IZR (2 ^ 30) ->
   normalizes mean std X y ->
   Rabs (y - (x - mean) / std) <=
-  e / std + (normalize_growth - 1) * ((Rabs (x - mean) + e) / std) + / IZR (2 ^ 60).
+  e / std + (normalize_growth - 1) * ((Rabs (x - mean) + e) / std) + / IZR (2 ^ 50).
 Proof.
   intros Hs He0 He HM N. pose proof tiny_small as Ht. pose proof unit_single as Hu.
-  assert (I : 0 < / std <= 1048576).
+  assert (I : 0 < / std <= IZR (2 ^ 28)).
   { split; [apply Rinv_0_lt_compat; lra|].
-    rewrite <- (Rinv_inv 1048576). apply Rinv_le_contravar; lra. }
+    rewrite <- (Rinv_inv (IZR (2 ^ 28))). apply Rinv_le_contravar; lra. }
   assert (si : std * / std = 1) by (apply Rinv_r; lra).
   assert (kept : forall s, operand single std s -> s = std).
   { intros s [|H]; [reflexivity|]. rewrite Rabs_pos_eq in H by lra.
     change (std < t) in H. lra. }
   unfold normalize_growth, Rdiv in *. set (i := / std) in *. set (z := x - mean) in *.
   pose proof (Rabs_pos z) as Hz.
-  assert (Zb : Rabs z + e <= IZR (2 ^ 50)).
+  assert (Zb : Rabs z + e <= IZR (2 ^ 70)).
   { replace (Rabs z + e) with (std * ((Rabs z + e) * i))
       by (rewrite (Rmult_comm _ i), <- Rmult_assoc, si; ring).
-    apply Rle_trans with (1048576 * IZR (2 ^ 30)); [|lra].
+    apply Rle_trans with (IZR (2 ^ 40) * IZR (2 ^ 30)); [|lra].
     apply Rmult_le_compat; try lra. apply Rmult_le_pos; lra. }
   set (Y := (Rabs z + e) * i) in *.
   assert (Y0 : 0 <= Y) by (unfold Y; apply Rmult_le_pos; lra).
@@ -177,9 +177,9 @@ Proof.
   { intros c c' D O.
     pose proof (difference_from_near x X mean c e He ltac:(fold z; lra) D) as E. fold z in E.
     pose proof (operand_near _ _ _ _ E O). lra. }
-  assert (ti : 0 <= t * i <= / IZR (2 ^ 100)).
+  assert (ti : 0 <= t * i <= / IZR (2 ^ 96)).
   { split; [apply Rmult_le_pos; lra|].
-    apply Rle_trans with (/ IZR (2 ^ 126) * 1048576); [apply Rmult_le_compat; lra|lra]. }
+    apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 28)); [apply Rmult_le_compat; lra|lra]. }
   destruct N as [c y D Q|c r y D Q P].
   - destruct Q as [c' s y O S R]. apply kept in S. subst s.
     pose proof (first c c' D O) as F. unfold Rdiv in R. fold i in R.
@@ -212,13 +212,13 @@ Proof.
     { replace r' with ((r' - i) + i) by ring. eapply Rle_trans; [apply Rabs_triang|].
       rewrite (Rabs_pos_eq i) by lra. lra. }
     set (W := u * (Rabs z + e) + e + 6 * t) in *.
-    assert (W0 : 0 <= W <= IZR (2 ^ 52)) by (unfold W; rewrite Hu; lra).
-    assert (tW : 0 <= t * W <= / IZR (2 ^ 70)).
+    assert (W0 : 0 <= W <= IZR (2 ^ 72)) by (unfold W; rewrite Hu; lra).
+    assert (tW : 0 <= t * W <= / IZR (2 ^ 54)).
     { split; [apply Rmult_le_pos; lra|].
-      apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 52)); [apply Rmult_le_compat; lra|lra]. }
-    assert (tz : 0 <= t * Rabs z <= / IZR (2 ^ 70)).
+      apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 72)); [apply Rmult_le_compat; lra|lra]. }
+    assert (tz : 0 <= t * Rabs z <= / IZR (2 ^ 54)).
     { split; [apply Rmult_le_pos; lra|].
-      apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 52)); [apply Rmult_le_compat; lra|lra]. }
+      apply Rle_trans with (/ IZR (2 ^ 126) * IZR (2 ^ 72)); [apply Rmult_le_compat; lra|lra]. }
     assert (A : Rabs (c' * r' - z * i) <=
                 (2 * u + u ^ 2) * Y + e * i + (6 * (1 + u) * (t * i) + 2 * (t * W) +
                   2 * (t * Rabs z))).

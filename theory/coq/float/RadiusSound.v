@@ -189,11 +189,11 @@ Qed.
 Theorem margin_certificate N s slack scale :
   analyse N = Some s -> margin_checked s slack scale = true ->
   forall x x' y y' r l l',
-  in_cube (input_size N) x -> in_cube (input_size N) x' ->
+  in_box (input N) x -> in_box (input N) x' ->
   computes N x y -> labels (classes N) y l ->
   margin_radius (classes N) (value slack) (value scale) y r ->
   computes N x' y' -> labels (classes N) y' l' ->
-  0 < r -> (forall i, (i < input_size N)%nat -> Rabs (x' i - x i) <= r) ->
+  0 < r -> in_ball (input N) r x x' ->
   l' = l.
 Proof.
   intros A C x x' y y' r l l' Hx Hx' Hy Hl Hr Hy' Hl' Pr Hd.
@@ -240,11 +240,11 @@ Theorem check_file_sound f slack scale :
   check_file f = true -> file_radius f = Margin slack scale ->
   let N := file_network f in
   forall x x' y y' r l l',
-  in_cube (input_size N) x -> in_cube (input_size N) x' ->
+  in_box (input N) x -> in_box (input N) x' ->
   computes N x y -> labels (classes N) y l ->
   margin_radius (classes N) (value slack) (value scale) y r ->
   computes N x' y' -> labels (classes N) y' l' ->
-  0 < r -> (forall i, (i < input_size N)%nat -> Rabs (x' i - x i) <= r) ->
+  0 < r -> in_ball (input N) r x x' ->
   l' = l.
 Proof.
   unfold check_file, analyse_file. intros C F. rewrite F in C.

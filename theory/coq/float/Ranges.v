@@ -264,6 +264,36 @@ Proof.
     + apply IH; [lia|lia|]. intros j Hj. apply (H (Datatypes.S j)). lia.
 Qed.
 
+(** What [scan] keeps are bounds of the largest distances. *)
+Lemma scan_order_stats rs k row near far (x : vec) : (1 <= k <= length rs)%nat -> within rs x ->
+  scan rs row (Top k []) (Top k []) = Some (near, far) ->
+  length (rev (kept near)) = k /\ length (rev (kept far)) = k /\
+  forall j, (j < k)%nat ->
+  grid (nth j (rev (kept near)) 0%Z) <=
+    order_stat (length rs) (fun i => Rabs (x i - value (nth i row 0%Z))) (j + 1) <=
+  grid (nth j (rev (kept far)) 0%Z).
+Proof.
+  intros Hk Hx E.
+  destruct (scan_holds k rs row _ _ near far [] [] (holds_nothing k) (holds_nothing k) E)
+    as (L & N & F).
+  rewrite app_nil_r in N, F. rewrite !rev_length.
+  set (n := length rs) in *. set (w := fun i => value (nth i row 0%Z)).
+  set (ln := map2 near_of rs row) in *. set (lf := map2 far_of rs row) in *.
+  assert (Ln : length ln = n) by (apply map2_length, L).
+  assert (Lf : length lf = n) by (apply map2_length, L).
+  set (xn := fun i => grid (nth i ln 0%Z)). set (xf := fun i => grid (nth i lf 0%Z)).
+  destruct (holds_order_stat k ln near xn N ltac:(lia) (fun i _ => eq_refl)) as [Kn On].
+  destruct (holds_order_stat k lf far xf F ltac:(lia) (fun i _ => eq_refl)) as [Kf Of].
+  rewrite Ln in On. rewrite Lf in Of. split; [exact Kn|]. split; [exact Kf|].
+  assert (D : forall i, (i < n)%nat ->
+            0 <= xn i <= Rabs (x i - w i) /\ Rabs (x i - w i) <= xf i).
+  { intros i Hi. unfold xn, xf, ln, lf, w.
+    rewrite 2!(map2_nth _ rs row (0, 0)%Z 0%Z) by (assumption || exact L).
+    apply distance_range, Hx, Hi. }
+  intros j Hj. rewrite <- On, <- Of by exact Hj.
+  split; (apply order_stat_monotone; [lia|]); intros i Hi; apply D, Hi.
+Qed.
+
 Lemma neuron_range_sound rs rho k row lo hi (x : vec) :
   (0 <= below rho)%Z -> (above rho <= unit_grid)%Z -> (1 <= k <= length rs)%nat ->
   within rs x ->

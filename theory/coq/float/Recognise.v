@@ -36,6 +36,13 @@ Definition guess (l : list node) : step :=
   else if is 0%nat "Cast" then
     Mapped (i 0 0) (i 1 0) (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 4 0)
   else if is 0%nat "Reshape" then Grouped (i 0 1) (i 1 1) (o 0 0) (o 1 0) (o 1 1) (o 2 0)
+  else if is 0%nat "Unsqueeze" && is 1%nat "Max" then
+    Pieced (i 0 1) (i 1 1) (i 2 1) (i 3 1) (i 4 1) (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 4 0) (o 5 0)
+  else if is 0%nat "Unsqueeze" then
+    Weighted (i 1 1) (i 4 1) (i 0 1) (i 5 1) (i 3 1) (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 3 1)
+      (o 4 0) (o 5 0)
+  else if is 0%nat "Pad" && is 2%nat "TopK" then
+    Ranked (i 0 1) (i 1 1) (i 2 1) (i 3 1) (o 0 0) (o 1 0) (o 2 0) (o 2 1) (o 3 0)
   else if is 0%nat "Pad" then
     Convolved (i 0 1) (i 1 1) (i 2 1) (i 3 1) (i 4 1) (real_of l 3) (int_of l 3)
       (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 4 0) (o 5 0) (o 6 0)
@@ -45,13 +52,21 @@ Arguments guess : simpl never.
 Definition guess_box (l : list node) : box :=
   let i := input_name l in
   let o := output_name l in
-  Box (i 0 1) (i 1 1) (i 4 1) (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 4 0) (o 5 0).
+  Box (i 0 1) (i 1 1) (i 4 1) (i 5 1) (o 0 0) (o 1 0) (o 2 0) (o 3 0) (o 4 0) (o 5 0).
 
 Definition guess_margin (l : list node) : margin :=
   let i := input_name l in
   let o := output_name l in
   Margins (i 0 1) (i 1 1) (i 2 1) (i 4 1) (i 5 1)
     (o 0 0) (o 0 1) (o 1 0) (o 2 0) (o 3 0) (o 4 0) (o 5 0) (o 6 0) (guess_box (skipn 7 l)).
+
+(** A file of features ends with their units. *)
+Definition guess_kind (l : list node) : input_kind :=
+  match rev l with
+  | n :: _ => if String.eqb (operator n) "Identity" then Features (input_name [n] 0 0) else Pixels
+  | [] => Pixels
+  end.
+Arguments guess_kind : simpl never.
 
 (** Names of the bounds of some steps, and the nodes after them. *)
 Fixpoint guess_bounds (steps : list step) (l : list node) : list (step * bound_names) * list node :=
@@ -126,46 +141,50 @@ Proof. decide equality; (apply string_dec || apply Z.eq_dec). Defined.
 Definition same_steps (l m : list step) : bool :=
   if list_eq_dec step_eq_dec l m then true else false.
 
-(** The radius of the nodes after the label. *)
-Definition recognise_margin (g : graph) (l : list node) : option radius_kind :=
+(** The radius of the nodes after the label, and the box and the units of the input. *)
+Definition recognise_margin (g : graph) (start : shape) (k : input_kind) (l : list node)
+    : option (region * radius_kind) :=
   let n := guess_margin l in
-  match strip (margin_form n) l with
+  match strip (margin_form n ++ unit_form k) l with
   | Some [] =>
-      check margin_constants g n in
+      check margin_constants g start n in
+      let* D := region_of g start k (margin_box n) in
       let* s := scalar g (slack n) in
       let* t := scalar g (scale n) in
-      Some (Margin s t)
+      Some (D, Margin s t)
   | _ => None
   end.
 
-Definition recognise_interval (g : graph) (steps : list step) (classes : Z) (l : list node)
-    : option radius_kind :=
+Definition recognise_interval (g : graph) (start : shape) (k : input_kind) (steps : list step)
+    (classes : Z) (l : list node) : option (region * radius_kind) :=
   let n := guess_interval steps l in
-  match strip (interval_form n) l with
+  match strip (interval_form n ++ unit_form k) l with
   | Some [] =>
-      check same_steps (bounds_steps n) steps && ends_well n && interval_constants g classes n in
+      check same_steps (bounds_steps n) steps && ends_well n && interval_constants g start classes n in
+      let* D := region_of g start k (interval_box n) in
       let* e := scalar g (eps n) in
-      let* r := scalar g (reach n) in
+      let* r := reaches_of g start k n in
       let* s := scalar g (apart_slack n) in
       let* ws := widenings g n in
-      Some (Interval e r s ws)
+      Some (D, Interval e r s ws)
   | _ => None
   end.
 
 Definition recognise (room : Z) (g : graph) : option file :=
   check well_formed g in
-  let* start := image g in
+  let* start := sample g in
   let* (steps, tail) := chain (List.length (nodes g)) "input" (nodes g) in
   let* (os, last) := operations g room start steps in
   let* tail := strip [label] tail in
   match last with
-  | Image _ _ _ => None
+  | Image _ => None
   | Flat classes =>
-      check declares g classes in
-      let* radius :=
-        if String.eqb (operator (nth 0 tail no_node)) "TopK" then recognise_margin g tail
-        else recognise_interval g steps classes tail in
-      Some (File (Network (Z.to_nat (units start)) os) radius)
+      let k := guess_kind tail in
+      check declares g start k classes in
+      let* (D, radius) :=
+        if String.eqb (operator (nth 0 tail no_node)) "TopK" then recognise_margin g start k tail
+        else recognise_interval g start k steps classes tail in
+      Some (File (Network D os) radius)
   end.
 
 (** ** It is right *)
@@ -192,59 +211,63 @@ Proof.
     rewrite app_assoc. split; [reflexivity|exact F].
 Qed.
 
-Lemma recognise_margin_sound g l r : recognise_margin g l = Some r ->
-  exists n s t, l = margin_form n /\ margin_constants g n = true /\
-    scalar g (slack n) = Some s /\ scalar g (scale n) = Some t /\ r = Margin s t.
+Lemma recognise_margin_sound g start k l r : recognise_margin g start k l = Some r ->
+  exists n D s t, l = margin_form n ++ unit_form k /\ margin_constants g start n = true /\
+    region_of g start k (margin_box n) = Some D /\
+    scalar g (slack n) = Some s /\ scalar g (scale n) = Some t /\ r = (D, Margin s t).
 Proof.
   unfold recognise_margin. generalize (guess_margin l). intros n.
-  destruct (strip (margin_form n) l) as [[|]|] eqn:M; try discriminate.
-  destruct (margin_constants g n) eqn:K; [|discriminate].
+  destruct (strip (margin_form n ++ unit_form k) l) as [[|]|] eqn:M; try discriminate.
+  destruct (margin_constants g start n) eqn:K; [|discriminate].
+  destruct (region_of g start k (margin_box n)) as [D|] eqn:B; [|discriminate].
   destruct (scalar g (slack n)) as [s|] eqn:S; [|discriminate].
   destruct (scalar g (scale n)) as [t|] eqn:T; [|discriminate].
   intros [= <-]. apply strip_sound in M. rewrite app_nil_r in M.
-  exists n, s, t. auto.
+  exists n, D, s, t. auto 10.
 Qed.
 
-Lemma recognise_interval_sound g steps classes l x :
-  recognise_interval g steps classes l = Some x ->
-  exists n e r s ws, l = interval_form n /\ bounds_steps n = steps /\ ends_well n = true /\
-    interval_constants g classes n = true /\ scalar g (eps n) = Some e /\
-    scalar g (reach n) = Some r /\ scalar g (apart_slack n) = Some s /\
-    widenings g n = Some ws /\ x = Interval e r s ws.
+Lemma recognise_interval_sound g start k steps classes l x :
+  recognise_interval g start k steps classes l = Some x ->
+  exists n D e r s ws, l = interval_form n ++ unit_form k /\ bounds_steps n = steps /\
+    ends_well n = true /\ interval_constants g start classes n = true /\
+    region_of g start k (interval_box n) = Some D /\ scalar g (eps n) = Some e /\
+    reaches_of g start k n = Some r /\ scalar g (apart_slack n) = Some s /\
+    widenings g n = Some ws /\ x = (D, Interval e r s ws).
 Proof.
   unfold recognise_interval. generalize (guess_interval steps l). intros n.
-  destruct (strip (interval_form n) l) as [[|]|] eqn:M; try discriminate.
+  destruct (strip (interval_form n ++ unit_form k) l) as [[|]|] eqn:M; try discriminate.
   destruct (same_steps (bounds_steps n) steps) eqn:Q; [|discriminate].
   destruct (ends_well n) eqn:W; [|discriminate].
-  destruct (interval_constants g classes n) eqn:K; [|discriminate].
-  simpl.
+  destruct (interval_constants g start classes n) eqn:K; [|discriminate].
+  cbn [andb].
+  destruct (region_of g start k (interval_box n)) as [D|] eqn:B; [|discriminate].
   destruct (scalar g (eps n)) as [e|] eqn:E; [|discriminate].
-  destruct (scalar g (reach n)) as [r|] eqn:R; [|discriminate].
+  destruct (reaches_of g start k n) as [r|] eqn:R; [|discriminate].
   destruct (scalar g (apart_slack n)) as [s|] eqn:S; [|discriminate].
   destruct (widenings g n) as [ws|] eqn:V; [|discriminate].
   intros [= <-]. apply strip_sound in M. rewrite app_nil_r in M.
   unfold same_steps in Q. destruct list_eq_dec as [Q'|]; [|discriminate].
-  exists n, e, r, s, ws. auto 10.
+  exists n, D, e, r, s, ws. auto 12.
 Qed.
 
 Theorem recognise_sound room g f : recognise room g = Some f -> denotes g room f.
 Proof.
   unfold recognise.
   destruct (well_formed g) eqn:W; [|discriminate].
-  destruct (image g) as [start|] eqn:I; [|discriminate].
+  destruct (sample g) as [start|] eqn:I; [|discriminate].
   destruct (chain (List.length (nodes g)) "input" (nodes g)) as [[steps tail]|] eqn:C; [|discriminate].
   destruct (operations g room start steps) as [[os last]|] eqn:O; [|discriminate].
   destruct (strip [label] tail) as [tail'|] eqn:L; [|discriminate].
   destruct last as [|classes]; [discriminate|].
-  destruct (declares g classes) eqn:D; [|discriminate].
+  generalize (guess_kind tail'). intros k.
+  destruct (declares g start k classes) eqn:D; [|discriminate].
   apply chain_sound in C as [C R]. apply strip_sound in L as ->.
   destruct (String.eqb (operator (nth 0 tail' no_node)) "TopK").
-  - destruct (recognise_margin g tail') as [x|] eqn:M; [|discriminate]. intros [= <-].
-    apply recognise_margin_sound in M as (n & s & t & -> & K & S & T & ->).
-    eapply denotes_margin; eassumption.
-  - destruct (recognise_interval g steps classes tail') as [x|] eqn:M; [|discriminate].
-    intros [= <-].
-    apply recognise_interval_sound in M as (n & e & r & s & ws & -> & Q & E & K & V).
-    destruct V as (V1 & V2 & V3 & V4 & ->).
+  - destruct (recognise_margin g start k tail') as [x|] eqn:M; [|discriminate].
+    apply recognise_margin_sound in M as (n & B & s & t & -> & K & Bx & S & T & ->).
+    intros [= <-]. eapply denotes_margin; eassumption.
+  - destruct (recognise_interval g start k steps classes tail') as [x|] eqn:M; [|discriminate].
+    apply recognise_interval_sound in M as (n & B & e & r & s & ws & -> & Q & E & K & V).
+    destruct V as (V1 & V2 & V3 & V4 & V5 & ->). intros [= <-].
     eapply denotes_interval; eassumption.
 Qed.
