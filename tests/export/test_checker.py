@@ -26,7 +26,7 @@ from test_tampering import constant as constant_of
 
 from sortnet.certificate.analysis import Analysis, analyse
 from sortnet.certificate.network import InputSpec, Network
-from sortnet.certificate.operations import Normalize
+from sortnet.certificate.operations import Normalize, RankFilter
 from sortnet.cli.checker import build_command
 from sortnet.cli.verify import verify_command
 from sortnet.export import checker as module
@@ -136,6 +136,26 @@ def test_interval_files_of_every_kind(
 ) -> None:
     assume(not constant(analyse(network)))
     assert check(build_model(network, eps).SerializeToString()).accepted
+
+
+@needs_coq
+@given(any_networks().filter(proved))
+@settings(max_examples=20)
+def test_a_ball_of_the_whole_box(check: Callable[[bytes], Verdict], network: Network) -> None:
+    assume(not constant(analyse(network)))
+    assert check(build_model(network, Fraction(1)).SerializeToString()).accepted
+
+
+@needs_coq
+def test_windows_of_a_wide_layer_take_no_longer_than_their_file(
+    check: Callable[[bytes], Verdict],
+) -> None:
+    """Each window once cost a walk through the layer: minutes for this file of 4 MB."""
+    n = 2**16
+    ends = [np.full(n, value, np.float32) for value in (-1, 1, 1)]
+    last = RankFilter(np.full((n, 1), n - 1, np.int64), 1)
+    network = Network(InputSpec((n,), *ends), (last,) * 4)
+    assert check(build_model(network).SerializeToString()).accepted
 
 
 @needs_coq

@@ -193,12 +193,14 @@ Definition widenings (n : interval) : option (list Z) :=
 (** The numbers 0, ..., K-1. *)
 Definition counted (K : Z) : list Z := map Z.of_nat (seq 0 (Z.to_nat K)).
 
-(** How far the ball reaches in each feature; at most 1 for pixels. *)
+(** How far the ball reaches in each feature; at most 2 for pixels (1 is rounded up). *)
+Definition two_pattern : Z := 1073741824.
+
 Definition reaches_of (start : shape) (k : input_kind) (n : interval) : option (list Z) :=
   match k with
   | Pixels =>
       let* r := scalar g (reach n) in
-      check (r <=? one_pattern)%Z in Some (repeat r (Z.to_nat (units start)))
+      check (r <=? two_pattern)%Z in Some (repeat r (Z.to_nat (units start)))
   | Features _ => array_at g start (reach n)
   end.
 

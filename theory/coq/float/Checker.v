@@ -160,20 +160,25 @@ Fixpoint groups {A : Type} (fuel s : nat) (l : list A) : list (list A) :=
   | _, _ => []
   end.
 
-(** For each entry of a patch an interval that holds in every patch; entries past the last
-    unit are 0.  Units are looked up in groups of 128, or each would be a long walk. *)
-Definition lookup_group : nat := 128.
+(** Units are looked up in groups of groups of 64, or each would be a long walk. *)
+Definition lookup_group : nat := 64.
 
-Definition look_up {A : Type} (d : A) (table : list (list A)) (i : nat) : A :=
-  nth (i mod lookup_group) (nth (i / lookup_group) table []) d.
+Definition shelves {A : Type} (l : list A) : list (list (list A)) :=
+  let rows := groups (length l) lookup_group l in groups (length rows) lookup_group rows.
+
+Definition look_up {A : Type} (d : A) (table : list (list (list A))) (i : nat) : A :=
+  let r := (i / lookup_group)%nat in
+  nth (i mod lookup_group) (nth (r mod lookup_group) (nth (r / lookup_group) table []) []) d.
 
 Definition join (a b : Z * Z) : Z * Z := (Z.min (fst a) (fst b), Z.max (snd a) (snd b)).
 
 Definition map2 {A B C : Type} (f : A -> B -> C) : list A -> list B -> list C :=
   fix go a b := match a, b with x :: a', y :: b' => f x y :: go a' b' | _, _ => [] end.
 
+(** For each entry of a patch an interval that holds in every patch; entries past the last
+    unit are 0. *)
 Definition hulls (patches : list (list nat)) (l : list (Z * Z)) : list (Z * Z) :=
-  let table := groups (length l) lookup_group l in
+  let table := shelves l in
   match patches with
   | [] => []
   | p :: ps =>
@@ -183,7 +188,7 @@ Definition hulls (patches : list (list nat)) (l : list (Z * Z)) : list (Z * Z) :
 
 (** The largest move in each patch; the zero after the last unit does not move. *)
 Definition patch_moves (patches : list (list nat)) (l : list Z) : list Z :=
-  let table := groups (length l) lookup_group l in
+  let table := shelves l in
   map (fun p => largest_of (map (look_up 0 table) p)) patches.
 
 (** A group from the largest to the smallest. *)
@@ -276,7 +281,7 @@ Definition kth (k : nat) (l : list Z) : Z :=
   nth (k - 1) (rev (kept (fold_left (fun s a => add_top a s) l (Top k [])))) 0.
 
 Definition rank_ranges (patches : list (list nat)) (k : nat) (l : list (Z * Z)) : list (Z * Z) :=
-  let table := groups (length l) lookup_group l in
+  let table := shelves l in
   map (fun p => let r := map (look_up (0, 0) table) p in (kth k (map fst r), kth k (map snd r)))
     patches.
 
@@ -370,7 +375,8 @@ Definition step (o : op) (s : state) : option state :=
     | None => None
     end
   | SortConv patches W rho k =>
-    if forallb (fun p => (length p =? cols W)%nat && forallb (fun i => (i <=? units s)%nat) p)
+    let n := units s in (* counted once *)
+    if forallb (fun p => (length p =? cols W)%nat && forallb (fun i => (i <=? n)%nat) p)
       patches
     then
       match neurons (hulls patches (ranges s)) W rho k with
@@ -426,7 +432,8 @@ Definition step (o : op) (s : state) : option state :=
     let l := map (fun r => (tanh_down (fst r), tanh_up (snd r))) (ranges s) in
     checked (State l (e + tanh_room + 1) (moves s))
   | Rank patches k =>
-    if forallb (fun p => (k <=? length p)%nat && forallb (fun i => (i <=? units s)%nat) p)
+    let n := units s in (* counted once *)
+    if forallb (fun p => (k <=? length p)%nat && forallb (fun i => (i <=? n)%nat) p)
          patches && (1 <=? k)%nat && (Z.of_nat k <=? longest_selection)
     then checked (after (rank_ranges patches k (ranges s)) 0 (patch_moves patches (moves s)))
     else None
@@ -449,7 +456,7 @@ Definition step (o : op) (s : state) : option state :=
     else None
   | Pieces knots slopes =>
     let k := length knots in
-    let table := groups (length (ranges s)) lookup_group (ranges s) in
+    let table := shelves (ranges s) in
     if (1 <=? k)%nat && (Z.of_nat k <=? longest_selection) && ascending_by (piece_ends knots) &&
        (cols slopes =? k + 1)%nat && (rows slopes =? units s)%nat &&
        forallb (fun o => (length (row slopes o) =? k + 1)%nat) (seq 0 (rows slopes)) &&

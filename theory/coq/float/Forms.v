@@ -322,20 +322,24 @@ Definition operation (at_ : shape) (s : step) : option (op * shape) :=
   end.
 
 (** A bound on the steps that the analysis of an operation takes, for the limit on all of them:
-    a weight may be compared with all of the k largest before it. *)
-Definition work (o : op) (to : shape) : Z :=
+    a weight may be compared with all of the k largest before it, a unit of a window is found by a
+    walk along three lists, and a tanh is a dozen steps. *)
+Definition work (o : op) (at_ to : shape) : Z :=
   let size n := Z.of_nat n in
+  let look_up := (units at_ / 4096 + 128)%Z in
   (units to +
    match o with
    | Affine W _ => size (rows W) * size (cols W)
    | SortNeuron W _ k => size (rows W) * size (cols W) * (size k + 1)
    | SortConv patches W _ k =>
-       size (rows W) * size (cols W) * (size k + 1) + size (List.length patches) * size (cols W)
+       size (rows W) * size (cols W) * (size k + 1) +
+       size (List.length patches) * size (cols W) * look_up
    | GroupSort s => units to * size s
-   | Pieces knots W => size (rows W) * size (cols W) * (size (cols W) + 1)
+   | Pieces knots W => size (rows W) * (size (cols W) * (size (cols W) + 1) + look_up)
    | Signed W C => size (rows W) * size (cols W) * (size (cols C) + 1)
    | Rank patches k =>
-       fold_right Z.add 0 (map (fun p => size (List.length p)) patches) * (size k + 1)
+       fold_right Z.add 0 (map (fun p => size (List.length p)) patches) * (size k + look_up)
+   | Tanh => units to * 16
    | _ => 0
    end)%Z.
 
@@ -345,7 +349,7 @@ Fixpoint operations (room : Z) (at_ : shape) (l : list step) : option (list op *
   | [] => Some ([], at_)
   | s :: l' =>
       let* (o, to) := operation at_ s in
-      let room := (room - work o to)%Z in
+      let room := (room - work o at_ to)%Z in
       check (0 <=? room)%Z && (1 <=? units to)%Z && (units to <=? largest_vector)%Z in
       let* (os, last) := operations room to l' in
       Some (o :: os, last)

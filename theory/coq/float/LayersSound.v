@@ -354,8 +354,11 @@ Qed.
 
 (** ** Convolutions of sorted neurons *)
 
-Lemma look_up_nth {A} (d : A) l i : look_up d (groups (length l) lookup_group l) i = nth i l d.
-Proof. apply groups_nth; [unfold lookup_group; lia|lia]. Qed.
+Lemma look_up_nth {A} (d : A) l i : look_up d (shelves l) i = nth i l d.
+Proof.
+  unfold look_up, shelves. rewrite groups_nth by (unfold lookup_group; lia).
+  apply groups_nth; unfold lookup_group; lia.
+Qed.
 
 Lemma join_in_range a b v : in_range a v \/ in_range b v -> in_range (join a b) v.
 Proof.
@@ -375,7 +378,7 @@ Proof.
   intros Hne HF. destruct patches as [|p0 ps]; [destruct Hne; reflexivity|]. unfold hulls.
   clear Hne.
   set (f := fun (h : list (Z * Z)) (q : list nat) =>
-    map2 (fun r i => join r (look_up (0, 0)%Z (groups (length l) lookup_group l) i)) h q).
+    map2 (fun r i => join r (look_up (0, 0)%Z (shelves l) i)) h q).
   assert (G : forall ps h, length h = F -> (forall p, In p ps -> length p = F) ->
             length (fold_left f ps h) = F /\
             forall j v, (j < F)%nat ->
@@ -397,7 +400,7 @@ Proof.
       + left. rewrite N. apply join_in_range. right. exact H.
       + right. exists q. auto. }
   pose proof (HF p0 (or_introl eq_refl)) as H0.
-  destruct (G ps (map (look_up (0, 0)%Z (groups (length l) lookup_group l)) p0)) as [G1 G2].
+  destruct (G ps (map (look_up (0, 0)%Z (shelves l)) p0)) as [G1 G2].
   - rewrite map_length. exact H0.
   - intros p I. apply HF. right. exact I.
   - split; [exact G1|]. intros p j v I Hj H. apply G2; [exact Hj|].
@@ -568,7 +571,7 @@ Proof.
   - cbn [out_size]. split; [exact Pl|exact P0].
   - intros x Wx p Hp. rewrite Len in Hp. unfold rank_ranges.
     rewrite (map_nth_lt _ patches []) by exact Hp. set (q := nth p patches []) in *.
-    set (r := map (look_up (0, 0)%Z (groups (length (ranges s)) lookup_group (ranges s))) q).
+    set (r := map (look_up (0, 0)%Z (shelves (ranges s))) q).
     assert (Lr : length r = length q) by apply map_length.
     assert (Er : forall j, (j < length q)%nat ->
               nth j r (0, 0)%Z = nth (nth j q 0%nat) (ranges s) (0, 0)%Z).

@@ -1067,7 +1067,7 @@ Proof.
   - cbn [operations] in O.
     destruct (operation g sh s) as [[o to]|] eqn:Os; [|discriminate].
     match type of O with (if ?a then _ else _) = _ => destruct a eqn:B; [|discriminate] end.
-    destruct (operations g (room - work o to) to l) as [[os' last']|] eqn:Ol; [|discriminate].
+    destruct (operations g (room - work o sh to) to l) as [[os' last']|] eqn:Ol; [|discriminate].
     injection O as <- <-.
     apply andb_prop in B as [B _]. apply andb_prop in B as [_ B]. apply Z.leb_le in B.
     destruct (step_sound _ _ _ _ Pos Os B) as [S C].
