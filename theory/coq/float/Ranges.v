@@ -269,9 +269,8 @@ Lemma scan_order_stats rs k row near far (x : vec) : (1 <= k <= length rs)%nat -
   scan rs row (Top k []) (Top k []) = Some (near, far) ->
   length (rev (kept near)) = k /\ length (rev (kept far)) = k /\
   forall j, (j < k)%nat ->
-  grid (nth j (rev (kept near)) 0%Z) <=
-    order_stat (length rs) (fun i => Rabs (x i - value (nth i row 0%Z))) (j + 1) <=
-  grid (nth j (rev (kept far)) 0%Z).
+  let d := order_stat (length rs) (fun i => Rabs (x i - value (nth i row 0%Z))) (j + 1) in
+  0 <= grid (nth j (rev (kept near)) 0%Z) <= d /\ d <= grid (nth j (rev (kept far)) 0%Z).
 Proof.
   intros Hk Hx E.
   destruct (scan_holds k rs row _ _ near far [] [] (holds_nothing k) (holds_nothing k) E)
@@ -290,8 +289,10 @@ Proof.
   { intros i Hi. unfold xn, xf, ln, lf, w.
     rewrite 2!(map2_nth _ rs row (0, 0)%Z 0%Z) by (assumption || exact L).
     apply distance_range, Hx, Hi. }
-  intros j Hj. rewrite <- On, <- Of by exact Hj.
-  split; (apply order_stat_monotone; [lia|]); intros i Hi; apply D, Hi.
+  intros j Hj. rewrite <- On, <- Of by exact Hj. split; [split|].
+  - apply order_stat_nonneg; [lia|]. intros i Hi. apply D, Hi.
+  - apply order_stat_monotone; [lia|]. intros i Hi. apply D, Hi.
+  - apply order_stat_monotone; [lia|]. intros i Hi. apply D, Hi.
 Qed.
 
 Lemma neuron_range_sound rs rho k row lo hi (x : vec) :
@@ -303,36 +304,17 @@ Proof.
   intros R0 R1 Hk Hx H. unfold neuron_range in H.
   destruct (scan rs row (Top k []) (Top k [])) as [[near far]|] eqn:E; [|discriminate].
   injection H as <- <-.
-  destruct (scan_holds k rs row _ _ near far [] [] (holds_nothing k) (holds_nothing k) E)
-    as (L & N & F).
-  rewrite app_nil_r in N, F.
-  set (n := length rs) in *. set (w := fun i => value (nth i row 0%Z)).
-  set (ln := map2 near_of rs row) in *. set (lf := map2 far_of rs row) in *.
-  assert (Ln : length ln = n) by (apply map2_length, L).
-  assert (Lf : length lf = n) by (apply map2_length, L).
-  set (xn := fun i => grid (nth i ln 0%Z)). set (xf := fun i => grid (nth i lf 0%Z)).
-  destruct (holds_order_stat k ln near xn N ltac:(lia) (fun i _ => eq_refl)) as [Kn On].
-  destruct (holds_order_stat k lf far xf F ltac:(lia) (fun i _ => eq_refl)) as [Kf Of].
-  rewrite Ln in On. rewrite Lf in Of.
-  assert (D : forall i, (i < n)%nat ->
-            0 <= xn i <= Rabs (x i - w i) /\ Rabs (x i - w i) <= xf i).
-  { intros i Hi. unfold xn, xf, ln, lf, w.
-    rewrite 2!(map2_nth _ rs row (0, 0)%Z 0%Z) by (assumption || exact L).
-    apply distance_range, Hx, Hi. }
+  destruct (scan_order_stats rs k row near far x Hk Hx E) as (Kn & Kf & B).
   assert (C0 : forall j, (j < k)%nat -> 0 <= coefficient (value rho) k j).
   { intros j Hj. apply coefficient_nonneg; [apply (rho_range rho R0 R1)|lia]. }
   unfold in_range, neuron. cbn [fst snd]. split.
-  - apply dot_down_le; [apply coefficients_down_length|rewrite rev_length; exact Kn|].
+  - apply dot_down_le; [apply coefficients_down_length|exact Kn|].
     intros j Hj. split; [apply (coefficients_bound rho k R0 R1); lia|].
-    split; [|apply C0, Hj]. rewrite <- On by exact Hj. split.
-    + apply order_stat_nonneg; [lia|]. intros i Hi. apply D, Hi.
-    + apply order_stat_monotone; [lia|]. intros i Hi. apply D, Hi.
-  - apply dot_up_ge; [apply coefficients_up_length|rewrite rev_length; exact Kf|].
+    split; [|apply C0, Hj]. destruct (B j Hj) as ([N L] & _). split; assumption.
+  - apply dot_up_ge; [apply coefficients_up_length|exact Kf|].
     intros j Hj. split.
     + split; [apply C0, Hj|apply (coefficients_bound rho k R0 R1); lia].
-    + rewrite <- Of by exact Hj. split.
-      * apply order_stat_nonneg; [lia|]. intros i Hi. apply Rabs_pos.
-      * apply order_stat_monotone; [lia|]. intros i Hi. apply D, Hi.
+    + destruct (B j Hj) as ([N L] & F). split; [eapply Rle_trans; eassumption|exact F].
 Qed.
 
 Lemma collect_nth {A : Type} (f : nat -> option A) n done l : collect f n done = Some l ->

@@ -57,14 +57,14 @@ Proof.
   rewrite L in B. set (s := fun j => order_stat (cols W) (fun i => Rabs (x i - entry W o i)) (j + 1)).
   assert (Wd : within d s).
   { intros j Hj. rewrite Ld in Hj. unfold d. rewrite combine_nth by lia.
-    unfold in_range. cbn [fst snd]. apply B, Hj. }
+    unfold in_range. cbn [fst snd]. destruct (B j Hj) as ([_ Low] & High). split; assumption. }
   destruct (affine_scan_sound _ _ _ _ _ _ _ _ s A Wd) as (_ & H1 & H2).
   rewrite Ld, fine_0 in H1, H2. split.
   - unfold in_range, signed_value. cbn [fst snd]. rewrite grid_opp. fold s.
     pose proof (shiftr_fine low). pose proof (shiftr_fine (- high)) as Sh. rewrite fine_opp in Sh.
     unfold entry at 1 3. unfold s in H1, H2. lra.
   - intros i Hi. unfold d. rewrite combine_nth by lia. cbn [snd].
-    eapply Rle_trans; [|apply (B 0%nat ltac:(lia))].
+    eapply Rle_trans; [|apply (proj2 (B 0%nat ltac:(lia)))].
     apply (order_stat_first (cols W) (fun i => Rabs (x i - entry W o i)) i Hi).
 Qed.
 
