@@ -83,12 +83,13 @@ def fingerprint(split: Split) -> Fingerprint:
             found.update(content)
     else:
         for start in range(0, len(inputs), CHUNK):
-            found.update(_bytes(inputs[start : start + CHUNK]))
-    found.update(_bytes(labels))
+            found.update(value_bytes(inputs[start : start + CHUNK]))
+    found.update(value_bytes(labels))
     return Fingerprint(len(split), found.hexdigest())
 
 
-def _bytes(array: np.ndarray) -> memoryview:
+def value_bytes(array: np.ndarray) -> memoryview:
+    """Its values, little endian: equal ones have equal bytes."""
     if array.dtype.kind == "f":
         array = array + array.dtype.type(0)  # -0.0 equals 0.0
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .fingerprint import value_bytes
 from .split import DataSet
 
 
@@ -23,8 +24,7 @@ def count_repeated(data: DataSet) -> int:
 
 
 def _digest(row: np.ndarray) -> bytes:
-    # Plus 0, since -0.0 equals 0.0.
-    return hashlib.blake2b((row + row.dtype.type(0)).tobytes(), digest_size=16).digest()
+    return hashlib.blake2b(value_bytes(row), digest_size=16).digest()
 
 
 def with_repeated_noted(data: DataSet) -> DataSet:
